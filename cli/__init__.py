@@ -1,0 +1,1 @@
+"""What a person types; the only code that sees all layers."""

@@ -1,0 +1,1 @@
+"""Pure estimation: decay model, likelihood fit, beta, state models. No streams and no files."""

@@ -1,0 +1,1 @@
+"""How data moves: chunks, nodes, topology, runner and ledger. No science in here."""
