@@ -1,0 +1,71 @@
+"""The command ``photonstream``: one module per subcommand, exit codes, one clear sentence per error."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from photonstream.nodes.formats import TagFileError
+from photonstream.stream.chunk import ChunkLawError
+from photonstream.stream.node import NodeError, ParameterError
+from photonstream.stream.topology import TopologyError
+
+from . import info, replay, simulate
+
+BAD_INPUT = 2
+BROKEN_RUN = 3
+
+_EPILOG = """\
+examples:
+  photonstream replay replay_data/nc_355nm.ptu       what a finished recording says: trace, decay, beta
+  photonstream info recording.ptu                    what a tag file holds
+  photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
+
+exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unreadable input;
+3 a run that broke: a ledger that does not balance, or a node that cannot go on
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    parser = argparse.ArgumentParser(
+        prog="photonstream",
+        description="Single-emitter spectroscopy from time-tagged photons: intensity trace, decay of the "
+        "selected state, lifetimes and carrier-multiplication efficiency with honest errors.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"photonstream {version('photonstream')}")
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    replay.add_parser(subparsers)
+    info.add_parser(subparsers)
+    simulate.add_parser(subparsers)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except (TagFileError, ParameterError, TopologyError) as error:
+        return _fail(error, BAD_INPUT)
+    except (NodeError, ChunkLawError) as error:
+        return _fail(error, BROKEN_RUN)
+    except BrokenPipeError:
+        # The reader of our output has gone (such as `| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(f"{where}{error.strerror or error}", BAD_INPUT)
+    return code
+
+
+def _fail(error: Exception | str, code: int) -> int:
+    print(f"photonstream: {error}", file=sys.stderr)
+    return code

@@ -1,0 +1,58 @@
+"""Progress of a run on the terminal: a bar that stays on one line, or now and then a line in a log."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from typing import TextIO
+
+LOG_EVERY_S = 5.0
+
+
+class ProgressLine:
+    """Shows how far something is. On a terminal one line is redrawn; elsewhere a line at most every 5 s."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream if stream is not None else sys.stderr
+        self._terminal = self._stream.isatty()
+        self._began = time.monotonic()
+        self._last_log = self._began
+        self._shown = False
+
+    def show(self, share: float | None, text: str) -> None:
+        """Show ``share`` (0 to 1, None where the whole is not known) and what there is to say."""
+        now = time.monotonic()
+        elapsed_s = now - self._began
+        if self._terminal:
+            columns = shutil.get_terminal_size().columns
+            line = f"{_bar(share)}{_remaining(share, elapsed_s)}{text}"
+            self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
+            self._stream.flush()
+            self._shown = True
+        elif now - self._last_log >= LOG_EVERY_S:
+            percent = "" if share is None else f"{share:4.0%}  "
+            self._stream.write(f"{percent}{_remaining(share, elapsed_s)}{text}\n")
+            self._stream.flush()
+            self._last_log = now
+
+    def clear(self) -> None:
+        """Take the line away, so that what follows begins on a clean one."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
+            self._shown = False
+
+
+def _bar(share: float | None, width: int = 20) -> str:
+    if share is None:
+        return ""
+    done = round(min(1.0, max(0.0, share)) * width)
+    return f"[{'#' * done}{'.' * (width - done)}] {share:4.0%}  "
+
+
+def _remaining(share: float | None, elapsed_s: float) -> str:
+    if not share or elapsed_s < 1.0:
+        return ""
+    left = round(elapsed_s * (1.0 - share) / share)
+    return f"{left // 60}:{left % 60:02d} left  "

@@ -1,0 +1,77 @@
+"""Numbers with units as people type them: 10ms, 0.1ns, 30s, 20k:80k."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+
+_SECONDS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9, "ps": 1e-12, "min": 60.0, "h": 3600.0}
+_RATES = {"": 1.0, "hz": 1.0, "cps": 1.0, "/s": 1.0, "k": 1e3, "khz": 1e3, "kcps": 1e3, "m": 1e6, "mhz": 1e6}
+_NUMBER = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([^\d\s]*)\s*")
+
+
+def _parse(text: str, units: dict[str, float], what: str, example: str) -> float:
+    match = _NUMBER.fullmatch(text)
+    if match is None or match[2].lower() not in units:
+        raise argparse.ArgumentTypeError(f"{text!r} is not {what} (for example {example})")
+    value = float(match[1]) * units[match[2].lower()]
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not finite")
+    return value
+
+
+def duration(text: str) -> float:
+    """A time in seconds from text such as 10ms; a bare number is seconds."""
+    value = _parse(text, _SECONDS, "a time", "10ms")
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"a time must be positive, not {text!r}")
+    return value
+
+
+def rate(text: str) -> float:
+    """A rate in Hz from text such as 20k or 5MHz; a bare number is counts per second."""
+    return _parse(text, _RATES, "a rate", "20k")
+
+
+def window(text: str) -> str | tuple[float, float]:
+    """The on window: "auto", or LOW:HIGH in counts per second, either of which may be left out."""
+    if text == "auto":
+        return "auto"
+    low, colon, high = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a window of rates (for example 20k:80k, or auto)")
+    limits = (rate(low) if low.strip() else 0.0, rate(high) if high.strip() else math.inf)
+    if not 0 <= limits[0] < limits[1]:
+        raise argparse.ArgumentTypeError(f"the window {text!r} must rise from 0 or more")
+    return limits
+
+
+def speed(text: str) -> float | None:
+    """How fast to replay: "max" (None), or recorded seconds per second."""
+    if text == "max":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (math.isfinite(value) and value > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a speed (max, or a factor such as 1 or 10)")
+    return value
+
+
+def setting(text: str) -> tuple[str, str]:
+    """KEY=VALUE."""
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise argparse.ArgumentTypeError(f"{text!r} is not KEY=VALUE")
+    return key.strip(), value.strip()
+
+
+def with_prefix(value: float, unit: str, digits: int = 3) -> str:
+    """``value`` with an SI prefix, such as 3.60 ns."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g} {unit}"
+    prefixes = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
+    power = min(9, max(-12, 3 * math.floor(math.log10(abs(value)) / 3)))
+    return f"{value / 10.0**power:.{digits}g} {prefixes[power]}{unit}"

@@ -1,0 +1,121 @@
+"""Raw records to photons."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.stream.chunk import Chunk, Result
+from photonstream.stream.node import Opening, ParameterError, PhotonNode
+
+from .formats.records import RecordType
+from .kernels.decode import NO_DTIME, EventArrays, counts, decode_into, new_carry, watermark_ticks
+
+
+@dataclass(frozen=True)
+class DecodeParameters:
+    """``sync_channel``: T2 only, the detector input (from 0) that carries the laser; -1 for the device's own."""
+
+    sync_channel: int = -1
+
+
+class Decode(PhotonNode[DecodeParameters]):
+    """Gives the photons with ``macrotime`` (ticks), ``dtime`` (TCSPC bins), ``channel`` and, in T2, ``nsync``.
+
+    Time moves on with records of any kind. The photons of the latest tick wait for the next chunk, because
+    another one on the same tick may follow and chunks are half-open.
+    """
+
+    Parameters = DecodeParameters
+
+    def open(self, opening: Opening) -> Opening:
+        self._type: RecordType = opening.facts["record_type"]
+        self._info = opening.info
+        if self._type.mode == "T3" and self.parameters.sync_channel >= 0:
+            raise ParameterError("a sync channel can be named for T2 recordings only; this one is T3")
+        if self.parameters.sync_channel >= self._type.channels:
+            raise ParameterError(f"the sync channel must be 0 to {self._type.channels - 1} for {self._type.name}")
+        self._carry = new_carry()
+        self._held: dict[str, NDArray[Any]] = {}
+        self._per_channel = np.zeros(self._type.channels, np.int64)
+        self._without_pulse = 0
+        self._sequence = 0
+        self._start = 0
+        return opening.with_facts(dtime_range=1 << self._type.dtime_bits)
+
+    def fold(self, chunk: Chunk) -> Iterable[Chunk]:
+        held = len(self._held["macrotime"]) if self._held else 0
+        out = EventArrays.allocate(self._type, held + chunk.events)
+        for name, photons in self._held.items():
+            getattr(out, name)[:held] = photons
+        before = counts(self._carry)
+        n, _ = decode_into(
+            chunk["records"],
+            self._type,
+            self._carry,
+            out,
+            held,
+            0,
+            sync_channel=self.parameters.sync_channel,
+            sync_divider=self._info.sync_divider,
+        )
+        after = counts(self._carry)
+        for kind in ("markers", "overflows", "syncs", "other"):
+            self.ledger.end(kind, getattr(after, kind) - getattr(before, kind))
+        self._count(out.channel[held:n], out.dtime[held:n])
+        stop = watermark_ticks(self._carry)
+        ready = int(np.searchsorted(out.macrotime[:n], np.uint64(stop)))
+        columns = {"macrotime": out.macrotime[:n], "dtime": out.dtime[:n], "channel": out.channel[:n]}
+        if out.nsync is not None:
+            columns["nsync"] = out.nsync[:n]
+        self._held = {name: array[ready:].copy() for name, array in columns.items()}
+        return [self._emit(stop, {name: array[:ready] for name, array in columns.items()})]
+
+    def close(self) -> Iterable[Chunk]:
+        if self._held and len(self._held["macrotime"]):
+            yield self._emit(watermark_ticks(self._carry) + 1, self._held)
+
+    def _emit(self, stop: int, columns: dict[str, NDArray[Any]]) -> Chunk:
+        chunk = Chunk(self._sequence, self._start, stop, len(columns["macrotime"]), columns)
+        self._sequence += 1
+        self._start = stop
+        return chunk
+
+    def _count(self, channel: NDArray[np.uint8], dtime: NDArray[Any]) -> None:
+        if channel.size:
+            for c in range(int(channel.max()) + 1):
+                self._per_channel[c] += np.count_nonzero(channel == c)
+            if self._type.mode == "T2":
+                self._without_pulse += np.count_nonzero(dtime == NO_DTIME)
+
+    def snapshot(self, *, final: bool) -> Iterable[Result]:
+        """``counts``: the records by kind, photons per channel, and the time reached."""
+        total = counts(self._carry)
+        notes = []
+        if total.backwards:
+            notes.append(
+                f"{total.backwards:,} events were earlier than their predecessor; they keep their place and "
+                "take its time"
+            )
+        if total.other:
+            notes.append(f"{total.other:,} records are of no kind that {self._type.name} defines")
+        if self._type.mode == "T2" and total.photons and self._without_pulse == total.photons:
+            notes.append("no laser pulses in this T2 recording: there is a trace, but no decay")
+        value = {
+            "photons": total.photons,
+            "markers": total.markers,
+            "overflows": total.overflows,
+            "overflow_wraps": total.overflow_wraps,
+            "syncs": total.syncs,
+            "other": total.other,
+            "backwards": total.backwards,
+            "photons_without_pulse": self._without_pulse,
+            "photons_per_channel": {c: int(n) for c, n in enumerate(self._per_channel) if n},
+            "duration_s": watermark_ticks(self._carry) * self._info.macrotime_unit_s,
+            "notes": notes,
+        }
+        yield self.result("counts", value, final=final)

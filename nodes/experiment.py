@@ -1,0 +1,46 @@
+"""What the person knows of the experiment: read from a TOML file, null where unknown."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from photonstream.stream.node import ParameterError
+
+_TEXTS = (
+    "particle",
+    "sample",
+    "substrate",
+    "operator",
+    "mean_n_source",
+    "objective",
+    "filters",
+    "irf_file",
+    "background_file",
+    "sequence",
+    "notes",
+)
+_NUMBERS = ("excitation_nm", "power_w", "spot_um", "mean_n", "mean_n_stderr", "emission_nm", "eg_ev")
+
+
+def read_experiment(path: str | None) -> dict[str, Any]:
+    """The experiment's fields, all present; raises ParameterError naming the file and what is wrong in it."""
+    given: dict[str, Any] = {}
+    if path is not None:
+        try:
+            given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except OSError as error:
+            raise ParameterError(f"{path}: cannot be read: {error.strerror}") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ParameterError(f"{path}: not valid TOML: {error}") from error
+    given = given.get("experiment", given)
+    for key, value in given.items():
+        if key in _NUMBERS:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ParameterError(f"{path}: {key} must be a number, not {value!r}")
+        elif key not in _TEXTS:
+            raise ParameterError(f"{path}: unknown field {key!r} (known: {', '.join((*_TEXTS, *_NUMBERS))})")
+        elif not isinstance(value, str):
+            raise ParameterError(f"{path}: {key} must be a text, not {value!r}")
+    return {key: given.get(key) for key in (*_TEXTS, *_NUMBERS)}

@@ -1,0 +1,210 @@
+"""What a tag file is to the rest of the program: stream info, notes and blocks of raw records."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.formats.records import RecordType
+from photonstream.stream.chunk import StreamInfo
+
+RECORD_BYTES = 4
+BLOCK_RECORDS = 262144
+
+
+class TagFileError(Exception):
+    """A tag file that cannot be read; its text names the file, the byte and the cause."""
+
+    def __init__(self, path: str | os.PathLike[str], offset: int, cause: str) -> None:
+        super().__init__(f"{os.fspath(path)}: {cause} (at byte {offset})")
+        self.path = Path(path)
+        self.offset = offset
+        self.cause = cause
+
+
+class HeaderCutShortError(TagFileError):
+    """The file ends within its header. Whoever follows a growing file may try again later."""
+
+
+class Verdict(Enum):
+    """What a format says about the first bytes of a file."""
+
+    NO = "no"
+    MORE = "more bytes needed"
+    YES = "yes"
+
+
+def match_magic(head: bytes, magic: bytes) -> Verdict:
+    """Compare the first bytes of a file with a magic number, of which they may be only a part."""
+    if len(head) >= len(magic):
+        return Verdict.YES if head.startswith(magic) else Verdict.NO
+    return Verdict.MORE if magic.startswith(head) else Verdict.NO
+
+
+@dataclass(frozen=True)
+class TagFile:
+    """An opened tag file: its header, read once, and access to its raw records.
+
+    ``records`` is the number of records that `blocks` gives: what was there when the file was opened, and
+    not more than the header declares where it declares any. ``header`` holds every tag as it was read.
+    """
+
+    path: Path
+    info: StreamInfo
+    record_type: RecordType
+    notes: tuple[str, ...]
+    header: Mapping[str, Any]
+    data_offset: int
+    declared_records: int | None
+    records: int
+
+    def blocks(self, size_records: int = BLOCK_RECORDS, start: int = 0) -> Iterator[NDArray[np.uint32]]:
+        """Yield the records from ``start`` on, in order, as fresh uint32 arrays of up to ``size_records``.
+
+        Raises TagFileError when the file cannot be read or has become shorter than it was.
+        """
+        with open_raw(self.path) as file:
+            at = start
+            while at < self.records:
+                block = read_records(file, self.data_offset, at, min(size_records, self.records - at))
+                if not block.size:
+                    offset = self.data_offset + at * RECORD_BYTES
+                    cause = f"the file ends after {at} records, it held {self.records} when it was opened"
+                    raise TagFileError(self.path, offset, cause)
+                yield block
+                at += block.size
+
+
+class TagFormat(Protocol):
+    """A kind of tag file. Third parties add theirs to the entry-point group ``photonstream.formats``."""
+
+    name: str
+
+    def sniff(self, head: bytes) -> Verdict:
+        """Say from the first bytes of a file, and from nothing else, whether it is of this kind."""
+        ...
+
+    def open(self, path: Path) -> TagFile:
+        """Read the header. Raises TagFileError."""
+        ...
+
+
+class HeaderReader:
+    """The first bytes of a file, taken one after the other; ``offset`` is the place reached."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.offset = 0
+        self._file = io.BufferedReader(open_raw(path))
+        self.file_bytes = os.fstat(self._file.fileno()).st_size
+
+    def __enter__(self) -> HeaderReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def take(self, count: int, what: str) -> bytes:
+        """The next ``count`` bytes. Raises HeaderCutShortError where the file ends before."""
+        missing = self.offset + count - self.file_bytes
+        if missing > 0:
+            cause = f"the header is cut short: the file ends {missing} bytes before the end of {what}"
+            raise HeaderCutShortError(self.path, self.file_bytes, cause)
+        try:
+            taken = self._file.read(count)
+        except OSError as error:
+            raise self.error(f"cannot be read: {error}") from error
+        if len(taken) < count:
+            raise HeaderCutShortError(self.path, self.offset + len(taken), f"the file ends within {what}")
+        self.offset += count
+        return taken
+
+    def error(self, cause: str, offset: int | None = None) -> TagFileError:
+        """A TagFileError at ``offset``, by default at the place reached."""
+        return TagFileError(self.path, self.offset if offset is None else offset, cause)
+
+
+def padded_text(raw: bytes) -> str:
+    """Text of a field padded with NUL or blanks. What is not UTF-8 is read as Latin-1, which never fails."""
+    text = raw.partition(b"\0")[0].rstrip()
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
+
+
+def open_raw(path: Path) -> io.FileIO:
+    """Open a file for unbuffered reading. Raises TagFileError with the reason."""
+    try:
+        kind = path.stat().st_mode
+        if stat.S_ISDIR(kind):
+            raise TagFileError(path, 0, "this is a directory")
+        if not stat.S_ISREG(kind):
+            raise TagFileError(path, 0, "this is not a regular file")
+        return io.FileIO(path, "r")
+    except FileNotFoundError:
+        raise TagFileError(path, 0, "there is no such file") from None
+    except PermissionError:
+        raise TagFileError(path, 0, "no permission to read it") from None
+    except (OSError, ValueError) as error:
+        raise TagFileError(path, 0, f"cannot be opened: {error}") from error
+
+
+def count_whole_records(file_bytes: int, data_offset: int) -> int:
+    """Whole records that a file of this size holds after its header."""
+    return max(0, file_bytes - data_offset) // RECORD_BYTES
+
+
+def read_records(file: io.FileIO, data_offset: int, first: int, count: int) -> NDArray[np.uint32]:
+    """Read up to ``count`` records from record ``first`` on: as many whole ones as are there now.
+
+    Plain reads into a fresh array: a file mapped into memory kills the process when it is truncated.
+    Raises TagFileError when the medium fails.
+    """
+    raw = np.empty(count, np.dtype("<u4"))
+    target = memoryview(raw).cast("B")
+    offset = data_offset + first * RECORD_BYTES
+    filled = 0
+    try:
+        file.seek(offset)
+        while filled < len(target):
+            got = file.readinto(target[filled:])
+            if not got:
+                break
+            filled += got
+    except OSError as error:
+        raise TagFileError(str(file.name), offset + filled, f"cannot be read: {error}") from error
+    return raw[: filled // RECORD_BYTES].astype(np.uint32, copy=False)
+
+
+def settle_records(declared: int | None, file_bytes: int, data_offset: int) -> tuple[int, list[str]]:
+    """How many records count, and notes on where header and file disagree.
+
+    An interrupted recording leaves 0 (or a hope) in its header, so without a believable number every whole
+    word of the file is a record. A believable number is kept to: what follows the last declared record was
+    not written as one, and reading it would invent photons. The note says how much is left out.
+    """
+    present = count_whole_records(file_bytes, data_offset)
+    stray_bytes = max(0, file_bytes - data_offset) - present * RECORD_BYTES
+    notes = []
+    if declared is not None and 0 < declared <= present:
+        beyond = file_bytes - data_offset - declared * RECORD_BYTES
+        if beyond:
+            notes.append(f"{beyond} bytes after the {declared} declared records are not read")
+        return declared, notes
+    if declared is None:
+        notes.append(f"the header does not say how many records there are; the file holds {present}")
+    elif declared > 0 or present > 0:
+        notes.append(f"the header declares {declared} records, the file holds {present}")
+    if stray_bytes:
+        notes.append(f"the last {stray_bytes} bytes are not a whole record and are not read")
+    return present, notes

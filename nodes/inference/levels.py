@@ -1,0 +1,157 @@
+"""Brightness levels of an intensity trace, and the window on the brightest of them.
+
+A bin with ``n`` counts has the level ``floor(4 sqrt(n))``: on that axis the Poisson width of any rate is about
+2, so one scale serves a dark detector and a bright emitter alike.
+
+How many levels the trace has is asked of a mixture: each component is a normal distribution of 4 sqrt(rate)
+(its width is what the emitter does beyond Poisson noise) seen through the exact Poisson probabilities of the
+levels. The number of components is chosen by the Bayesian information criterion; components between which the
+mixture has no valley are one level, whatever their number: that is drift, focus or bleaching, not blinking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import pdtr
+
+MOST_COMPONENTS = 4
+# A level must hold this share of the time to be the emitter's on state: shorter ones are bursts or dust.
+SHORTEST_SHARE = 0.02
+# Between two levels the mixture must fall below this share of the lower peak.
+DEEPEST_BRIDGE = 0.8
+# Standard deviation of the level of Poisson counts.
+POISSON_WIDTH = 2.0
+_GRID = 256
+_ITERATIONS = 300
+
+
+@dataclass(frozen=True)
+class LevelRange:
+    """Levels ``low`` to ``high`` (half-open) of the bins; ``on`` says whether their photons are selected."""
+
+    low: int
+    high: int
+    on: bool
+
+
+def level_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Level of bins with ``counts`` photons: floor(4 sqrt(n))."""
+    return np.floor(4.0 * np.sqrt(counts)).astype(np.int64)
+
+
+def first_count(level: NDArray[np.int64] | int) -> NDArray[np.int64]:
+    """Smallest number of counts whose level is at least ``level``."""
+    return -((-np.asarray(level, np.int64) ** 2) // 16)
+
+
+def window_ranges(low_counts: float, high_counts: float, levels: int) -> list[LevelRange]:
+    """Ranges for a window on the counts of a bin, below, in and above it, of ``levels`` levels in all.
+
+    The window takes every level whose counts all lie within it, so it can end up narrower than asked by less
+    than half a Poisson width at either side; where that would leave nothing, the level at its middle is taken.
+    """
+    edges = first_count(np.arange(levels + 1))
+    low = int(np.searchsorted(edges, low_counts))
+    high = int(np.searchsorted(edges, high_counts, side="right")) - 1 if np.isfinite(high_counts) else levels
+    if high <= low:
+        low = int(level_of(np.array([(low_counts + high_counts) / 2]))[0])
+        high = low + 1
+    low, high = min(low, levels), min(high, levels)
+    parts = [LevelRange(0, low, False), LevelRange(low, high, True), LevelRange(high, levels, False)]
+    return [p for p in parts if p.high > p.low]
+
+
+def automatic_ranges(bins_per_level: NDArray[np.int64]) -> list[LevelRange]:
+    """Split the levels of a trace at the valleys of its brightness distribution; the brightest one is on.
+
+    ``bins_per_level[k]`` is the number of bins of level k. One range, all on, where there is one level.
+    """
+    levels = len(bins_per_level)
+    occupied = np.flatnonzero(bins_per_level)
+    if occupied.size < 2:
+        return [LevelRange(0, levels, True)]
+    # At most _GRID groups of levels keep the cost independent of the brightness.
+    group = -(-levels // _GRID)
+    edges = np.arange(0, levels + group, group)
+    observed = np.add.reduceat(bins_per_level, edges[:-1]).astype(float)
+    parts = list(pairwise([0, *_Mixture(observed, edges).cuts(), levels]))
+    share = [bins_per_level[a:b].sum() / bins_per_level.sum() for a, b in parts]
+    on = max((k for k, s in enumerate(share) if s >= SHORTEST_SHARE), default=int(np.argmax(share)))
+    return [LevelRange(a, b, k == on) for k, (a, b) in enumerate(parts) if b > a]
+
+
+class _Mixture:
+    """Maximum-likelihood mixtures of 1 to MOST_COMPONENTS components for one histogram of levels."""
+
+    def __init__(self, observed: NDArray[np.float64], edges: NDArray[np.int64]) -> None:
+        self._observed = observed
+        occupied = np.flatnonzero(observed)
+        self._y = np.linspace(edges[occupied[0]], edges[occupied[-1] + 1], _GRID)
+        rate = (self._y / 4.0) ** 2
+        cumulative = pdtr(first_count(edges)[:, None] - 1.0, rate[None, :])
+        cumulative[first_count(edges) <= 0] = 0.0
+        # (groups, grid): probability of a group of levels at a rate.
+        self._seen = np.maximum(np.diff(cumulative, axis=0), 1e-300)
+        self._bins = observed.sum()
+
+    def cuts(self) -> list[int]:
+        """Levels at which the best mixture has its valleys, ascending."""
+        best_score, best_density = np.inf, self._y
+        for components in range(1, MOST_COMPONENTS + 1):
+            log_likelihood, density = self._fit(components)
+            score = -2.0 * log_likelihood + (3 * components - 1) * np.log(self._bins)
+            if score < best_score:
+                best_score, best_density = score, density
+        return [round(float(self._y[k])) for k in valleys(best_density)]
+
+    def _fit(self, components: int) -> tuple[float, NDArray[np.float64]]:
+        """Log-likelihood and brightness density (on the grid, Poisson width included) after EM."""
+        y = self._y
+        step = y[1] - y[0]
+        mean = np.linspace(y[0], y[-1], components + 2)[1:-1]
+        width = np.full(components, max(1.0, (y[-1] - y[0]) / (4.0 * components)))
+        weight = np.full(components, 1.0 / components)
+        before = log_likelihood = -np.inf
+        for _ in range(_ITERATIONS):
+            prior = np.exp(-0.5 * ((y - mean[:, None]) / width[:, None]) ** 2)
+            joint = weight[:, None] * prior / np.maximum(prior.sum(axis=1, keepdims=True), 1e-300)
+            probability = self._seen @ joint.sum(axis=0)
+            log_likelihood = float(self._observed @ np.log(np.maximum(probability, 1e-300)))
+            if log_likelihood - before < 1e-3:
+                break
+            before = log_likelihood
+            posterior = joint * (self._seen.T @ (self._observed / np.maximum(probability, 1e-300)))
+            mass = np.maximum(posterior.sum(axis=1), 1e-9)
+            weight = mass / mass.sum()
+            mean = posterior @ y / mass
+            spread = (posterior * (y - mean[:, None]) ** 2).sum(axis=1) / mass
+            width = np.sqrt(np.maximum(spread, (0.5 * step) ** 2))
+        seen_width = np.sqrt(width**2 + POISSON_WIDTH**2)[:, None]
+        density = weight[:, None] / seen_width * np.exp(-0.5 * ((y - mean[:, None]) / seen_width) ** 2)
+        return log_likelihood, density.sum(axis=0)
+
+
+def valleys(density: NDArray[np.float64]) -> list[int]:
+    """Indices of the minima of ``density`` that part two peaks, ascending.
+
+    Two neighbouring peaks are parted when the minimum between them lies below DEEPEST_BRIDGE times the lower
+    one; else the lower one is part of the higher one.
+    """
+    padded = np.concatenate([[-np.inf], density, [-np.inf]])
+    peaks = [int(k) for k in np.flatnonzero((padded[1:-1] > padded[:-2]) & (padded[1:-1] >= padded[2:]))]
+    while len(peaks) > 1:
+        lowest = [a + int(np.argmin(density[a : b + 1])) for a, b in pairwise(peaks)]
+        bridge = [
+            density[v] / min(density[a], density[b])
+            for v, (a, b) in zip(lowest, pairwise(peaks), strict=True)
+        ]
+        worst = int(np.argmax(bridge))
+        if bridge[worst] <= DEEPEST_BRIDGE:
+            return lowest
+        a, b = peaks[worst], peaks[worst + 1]
+        peaks.remove(a if density[a] < density[b] else b)
+    return []

@@ -1,0 +1,125 @@
+"""The intensity trace: photons are handed on bin by bin, with each bin's counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.stream.chunk import Chunk, Result
+from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode
+
+from .kernels.decode import NO_DTIME
+from .kernels.intensity import count_bins
+
+# More than this is no trace of an experiment but a recording whose time is corrupt (5.8 days of 10 ms bins).
+MOST_BINS = 50_000_000
+
+
+@dataclass(frozen=True)
+class IntensityParameters:
+    """``bin_s``: wished width of a bin in seconds; the real one is a whole number of macrotime ticks."""
+
+    bin_s: float = 0.01
+
+    def __post_init__(self) -> None:
+        if not self.bin_s > 0:
+            raise ValueError(f"the bin width must be positive, not {self.bin_s} s")
+
+
+class Intensity(PhotonNode[IntensityParameters]):
+    """Cuts the stream at bin edges and counts per bin and channel.
+
+    A chunk goes out when its last bin is complete, so everything after this node sees whole bins only; the
+    photons of the open bin wait here. Columns added: ``offsets`` (bins + 1: bin b holds the photons
+    ``offsets[b]:offsets[b + 1]``), ``counts`` (bins, channels), ``timed`` and ``dtime_sum`` (bins).
+    The bin at the end of the recording is shorter than the others when time ends within it.
+    """
+
+    Parameters = IntensityParameters
+
+    def open(self, opening: Opening) -> Opening:
+        unit_s = opening.info.macrotime_unit_s
+        self._width = round(self.parameters.bin_s / unit_s)
+        if self._width < 1:
+            raise ParameterError(
+                f"bins of {self.parameters.bin_s:g} s are finer than this recording's macrotime unit, {unit_s:g} s"
+            )
+        self._unit_s = unit_s
+        self._held: list[Chunk] = []
+        self._bins_done = 0
+        self._sequence = 0
+        self._stop = 0
+        self._counts: list[NDArray[np.uint32]] = []
+        return opening.with_facts(bin_ticks=self._width, bin_s=self._width * unit_s)
+
+    def fold(self, chunk: Chunk) -> Iterable[Chunk]:
+        self._held.append(chunk)
+        self._stop = chunk.stop
+        complete = chunk.stop // self._width
+        return [self._emit(complete, complete * self._width)] if complete > self._bins_done else ()
+
+    def close(self) -> Iterable[Chunk]:
+        complete = -(-self._stop // self._width)
+        return [self._emit(complete, self._stop)] if complete > self._bins_done else ()
+
+    def _emit(self, bins_done: int, stop: int) -> Chunk:
+        """The chunk of the bins from the last one given out up to ``bins_done``, which end at ``stop``."""
+        if bins_done > MOST_BINS:
+            raise NodeError(
+                f"the recording's time runs to {stop * self._unit_s:.3g} s, more than {MOST_BINS:,} bins: "
+                "its records are corrupt, or the bins far too fine (--bin)"
+            )
+        photons = self._take_held()
+        first = self._bins_done
+        edges = np.arange(first, bins_done + 1, dtype=np.uint64) * np.uint64(self._width)
+        edges[-1] = stop
+        offsets = np.searchsorted(photons["macrotime"], edges).astype(np.int64)
+        offsets[0] = 0
+        ready = int(offsets[-1])
+        channel, dtime = photons["channel"], photons["dtime"]
+        channels = int(channel[:ready].max()) + 1 if ready else 1
+        bins = bins_done - first
+        counts = np.zeros((bins, channels), np.uint32)
+        timed = np.empty(bins, np.uint32)
+        dtime_sum = np.empty(bins, np.uint64)
+        count_bins(offsets, channel, dtime, NO_DTIME, counts, timed, dtime_sum)
+        self._counts.append(counts)
+        columns = {name: array[:ready] for name, array in photons.items()}
+        columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}
+        out = Chunk(self._sequence, first * self._width, stop, ready, columns)
+        self._sequence += 1
+        self._bins_done = bins_done
+        rest = {name: array[ready:].copy() for name, array in photons.items()}
+        self._held = [Chunk(0, stop, self._stop, len(rest["channel"]), rest)]
+        return out
+
+    def _take_held(self) -> dict[str, NDArray[Any]]:
+        if len(self._held) == 1:
+            return dict(self._held[0].columns)
+        names = self._held[0].columns
+        return dict(Chunk(0, 0, 0, 0, {n: np.concatenate([c[n] for c in self._held]) for n in names}).columns)
+
+    def snapshot(self, *, final: bool) -> Iterable[Result]:
+        """``trace``: counts (bins, channels) and the bin edges in ticks; ``rate``: the mean."""
+        channels = max((c.shape[1] for c in self._counts), default=1)
+        counts = np.zeros((sum(len(c) for c in self._counts), channels), np.uint32)
+        at = 0
+        for part in self._counts:
+            counts[at : at + len(part), : part.shape[1]] = part
+            at += len(part)
+        self._counts = [counts]
+        end = self._stop if final else self._bins_done * self._width
+        yield self.result(
+            "trace",
+            {
+                "bin_s": self._width * self._unit_s,
+                "bins": len(counts),
+                "end_s": end * self._unit_s,
+                "counts": counts,
+            },
+            final=final,
+        )

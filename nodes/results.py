@@ -1,0 +1,176 @@
+"""Writes what a run found: result.json and one file a curve."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.stream.chunk import Result
+from photonstream.stream.node import ResultNode
+
+from .recording import describe_recording
+from .tables import EXPORTS, Column, write_atomically
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ResultsParameters:
+    """``out``: an existing folder, None to write nothing; ``export``: format of the curves beside the CSV.
+
+    ``settings`` (every parameter of the run) and ``experiment`` are repeated in result.json.
+    """
+
+    out: str | None = None
+    export: str = "csv"
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    experiment: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.export not in EXPORTS:
+            raise ValueError(f"curves are exported as {', '.join(EXPORTS)}, not {self.export!r}")
+
+
+class Results(ResultNode[ResultsParameters]):
+    """Keeps the latest results of all nodes; once they are final it writes the folder."""
+
+    Parameters = ResultsParameters
+
+    def __init__(self, name: str, parameters: ResultsParameters) -> None:
+        super().__init__(name, parameters)
+        self._latest: dict[tuple[str, str], Mapping[str, Any]] = {}
+
+    def take(self, result: Result) -> None:
+        self._latest[result.node, result.key] = result.value
+
+    def snapshot(self, *, final: bool) -> Iterable[Result]:
+        """``result``: the content of result.json; the final one is also written, with the curves."""
+        if not final:
+            return
+        summary = summarise(self._latest, self.parameters.settings, self.parameters.experiment)
+        if self.parameters.out is not None:
+            folder = Path(self.parameters.out)
+            for title, columns in curves(self._latest).items():
+                for name in dict.fromkeys(("csv", self.parameters.export)):
+                    ending, text = EXPORTS[name]
+                    write_atomically(folder / f"{title}{ending}", text(title, columns))
+            # Last, so that a folder with a result.json is complete.
+            write_atomically(
+                folder / "result.json", json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+            )
+        yield self.result("result", summary, final=final)
+
+
+Latest = Mapping[tuple[str, str], Mapping[str, Any]]
+
+
+def summarise(latest: Latest, settings: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of result.json (its fields are described in docs/result.md)."""
+    trace, selection = latest["intensity", "trace"], latest["states", "selection"]
+    lifetime, account = latest["lifetime", "fit"], latest["run", "ledger"]
+    recording = describe_recording(latest["source", "recording"], latest["decode", "counts"])
+    duration_s = recording["duration_s"]
+    shown = ("rate_hz", "time_share", "mean_dtime_s", "on")
+    return {
+        "schema": SCHEMA,
+        "photonstream": version("photonstream"),
+        "parameters": dict(settings),
+        "experiment": dict(experiment),
+        "recording": recording,
+        "intensity": {
+            "bin_s": trace["bin_s"],
+            "bins": trace["bins"],
+            "mean_rate_hz": recording["photons"] / duration_s if duration_s > 0 else None,
+        },
+        "states": {
+            "method": selection["method"],
+            "chosen": selection["chosen"],
+            "window_hz": selection["window_hz"],
+            "levels": [{key: level[key] for key in shown} for level in selection["levels"]],
+            "on_time_s": selection["on_time_s"],
+            "on_photons": selection["on_photons"],
+        },
+        **lifetime["summary"],
+        "antibunching": None,
+        "interrupted": account["interrupted"],
+        "ledger": account["lines"],
+    }
+
+
+def curves(latest: Latest) -> dict[str, list[Column]]:
+    """Every curve of the run by the name of its file."""
+    return {"trace": _trace(latest), **_decays(latest), "flid": _flid(latest["states", "flid"])}
+
+
+def _trace(latest: Latest) -> list[Column]:
+    trace, selection = latest["intensity", "trace"], latest["states", "selection"]
+    counts: NDArray[np.uint32] = trace["counts"]
+    total = counts.sum(axis=1, dtype=np.int64)
+    start_s = np.arange(len(counts)) * trace["bin_s"]
+    stop_s = np.minimum(start_s + trace["bin_s"], trace["end_s"])
+    width_s = np.maximum(stop_s - start_s, np.finfo(float).tiny)
+    level = np.floor(4.0 * np.sqrt(total)).astype(np.int64)
+    return [
+        Column("time_start", "s", start_s),
+        Column("time_stop", "s", stop_s),
+        Column("counts", "counts", total),
+        Column("counts_error", "counts", np.sqrt(total)),
+        Column("rate", "1/s", total / width_s),
+        *(Column(f"counts_ch{c}", "counts", counts[:, c]) for c in range(counts.shape[1])),
+        Column("on", "", selection["on_levels"][level].astype(np.int64)),
+    ]
+
+
+def _decays(latest: Latest) -> dict[str, list[Column]]:
+    """``decay`` (selected photons, all channels, with the fit), and the same for each channel that has photons."""
+    decay = latest["lifetime", "decay"]
+    selected: NDArray[np.int64] = decay["selected"]
+    everything: NDArray[np.int64] = decay["all"]
+    model: Mapping[str, NDArray[np.float64]] | None = decay["model"]
+    edges_ns = np.arange(selected.shape[1] + 1) * decay["resolution_s"] * 1e9
+    edges_ns[-1] = min(edges_ns[-1], (decay["pulse_period_s"] or np.inf) * 1e9)
+
+    def table(pick: slice) -> list[Column]:
+        counts = selected[pick].sum(axis=0)
+        columns = [
+            Column("time_start", "ns", edges_ns[:-1]),
+            Column("time_stop", "ns", edges_ns[1:]),
+            Column("counts", "counts", counts),
+            Column("counts_error", "counts", np.sqrt(counts)),
+            Column("counts_all_states", "counts", everything[pick].sum(axis=0)),
+        ]
+        if model is not None:
+            fit = model["total"][pick].sum(axis=0)
+            residual = (counts - fit) / np.sqrt(np.maximum(fit, 1e-300))
+            parts = {"fit": fit, "residual": residual}
+            names = {"x": "exciton", "xx": "fast", "background": "background"}
+            parts |= {word: model[key][pick].sum(axis=0) for key, word in names.items()}
+            columns += [Column(name, "sigma" if name == "residual" else "counts", v) for name, v in parts.items()]
+        return columns
+
+    with_photons = [c for c in range(len(selected)) if everything[c].any()]
+    tables = {"decay": table(slice(None))}
+    if len(with_photons) > 1:
+        tables |= {f"decay_ch{c}": table(slice(c, c + 1)) for c in with_photons}
+    return tables
+
+
+def _flid(flid: Mapping[str, Any]) -> list[Column]:
+    """Fluorescence lifetime-intensity distribution: bins of the trace by rate and mean dtime, where there are any."""
+    counts: NDArray[np.int64] = flid["counts"]
+    rate, dtime_ns = flid["rate_edges_hz"], flid["dtime_edges_s"] * 1e9
+    i, j = np.nonzero(counts)
+    return [
+        Column("rate_start", "1/s", rate[i]),
+        Column("rate_stop", "1/s", rate[i + 1]),
+        Column("mean_dtime_start", "ns", dtime_ns[j]),
+        Column("mean_dtime_stop", "ns", dtime_ns[j + 1]),
+        Column("bins", "bins", counts[i, j]),
+    ]

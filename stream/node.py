@@ -1,0 +1,120 @@
+"""What a node is: its input, outputs, parameters and life cycle.
+
+A photon node is a deterministic fold (``fold``) over the chunks of one input. A result node keeps the latest
+result of each key that it reads (``take``). Both state their present results as a pure function of what they
+hold (``snapshot``), whenever the runner asks: so no result depends on when somebody looked.
+
+Life of a node: ``Node(name, parameters)``, ``open`` once, ``fold`` or ``take`` any number of times, ``close``
+once (photon nodes: the last chunks), ``snapshot(final=True)`` once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar, Generic, TypeVar
+
+from .chunk import Chunk, Result, StreamInfo
+from .ledger import NodeLedger
+
+P = TypeVar("P")
+
+
+class ParameterError(ValueError):
+    """A parameter that cannot be: its text is one sentence for the person who gave it."""
+
+
+class NodeError(RuntimeError):
+    """A node cannot go on; its text says why."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What is known of a stream before its first chunk.
+
+    ``facts`` grows on the way: each node adds what those after it need (bin width in ticks, histogram length).
+    """
+
+    info: StreamInfo
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def with_facts(self, **facts: Any) -> Opening:
+        """The same opening with further facts."""
+        return Opening(self.info, {**self.facts, **facts})
+
+
+class Node(Generic[P]):
+    """Base of all nodes: a name in the topology, checked parameters and a line in the ledger."""
+
+    Parameters: ClassVar[type]
+
+    def __init__(self, name: str, parameters: P) -> None:
+        self.name = name
+        self.parameters = parameters
+        self.ledger = NodeLedger(name)
+
+    def open(self, opening: Opening) -> Opening:
+        """Begin a stream; returns the opening for the nodes after this one."""
+        return opening
+
+    def snapshot(self, *, final: bool) -> Iterable[Result]:
+        """The node's present results, each the whole state of its key."""
+        return ()
+
+    def result(self, key: str, value: Mapping[str, Any], *, final: bool) -> Result:
+        """A result of this node."""
+        return Result(self.name, key, value, final)
+
+
+class Source(Node[P]):
+    """A node without input: it begins the stream and gives its chunks until it ends or is ``halted``."""
+
+    def __init__(self, name: str, parameters: P) -> None:
+        super().__init__(name, parameters)
+        self.halted = threading.Event()
+
+    def begin(self) -> Opening:
+        """Open what is read and say what is known of it."""
+        raise NotImplementedError
+
+    def chunks(self) -> Iterator[Chunk]:
+        """The chunks of the stream, in order."""
+        raise NotImplementedError
+
+    def progress(self) -> tuple[int, int | None]:
+        """Records given out so far, and how many there are in all (None where that is not known)."""
+        raise NotImplementedError
+
+
+class PhotonNode(Node[P]):
+    """A node of the photon path: one input stream, at most one output stream."""
+
+    def fold(self, chunk: Chunk) -> Iterable[Chunk]:
+        """Take one chunk; returns the chunks that are complete because of it."""
+        raise NotImplementedError
+
+    def close(self) -> Iterable[Chunk]:
+        """The input has ended: returns what is still held."""
+        return ()
+
+
+class ResultNode(Node[P]):
+    """A node that reads results only: it keeps the latest of each and needs no epoch."""
+
+    def take(self, result: Result) -> None:
+        """Replace what was known of this result's (node, key)."""
+        raise NotImplementedError
+
+
+def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
+    """Build a node's parameter dataclass from ``given``; raises ParameterError naming what is wrong."""
+    known = {f.name for f in fields(cls)}
+    for key in given:
+        if key not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise ParameterError(f"node {node} has no parameter {key!r} (it has: {names})")
+    try:
+        return cls(**given)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"node {node}: {error}") from error

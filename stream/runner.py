@@ -1,0 +1,143 @@
+"""Runs a topology inline: one thread, every chunk handed on at once, arrays by reference."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .chunk import Chunk, ChunkLaws, Result
+from .ledger import NodeLedger, imbalances
+from .node import Node, NodeError, PhotonNode, ResultNode, Source
+from .topology import Topology, build
+
+# In whose name the runner's own results are given: the ledger, to every result node, before the final results.
+RUN = "run"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: records read of how many, and the latest result of every (node, key)."""
+
+    records: int
+    total: int | None
+    results: Mapping[tuple[str, str], Result]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A finished run: the final results, the ledger, and what in it does not balance."""
+
+    results: Mapping[tuple[str, str], Result]
+    ledger: list[NodeLedger]
+    imbalances: list[str]
+    interrupted: bool
+
+
+class InlineRunner:
+    """Folds the whole recording through the nodes in this thread.
+
+    ``on_progress`` is called at most every ``progress_s`` of wall time; interim results are asked for every
+    ``results_s`` (None: never). Neither has any part in the final results. After ``stop`` the stream ends with
+    the present chunk, and what was read so far is finished as usual.
+    """
+
+    def __init__(
+        self,
+        topology: Topology,
+        *,
+        on_progress: Callable[[Progress], None] | None = None,
+        progress_s: float = 0.1,
+        results_s: float | None = None,
+    ) -> None:
+        self._nodes = build(topology)
+        self._specs = {spec.name: spec for spec in topology.nodes}
+        self._readers = {
+            name: [spec.name for spec in topology.nodes if name in spec.inputs] for name in self._nodes
+        }
+        self._laws = {name: ChunkLaws(name) for name in self._nodes}
+        self._latest: dict[tuple[str, str], Result] = {}
+        self._on_progress = on_progress
+        self._progress_s = progress_s
+        self._results_s = results_s
+
+    def stop(self) -> None:
+        """End the stream soon; may be called from a signal handler or another thread."""
+        for node in self._nodes.values():
+            if isinstance(node, Source):
+                node.halted.set()
+
+    def run(self) -> Outcome:
+        """Run to the end of the source; raises what a node raises, and NodeError where one breaks a law."""
+        source = next(iter(self._nodes.values()))
+        assert isinstance(source, Source)
+        self._open(source)
+        interrupted = self._pump(source)
+        for name, node in self._nodes.items():
+            if isinstance(node, PhotonNode):
+                for chunk in node.close():
+                    self._hand_on(name, chunk)
+        ledger = [n.ledger for n in self._nodes.values() if not isinstance(n, ResultNode)]
+        edges = [
+            (self._specs[n].inputs[0], n) for n, node in self._nodes.items() if isinstance(node, PhotonNode)
+        ]
+        wrong = imbalances(ledger, edges)
+        account = {"lines": [line.as_dict() for line in ledger], "imbalances": wrong, "interrupted": interrupted}
+        for node in self._nodes.values():
+            self._take(node, Result(RUN, "ledger", account, final=True))
+        self._snapshot(final=True)
+        return Outcome(self._latest, ledger, wrong, interrupted)
+
+    def _open(self, source: Source[Any]) -> None:
+        openings = {source.name: source.begin()}
+        for name, node in self._nodes.items():
+            if node is not source:
+                openings[name] = node.open(openings[self._specs[name].inputs[0]])
+
+    def _pump(self, source: Source[Any]) -> bool:
+        """Give every chunk of the source to its readers; True when stopped before the end."""
+        next_progress = next_results = 0.0
+        for chunk in source.chunks():
+            source.ledger.events_in += chunk.events
+            self._hand_on(source.name, chunk)
+            now = time.monotonic()
+            if self._results_s is not None and now >= next_results:
+                self._snapshot(final=False)
+                next_results = time.monotonic() + self._results_s
+            if self._on_progress is not None and now >= next_progress:
+                self._on_progress(Progress(*source.progress(), self._latest))
+                next_progress = time.monotonic() + self._progress_s
+            if source.halted.is_set():
+                return True
+        if self._on_progress is not None:
+            self._on_progress(Progress(*source.progress(), self._latest))
+        return False
+
+    def _hand_on(self, writer: str, chunk: Chunk) -> None:
+        self._laws[writer].admit(chunk)
+        self._nodes[writer].ledger.events_out += chunk.events
+        for name in self._photon_readers(writer):
+            node = self._nodes[name]
+            assert isinstance(node, PhotonNode)
+            node.ledger.events_in += chunk.events
+            for out in node.fold(chunk):
+                self._hand_on(name, out)
+
+    def _photon_readers(self, writer: str) -> list[str]:
+        return [name for name in self._readers[writer] if isinstance(self._nodes[name], PhotonNode)]
+
+    def _snapshot(self, *, final: bool) -> None:
+        """Ask every node, in order, for its results, and give them to the nodes that read them."""
+        for name, node in self._nodes.items():
+            for result in node.snapshot(final=final):
+                if result.node != name:
+                    raise NodeError(f"node {name} gave a result in the name of {result.node}")
+                self._latest[(name, result.key)] = result
+                for reader in self._readers[name]:
+                    self._take(self._nodes[reader], result)
+
+    @staticmethod
+    def _take(node: Node[Any], result: Result) -> None:
+        if isinstance(node, ResultNode):
+            node.take(result)

@@ -1,0 +1,176 @@
+"""The inline runner and its ledger, with small nodes made for the purpose."""
+
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
+
+import numpy as np
+import pytest
+from photonstream.stream import topology as topology_module
+from photonstream.stream.chunk import Chunk, ChunkLawError
+from photonstream.stream.node import Opening, ParameterError, PhotonNode, ResultNode, Source
+from photonstream.stream.runner import InlineRunner
+from photonstream.stream.topology import NodeSpec, Topology, TopologyError, build
+
+
+@dataclass(frozen=True)
+class Nothing:
+    pass
+
+
+@dataclass(frozen=True)
+class Numbers:
+    chunks: int = 3
+
+    def __post_init__(self):
+        if self.chunks < 0:
+            raise ValueError("chunks cannot be negative")
+
+
+class Count(Source[Numbers]):
+    """Ten events a chunk, 0, 1, 2, ..."""
+
+    Parameters = Numbers
+
+    def begin(self):
+        return Opening(None, {"from": self.name})
+
+    def chunks(self):
+        for k in range(self.parameters.chunks):
+            times = np.arange(10 * k, 10 * k + 10, dtype=np.uint64)
+            yield Chunk(k, 10 * k, 10 * k + 10, 10, {"macrotime": times})
+
+    def progress(self):
+        return 0, None
+
+
+class Evens(PhotonNode[Nothing]):
+    """Passes even events on, ends odd ones; ``forget`` makes it lose one without saying so."""
+
+    Parameters = Nothing
+    forget = 0
+
+    def fold(self, chunk):
+        keep = chunk["macrotime"][chunk["macrotime"] % 2 == 0]
+        self.ledger.end("odd", chunk.events - len(keep) - self.forget)
+        yield Chunk(chunk.sequence, chunk.start, chunk.stop, len(keep), {"macrotime": keep})
+
+
+class Forgetful(Evens):
+    forget = 1
+
+
+class Sum(PhotonNode[Nothing]):
+    Parameters = Nothing
+    total = 0
+
+    def fold(self, chunk):
+        self.total += int(chunk["macrotime"].sum())
+        self.ledger.end("summed", chunk.events)
+        return ()
+
+    def snapshot(self, *, final):
+        yield self.result("sum", {"total": self.total}, final=final)
+
+
+class Stutter(Evens):
+    """Gives every chunk twice, which no stream allows."""
+
+    def fold(self, chunk):
+        return [chunk, chunk]
+
+
+class Reader(ResultNode[Nothing]):
+    Parameters = Nothing
+
+    def take(self, result):
+        self.__dict__.setdefault("taken", []).append((result.node, result.key, result.final))
+
+    def snapshot(self, *, final):
+        yield self.result("taken", {"taken": list(self.taken)}, final=final)
+
+
+KINDS = {c.__name__.lower(): c for c in (Count, Evens, Forgetful, Sum, Stutter, Reader)}
+
+
+@pytest.fixture(autouse=True)
+def own_kinds(monkeypatch):
+    class Point(EntryPoint):
+        def load(self):
+            return KINDS[self.name]
+
+    points = EntryPoints(Point(name, "made.here:X", topology_module.NODE_GROUP) for name in KINDS)
+    monkeypatch.setattr(topology_module, "entry_points", lambda group: points)
+
+
+def line(*kinds, **parameters):
+    specs, before = [], ()
+    for kind in kinds:
+        specs.append(NodeSpec(kind, kind, before, parameters.get(kind, {})))
+        before = (kind,)
+    return Topology(tuple(specs))
+
+
+def test_a_run_sums_what_the_source_gave_and_balances():
+    outcome = InlineRunner(line("count", "evens", "sum")).run()
+    assert outcome.results["sum", "sum"].value["total"] == sum(range(0, 30, 2))
+    assert outcome.imbalances == []
+    assert [(n.events_in, n.events_out, dict(n.ended)) for n in outcome.ledger] == [
+        (30, 30, {}),
+        (30, 15, {"odd": 15}),
+        (15, 0, {"summed": 15}),
+    ]
+
+
+def test_an_event_that_vanishes_is_found():
+    outcome = InlineRunner(line("count", "forgetful", "sum")).run()
+    assert outcome.imbalances == ["forgetful: 30 events in, but 27 accounted for"]
+
+
+def test_a_node_that_breaks_a_chunk_law_ends_the_run():
+    with pytest.raises(ChunkLawError, match="stream stutter"):
+        InlineRunner(line("count", "stutter", "sum")).run()
+
+
+def test_result_nodes_get_the_ledger_before_the_last_results():
+    nodes = (*line("count", "evens", "sum").nodes, NodeSpec("reader", "reader", ("sum",)))
+    outcome = InlineRunner(Topology(nodes)).run()
+    assert outcome.results["reader", "taken"].value["taken"] == [
+        ("run", "ledger", True),
+        ("sum", "sum", True),
+    ]
+
+
+def test_interim_results_leave_the_final_ones_as_they_are():
+    quiet = InlineRunner(line("count", "evens", "sum")).run()
+    seen = []
+    busy = InlineRunner(
+        line("count", "evens", "sum"), results_s=0.0, progress_s=0.0, on_progress=lambda p: seen.append(dict(p.results))
+    ).run()
+    assert len(seen) == 4
+    assert quiet.results == busy.results
+
+
+def test_stop_ends_after_the_present_chunk_with_a_balanced_ledger():
+    runner = InlineRunner(line("count", "evens", "sum"), progress_s=0.0, on_progress=lambda p: runner.stop())
+    outcome = runner.run()
+    assert outcome.interrupted
+    assert outcome.results["sum", "sum"].value["total"] == sum(range(0, 10, 2))
+    assert outcome.imbalances == []
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda: line("count", "count"), TopologyError, "two nodes are called 'count'"),
+        (lambda: Topology((NodeSpec("a", "evens", ("b",)),)), TopologyError, "reads 'b', which does not stand"),
+        (lambda: build(line("nonsense")), TopologyError, "no node of kind 'nonsense'"),
+        (lambda: build(line("sum")), TopologyError, "takes one input, not 0"),
+        (lambda: build(line("count", "reader", "sum")), TopologyError, "gives only results"),
+        (lambda: build(Topology(())), TopologyError, "begins with its source"),
+        (lambda: build(line("count", count={"speed": 1})), ParameterError, "no parameter 'speed'.*chunks"),
+        (lambda: build(line("count", count={"chunks": -1})), ParameterError, "cannot be negative"),
+    ],
+)
+def test_what_cannot_be_joined_is_refused_with_the_reason(make, error, words):
+    with pytest.raises(error, match=words):
+        make()
