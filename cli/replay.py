@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,11 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("file", metavar="FILE", help="a PicoQuant .ptu, .pt2, .pt3, .ht2 or .ht3 file")
     parser.add_argument(
-        "--speed", type=speed, default=None, metavar="max|X", help="as fast as possible (default), or X times recorded time"
+        "--speed",
+        type=speed,
+        default=None,
+        metavar="max|X",
+        help="as fast as possible (default), or X times recorded time",
     )
     parser.add_argument(
         "--bin", type=duration, default=0.01, metavar="TIME", help="bin width of the trace (default 10ms)"
@@ -75,9 +80,14 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "full width of a Gaussian such as 0.1ns; without it the width is fitted",
     )
     parser.add_argument(
-        "--mean-n", type=float, metavar="N", help="mean number of absorbed photons per pulse; corrects beta for it"
+        "--mean-n",
+        type=float,
+        metavar="N",
+        help="mean number of absorbed photons per pulse; corrects beta for it",
     )
-    parser.add_argument("--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)")
+    parser.add_argument(
+        "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)"
+    )
     parser.add_argument(
         "--set",
         type=setting,
@@ -138,7 +148,7 @@ def build_topology(arguments: argparse.Namespace, experiment: Mapping[str, Any])
     path = ("source", "decode", "intensity", "states", "decay")
     kinds = {"source": "replay"}
     inputs = {
-        **{name: (before,) for before, name in zip(path, path[1:], strict=False)},
+        **{name: (before,) for before, name in pairwise(path)},
         "lifetime": ("states", "decay"),
         "results": ("source", "decode", "intensity", "states", "decay", "lifetime"),
     }

@@ -38,7 +38,9 @@ class Decode(PhotonNode[DecodeParameters]):
         if self._type.mode == "T3" and self.parameters.sync_channel >= 0:
             raise ParameterError("a sync channel can be named for T2 recordings only; this one is T3")
         if self.parameters.sync_channel >= self._type.channels:
-            raise ParameterError(f"the sync channel must be 0 to {self._type.channels - 1} for {self._type.name}")
+            raise ParameterError(
+                f"the sync channel must be 0 to {self._type.channels - 1} for {self._type.name}"
+            )
         self._carry = new_carry()
         self._held: dict[str, NDArray[Any]] = {}
         self._per_channel = np.zeros(self._type.channels, np.int64)
@@ -90,7 +92,7 @@ class Decode(PhotonNode[DecodeParameters]):
             for c in range(int(channel.max()) + 1):
                 self._per_channel[c] += np.count_nonzero(channel == c)
             if self._type.mode == "T2":
-                self._without_pulse += np.count_nonzero(dtime == NO_DTIME)
+                self._without_pulse += int(np.count_nonzero(dtime == NO_DTIME))
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``counts``: the records by kind, photons per channel, and the time reached."""

@@ -86,7 +86,7 @@ class Intensity(PhotonNode[IntensityParameters]):
         counts = np.zeros((bins, channels), np.uint32)
         timed = np.empty(bins, np.uint32)
         dtime_sum = np.empty(bins, np.uint64)
-        count_bins(offsets, channel, dtime, NO_DTIME, counts, timed, dtime_sum)
+        count_bins(offsets, channel, dtime, np.uint32(NO_DTIME), counts, timed, dtime_sum)
         self._counts.append(counts)
         columns = {name: array[:ready] for name, array in photons.items()}
         columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}

@@ -63,7 +63,8 @@ class Results(ResultNode[ResultsParameters]):
                     write_atomically(folder / f"{title}{ending}", text(title, columns))
             # Last, so that a folder with a result.json is complete.
             write_atomically(
-                folder / "result.json", json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+                folder / "result.json",
+                json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
             )
         yield self.result("result", summary, final=final)
 
@@ -152,7 +153,9 @@ def _decays(latest: Latest) -> dict[str, list[Column]]:
             parts = {"fit": fit, "residual": residual}
             names = {"x": "exciton", "xx": "fast", "background": "background"}
             parts |= {word: model[key][pick].sum(axis=0) for key, word in names.items()}
-            columns += [Column(name, "sigma" if name == "residual" else "counts", v) for name, v in parts.items()]
+            columns += [
+                Column(name, "sigma" if name == "residual" else "counts", v) for name, v in parts.items()
+            ]
         return columns
 
     with_photons = [c for c in range(len(selected)) if everything[c].any()]

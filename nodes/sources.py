@@ -56,15 +56,17 @@ class Replay(Source[ReplayParameters]):
         self._given = 0
         self._checksum = _Checksum(self._file.path)
         info = self._file.info
-        sync_rate_hz = self.parameters.sync_rate_hz or info.sync_rate_hz
+        given_hz = self.parameters.sync_rate_hz
         facts = {
             "record_type": self._file.record_type,
-            "pulse_period_s": 1.0 / sync_rate_hz if self.parameters.sync_rate_hz else info.pulse_period_s,
+            "pulse_period_s": 1.0 / given_hz if given_hz is not None else info.pulse_period_s,
         }
         return Opening(info, facts)
 
     def chunks(self) -> Iterator[Chunk]:
-        blocks = self._blocks() if self.parameters.speed is None else self._paced_blocks(self.parameters.speed)
+        blocks = (
+            self._blocks() if self.parameters.speed is None else self._paced_blocks(self.parameters.speed)
+        )
         for sequence, block in enumerate(blocks):
             start = self._given
             self._given += len(block)

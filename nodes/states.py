@@ -31,7 +31,9 @@ class StatesParameters:
             if self.on != "auto":
                 raise ValueError(f"the on window is 'auto' or two rates, not {self.on!r}")
         elif not 0 <= self.on[0] < self.on[1]:
-            raise ValueError(f"the on window must rise from 0 or more, not from {self.on[0]:g} to {self.on[1]:g}")
+            raise ValueError(
+                f"the on window must rise from 0 or more, not from {self.on[0]:g} to {self.on[1]:g}"
+            )
 
 
 class States(PhotonNode[StatesParameters]):
@@ -58,6 +60,8 @@ class States(PhotonNode[StatesParameters]):
         self._short_level: int | None = None
         self._short_s = 0.0
         self._ranges = [LevelRange(0, 1, True)]
+        # Bins per level as they stood when a choice was last due; None once it has been made.
+        self._due: NDArray[np.int64] | None = None
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -71,12 +75,14 @@ class States(PhotonNode[StatesParameters]):
             self._bins_seen += end - begin
             begin = end
             if self._bins_seen == self._choice_bin:
-                self._choose()
+                self._due = self._sums[:, 0].copy()
                 self._choice_bin *= 2
         if chunk.stop % self._bin_ticks:
             self._short_level = int(level[-1])
             self._short_s = self._bin_s * (chunk.stop % self._bin_ticks) / self._bin_ticks
-        return [Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, {**chunk.columns, "level": level})]
+        return [
+            Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, {**chunk.columns, "level": level})
+        ]
 
     def _grow(self, levels: int) -> None:
         missing = levels - len(self._sums)
@@ -97,22 +103,25 @@ class States(PhotonNode[StatesParameters]):
         column = np.minimum((mean_s / self._flid_s).astype(np.int64), FLID_COLUMNS - 1)
         np.add.at(self._flid, (level[part][has], column), 1)
 
-    def _choose(self) -> None:
-        """Choose the on levels from the bins so far; a last bin cut short by the end has no say."""
-        levels = len(self._sums)
-        if self.parameters.on == "auto":
-            bins = self._sums[:, 0].copy()
-            if self._short_level is not None:
-                bins[self._short_level] -= 1
-            self._ranges = automatic_ranges(bins)
-        else:
+    def _choose(self, *, final: bool) -> None:
+        """Choose the on levels. A window given by rates holds at once; a found one only when it is due."""
+        if not isinstance(self.parameters.on, str):
             low, high = self.parameters.on
+            levels = len(self._sums)
             self._ranges = window_ranges(float(low) * self._bin_s, float(high) * self._bin_s, levels)
+            return
+        if final:
+            self._due = self._sums[:, 0].copy()
+            # A last bin cut short by the end of the recording has no say.
+            if self._short_level is not None:
+                self._due[self._short_level] -= 1
+        if self._due is not None:
+            self._ranges = automatic_ranges(self._due)
+            self._due = None
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``selection``: the ranges of levels with their rates, shares and mean dtimes; ``flid``: the map."""
-        if final or self.parameters.on != "auto":
-            self._choose()
+        self._choose(final=final)
         levels = len(self._sums)
         on = np.zeros(levels, bool)
         rows = []

@@ -43,9 +43,9 @@ def write_atomically(path: Path, text: str) -> None:
 def _rows(columns: Sequence[Column], delimiter: str) -> str:
     """The values as text: whole numbers as they are, others with ten significant digits, nothing for NaN."""
     formats = ["%d" if np.issubdtype(c.values.dtype, np.integer) else "%.10g" for c in columns]
-    table = np.rec.fromarrays([c.values for c in columns]) if columns and len(columns[0].values) else []
     out = io.StringIO()
-    np.savetxt(out, table, fmt=delimiter.join(formats))
+    if columns and len(columns[0].values):
+        np.savetxt(out, np.rec.fromarrays([c.values for c in columns]), fmt=delimiter.join(formats))
     return re.sub(r"\bnan\b", "", out.getvalue())
 
 

@@ -139,7 +139,9 @@ class ChunkLaws:
     def skip(self, gap: Gap) -> None:
         """Take a gap: the stream goes on where it stops."""
         if self._stop is not None and gap.start != self._stop:
-            raise ChunkLawError(f"stream {self._stream}: gap at {gap.start}, the stream had reached {self._stop}")
+            raise ChunkLawError(
+                f"stream {self._stream}: gap at {gap.start}, the stream had reached {self._stop}"
+            )
         self._stop = gap.stop
 
 

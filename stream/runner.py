@@ -83,7 +83,11 @@ class InlineRunner:
             (self._specs[n].inputs[0], n) for n, node in self._nodes.items() if isinstance(node, PhotonNode)
         ]
         wrong = imbalances(ledger, edges)
-        account = {"lines": [line.as_dict() for line in ledger], "imbalances": wrong, "interrupted": interrupted}
+        account = {
+            "lines": [line.as_dict() for line in ledger],
+            "imbalances": wrong,
+            "interrupted": interrupted,
+        }
         for node in self._nodes.values():
             self._take(node, Result(RUN, "ledger", account, final=True))
         self._snapshot(final=True)

@@ -68,7 +68,9 @@ def build(topology: Topology) -> dict[str, Node[Any]]:
             if issubclass(cls, base) and len(spec.inputs) != (0 if base is Source else 1):
                 raise TopologyError(f"node {spec.name!r} takes {words}, not {len(spec.inputs)}")
         if issubclass(cls, PhotonNode) and isinstance(nodes[spec.inputs[0]], ResultNode):
-            raise TopologyError(f"node {spec.name!r} wants photons, but {spec.inputs[0]!r} gives only results")
+            raise TopologyError(
+                f"node {spec.name!r} wants photons, but {spec.inputs[0]!r} gives only results"
+            )
         nodes[spec.name] = cls(spec.name, make_parameters(cls.Parameters, spec.parameters, spec.name))
     if not nodes or not isinstance(next(iter(nodes.values())), Source):
         raise TopologyError("a topology begins with its source")

@@ -46,6 +46,8 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
     if not head:
         raise TagFileError(place, 0, "the file is empty")
     formats, failures = load_formats()
+    if not formats:
+        failures.append(f"no format is registered in {GROUP!r}, so photonstream is not installed completely")
     undecided = []
     for kind in formats:
         verdict = kind.sniff(head)

@@ -13,7 +13,6 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
 from photonstream.nodes.formats.records import RecordType
 from photonstream.stream.chunk import StreamInfo
 
@@ -171,7 +170,7 @@ def read_records(file: io.FileIO, data_offset: int, first: int, count: int) -> N
     Raises TagFileError when the medium fails.
     """
     raw = np.empty(count, np.dtype("<u4"))
-    target = memoryview(raw).cast("B")
+    target = raw.view(np.uint8).data
     offset = data_offset + first * RECORD_BYTES
     filled = 0
     try:

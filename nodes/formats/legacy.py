@@ -1,4 +1,4 @@
-"""PicoQuant's older tag files with fixed headers: .pt2 and .pt3 (PicoHarp 300), .ht2 and .ht3 (HydraHarp 400).
+"""PicoQuant's older tag files with fixed headers: .pt2 and .pt3 (PicoHarp), .ht2 and .ht3 (HydraHarp).
 
 Source: PicoQuant's published descriptions of PicoHarp file format 2.0 and HydraHarp file formats 1.0 and
 2.0. All numbers are little-endian; a header is packed without alignment. Fields keep PicoQuant's names.
@@ -23,7 +23,7 @@ from photonstream.nodes.formats.base import (
     settle_records,
 )
 from photonstream.nodes.formats.records import RecordType
-from photonstream.stream.chunk import Mode, StreamInfo
+from photonstream.stream.chunk import StreamInfo
 
 Fields = tuple[tuple[str, str], ...]
 

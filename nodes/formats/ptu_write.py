@@ -46,10 +46,10 @@ _DATE_ZERO = datetime(1899, 12, 30)
 class PtuWriter:
     """A .ptu file that grows: the header is written at once, records are appended, the count follows them.
 
-    ``record_type`` is a type of `records`, ``macrotime_unit_s`` the sync period (T3) or the device's tick (T2),
-    ``dtime_resolution_s`` the width of a TCSPC bin (T3) or the tick. ``settings`` are further tags by name
-    (bool, int, float, str or datetime; an index in brackets, as in ``HWInpChan_Offset(0)``). ``created`` and
-    ``guid`` are taken from the clock and drawn when they are None. An existing file is overwritten unless
+    ``record_type`` is a type of `records`, ``macrotime_unit_s`` the sync period (T3) or the device's tick
+    (T2), ``dtime_resolution_s`` the width of a TCSPC bin (T3) or the tick. ``settings`` are further tags by
+    name (bool, int, float, str or datetime; an index in brackets, as in ``HWInpChan_Offset(0)``). ``created``
+    and ``guid`` are taken from the clock and drawn when they are None. An existing file is overwritten unless
     ``exclusive``, in which case FileExistsError is raised.
 
     Use as a context manager, or call `close`.
@@ -108,7 +108,7 @@ class PtuWriter:
     def write(self, records: NDArray[np.uint32]) -> None:
         """Append raw records, a one-dimensional array."""
         little_endian = np.ascontiguousarray(records, "<u4")
-        self._write_all(memoryview(little_endian).cast("B"))
+        self._write_all(little_endian.data.cast("B"))
         self.records += int(little_endian.size)
 
     def update(self, elapsed_s: float = 0.0) -> None:

@@ -1,4 +1,4 @@
-"""The exact decay of an emitter that holds several excitons: rates, amplitudes, leftovers from earlier pulses.
+"""The exact decay of an emitter that holds several excitons, also with leftovers from earlier pulses.
 
 An emitter with n excitons loses one at a time. Photons leave on the radiative steps,
 
@@ -6,9 +6,10 @@ An emitter with n excitons loses one at a time. Photons leave on the radiative s
     total(1) = 1 / tau_x,    total(2) = 1 / tau_xx
     total(n) = radiative(n) + k_A n^2 (n - 1) / 4,     k_A = 1 / tau_xx - s k_r     for n >= 3
 
-where k_A is the Auger rate of the biexciton. For n >= 3 this is an assumption: Auger recombination by counting
-the triples n^2 (n-1) / 2, radiation by counting pairs. Such a chain is linear, so that its decay is a sum of
-exponentials with the rates total(1), total(2), ... and amplitudes from the eigenvectors of the rate matrix.
+where k_A is the Auger rate of the biexciton. For n >= 3 this is an assumption: Auger recombination by
+counting the triples n^2 (n-1) / 2, radiation by counting pairs. Such a chain is linear, so that its decay is
+a sum of exponentials with the rates total(1), total(2), ... and amplitudes from the eigenvectors of the rate
+matrix.
 """
 
 from __future__ import annotations
@@ -83,7 +84,8 @@ def exciton_distribution(mean_n: float, cm_efficiency: float, max_excitons: int)
     for photons in range(max_excitons + 1):
         absorbed = math.exp(-mean_n) * mean_n**photons / math.factorial(photons)
         for doubled in range(photons + 1):
-            share = math.comb(photons, doubled) * cm_efficiency**doubled * (1 - cm_efficiency) ** (photons - doubled)
+            single = (1 - cm_efficiency) ** (photons - doubled)
+            share = math.comb(photons, doubled) * cm_efficiency**doubled * single
             probabilities[min(photons + doubled, max_excitons)] += absorbed * share
     probabilities[-1] += max(0.0, 1.0 - float(probabilities.sum()))
     return probabilities
@@ -99,10 +101,10 @@ def expected_decay(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean photon rate after a pulse: sum_j amplitude_j exp(-rate_j t), before any detector.
 
-    Returns ``(rates_hz, amplitudes_hz)`` of n = 1, 2, ..., each of shape (max_excitons,); amplitudes are photons
-    per second and pulse. Without ``period_s`` each pulse finds the emitter empty. With it, excitons left over
-    from earlier pulses are there too, in the stationary state of a pulse train; amplitudes are then referred to
-    one pulse, so that the decay within a period is their sum over all earlier pulses, amplitude_j
+    Returns ``(rates_hz, amplitudes_hz)`` of n = 1, 2, ..., each of shape (max_excitons,); amplitudes are
+    photons per second and pulse. Without ``period_s`` each pulse finds the emitter empty. With it, excitons
+    left over from earlier pulses are there too, in the stationary state of a pulse train; amplitudes are then
+    referred to one pulse, so that the decay within a period is their sum over all earlier pulses, amplitude_j
     exp(-rate_j t) / (1 - exp(-rate_j period)). Where pulses overlap, n excitons that met in the emitter decay
     faster than they would alone, and amplitudes differ from those of a single pulse.
 
@@ -144,7 +146,7 @@ def stationary_occupation(
     system[-1] = 1.0
     target = np.zeros(size)
     target[-1] = 1.0
-    return np.linalg.solve(system, target)
+    return np.asarray(np.linalg.solve(system, target), np.float64)
 
 
 def _eigenvectors(totals: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -40,12 +40,13 @@ class LevelRange:
 
 def level_of(counts: NDArray[np.integer]) -> NDArray[np.int64]:
     """Level of bins with ``counts`` photons: floor(4 sqrt(n))."""
-    return np.floor(4.0 * np.sqrt(counts)).astype(np.int64)
+    level: NDArray[np.int64] = np.floor(4.0 * np.sqrt(counts)).astype(np.int64)
+    return level
 
 
 def first_count(level: NDArray[np.int64] | int) -> NDArray[np.int64]:
     """Smallest number of counts whose level is at least ``level``."""
-    return -((-np.asarray(level, np.int64) ** 2) // 16)
+    return -((-(np.asarray(level, np.int64) ** 2)) // 16)
 
 
 def window_ranges(low_counts: float, high_counts: float, levels: int) -> list[LevelRange]:

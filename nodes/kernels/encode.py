@@ -48,8 +48,8 @@ def encode_t3(
 ) -> int:
     """Write T3 records of photons in order of ``nsync`` to ``out``; return their number.
 
-    After the photons, wraps up to sync period ``end`` are written, which is how a dark detector tells the time;
-    0 writes none. ``out`` must hold `t3_capacity` records.
+    After the photons, wraps up to sync period ``end`` are written, which is how a dark detector tells the
+    time; 0 writes none. ``out`` must hold `t3_capacity` records.
     """
     written = 0
     wraps = carry[WRAPS]
@@ -80,9 +80,9 @@ def encode_t2(
 ) -> int:
     """Write T2 records of photons in order of ``ticks`` to ``out``; return their number.
 
-    Sync records stand at tick floor(k * ``sync_ticks``), k = 0, 1, ..., as far as they are before tick ``stop``;
-    0 ticks means no sync records. A sync comes before a photon of the same tick. After the events, wraps up to
-    tick ``end`` are written; 0 writes none. ``out`` must hold `t2_capacity` records.
+    Sync records stand at tick floor(k * ``sync_ticks``), k = 0, 1, ..., as far as they are before tick
+    ``stop``; 0 ticks means no sync records. A sync comes before a photon of the same tick. After the events,
+    wraps up to tick ``end`` are written; 0 writes none. ``out`` must hold `t2_capacity` records.
     """
     written = 0
     wraps = carry[WRAPS]

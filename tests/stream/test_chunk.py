@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from photonstream.stream.chunk import Chunk, ChunkLawError, ChunkLaws, Gap, StreamInfo
 
 

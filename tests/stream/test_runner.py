@@ -5,6 +5,7 @@ from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
+
 from photonstream.stream import topology as topology_module
 from photonstream.stream.chunk import Chunk, ChunkLawError
 from photonstream.stream.node import Opening, ParameterError, PhotonNode, ResultNode, Source
@@ -144,7 +145,10 @@ def test_interim_results_leave_the_final_ones_as_they_are():
     quiet = InlineRunner(line("count", "evens", "sum")).run()
     seen = []
     busy = InlineRunner(
-        line("count", "evens", "sum"), results_s=0.0, progress_s=0.0, on_progress=lambda p: seen.append(dict(p.results))
+        line("count", "evens", "sum"),
+        results_s=0.0,
+        progress_s=0.0,
+        on_progress=lambda p: seen.append(dict(p.results)),
     ).run()
     assert len(seen) == 4
     assert quiet.results == busy.results
@@ -162,7 +166,11 @@ def test_stop_ends_after_the_present_chunk_with_a_balanced_ledger():
     ("make", "error", "words"),
     [
         (lambda: line("count", "count"), TopologyError, "two nodes are called 'count'"),
-        (lambda: Topology((NodeSpec("a", "evens", ("b",)),)), TopologyError, "reads 'b', which does not stand"),
+        (
+            lambda: Topology((NodeSpec("a", "evens", ("b",)),)),
+            TopologyError,
+            "reads 'b', which does not stand",
+        ),
         (lambda: build(line("nonsense")), TopologyError, "no node of kind 'nonsense'"),
         (lambda: build(line("sum")), TopologyError, "takes one input, not 0"),
         (lambda: build(line("count", "reader", "sum")), TopologyError, "gives only results"),

@@ -1,0 +1,131 @@
+"""What a fit is given: the histograms of the selected photons, and how to fit them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.decay_model import MAX_SIGMA_PER_PERIOD, Floats
+from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf
+
+MAX_FIT_BINS = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class DecayData:
+    """Counts of the selected photons by channel and dtime bin, int64 ``(channels, bins)``.
+
+    Bin b covers ``[b, b + 1) * bin_width_s`` after the sync. ``pulse_period_s`` need not be a multiple of the bin
+    width: the bin in which the period ends is fitted as the part of a bin that it is, later bins are left out and
+    their photons counted in ``photons_outside``. Bins may also end before the period does.
+    Raises ValueError for counts that are no counts, or widths that are not positive.
+    """
+
+    counts: NDArray[np.int64]
+    bin_width_s: float
+    pulse_period_s: float
+
+    def __post_init__(self) -> None:
+        if self.counts.ndim != 2 or self.counts.shape[0] < 1 or self.counts.dtype.kind not in "iu":
+            raise ValueError("decay counts are integers of shape (channels, bins)")
+        if self.counts.size and int(self.counts.min()) < 0:
+            raise ValueError("decay counts cannot be negative")
+        for name in ("bin_width_s", "pulse_period_s"):
+            value = getattr(self, name)
+            if not (value > 0.0 and math.isfinite(value)):
+                raise ValueError(f"{name} is {value}: not a positive time")
+
+    @property
+    def bins_in_period(self) -> int:
+        """Number of bins that begin before the next pulse; the last one may be cut by it."""
+        return min(self.counts.shape[1], math.ceil(self.pulse_period_s / self.bin_width_s - 1e-6))
+
+    @property
+    def photons(self) -> int:
+        """Photons in the bins of the period, all channels."""
+        return int(self.counts[:, : self.bins_in_period].sum())
+
+    @property
+    def photons_outside(self) -> int:
+        """Photons in bins that begin beyond the period; they are not fitted."""
+        return int(self.counts[:, self.bins_in_period :].sum())
+
+    def edges_s(self, group: int = 1) -> Floats:
+        """Edges of ``group`` joined bins over the fitted range, the last one cut at the period."""
+        bins = self.bins_in_period
+        edges = np.append(np.arange(0, bins, group), bins) * self.bin_width_s
+        return np.minimum(edges, self.pulse_period_s)
+
+    def grouped(self, group: int) -> Floats:
+        """Counts of ``group`` joined bins, float64 (channels, ceil(bins / group))."""
+        bins = self.bins_in_period
+        return np.add.reduceat(self.counts[:, :bins], np.arange(0, bins, group), axis=1).astype(np.float64)
+
+    @property
+    def fit_group(self) -> int:
+        """How many bins the fit joins, so that at most 4096 are left.
+
+        The model is integrated over each bin, so joining costs little until a bin is wider than the rising edge:
+        4096 bins of a 210 ns period are 51 ps wide.
+        """
+        return max(1, math.ceil(self.bins_in_period / MAX_FIT_BINS))
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """How to fit.
+
+    ``irf`` None fits a Gaussian of unknown width to each channel. ``s``: radiative rate of the biexciton over
+    that of the exciton. ``quantum_yield_x``: Q_x of the physical bound tau_xx <= tau_x/(s Q_x).
+    ``intervals``: profile-likelihood intervals at a cold fit. ``assumed_tau_xx_s``: the fast lifetime at which a
+    single exponential is given its signed beta and upper limit (default: the mean of 45 nanocrystals in the
+    source paper, 3.9 ns). ``mean_n``: photons absorbed per pulse, for eta; ``mean_n_relative_error`` its relative
+    standard error (0.3 unless the nanocrystal's own power series was measured).
+    ``dead_time_s``, ``afterpulsing`` and ``pile_up`` are refused when given: no correction is available, and a
+    figure must not be ignored in silence.
+    Raises ValueError for what cannot be.
+    """
+
+    irf: GaussianIrf | MeasuredIrf | None = None
+    s: float = 4.0
+    quantum_yield_x: float = 1.0
+    intervals: bool = True
+    min_photons: int = 300
+    mono_bi_threshold: float | None = None
+    assumed_tau_xx_s: float = 3.9e-9
+    mean_n: float | None = None
+    mean_n_relative_error: float = 0.3
+    dead_time_s: float | None = None
+    afterpulsing: float | None = None
+    pile_up: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("dead_time_s", "afterpulsing", "pile_up"):
+            if getattr(self, name) is not None:
+                raise ValueError(f"{name} was given, but a correction for it is not available in this version")
+        if not self.s > 1.0:
+            raise ValueError(f"s is {self.s}: the biexciton must radiate faster than the exciton")
+        if not 0.0 < self.quantum_yield_x <= 1.0:
+            raise ValueError(f"quantum_yield_x is {self.quantum_yield_x}: not in (0, 1]")
+        if not self.assumed_tau_xx_s > 0.0:
+            raise ValueError(f"assumed_tau_xx_s is {self.assumed_tau_xx_s}: not a positive time")
+        if self.mean_n is not None and not self.mean_n > 0.0:
+            raise ValueError(f"mean_n is {self.mean_n}: not a positive number of photons per pulse")
+        if not self.mean_n_relative_error >= 0.0:
+            raise ValueError(f"mean_n_relative_error is {self.mean_n_relative_error}: cannot be negative")
+
+
+def max_sigma_s(period_s: float) -> float:
+    """The widest Gaussian IRF that the model takes, a twentieth of the period in sigma."""
+    return MAX_SIGMA_PER_PERIOD * period_s
+
+
+def check_irf_width(irf: GaussianIrf, period_s: float) -> None:
+    """Raise ValueError for a Gaussian IRF too wide for the period."""
+    if irf.fwhm_s / FWHM_PER_SIGMA > max_sigma_s(period_s):
+        raise ValueError(
+            f"an IRF of {irf.fwhm_s:.3g} s full width is too wide for a pulse period of {period_s:.3g} s"
+        )

@@ -1,0 +1,186 @@
+"""Finding the best fit of a constant, a single and a double exponential, from several starts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import numpy as np
+
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions, check_irf_width, max_sigma_s
+from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, shares_on_period
+from photonstream.nodes.inference.likelihood import (
+    BACKGROUND,
+    LN_SIGMA,
+    LN_TAU_X,
+    LN_TAU_XX,
+    MIX,
+    PER_CHANNEL,
+    PHOTONS,
+    SHARED,
+    T0,
+    Box,
+    Likelihood,
+    Optimum,
+    maximise,
+)
+from photonstream.nodes.inference.start import guess, rising_edge
+
+# A "double" exponential whose lifetimes lie closer than this is a single one for any data.
+MAX_RATIO = 0.8
+MAX_TAU_PERIODS = 4.0
+_FEW_STEPS = 10
+# Starts of the double exponential: fast over single lifetime, share of the photons, slow over single lifetime.
+_DOUBLE_STARTS = (
+    (0.02, 0.05, 1.02),
+    (0.06, 0.05, 1.05),
+    (0.06, 0.30, 1.40),
+    (0.15, 0.10, 1.10),
+    (0.30, 0.20, 1.20),
+    (0.50, 0.30, 1.30),
+    (0.50, 0.60, 2.00),
+    (0.70, 0.85, 4.00),
+)
+
+
+def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int]) -> Likelihood:
+    """The likelihood of the named channels, in joined bins. Raises ValueError for an IRF that does not fit."""
+    rows = list(channels)
+    irf = np.zeros((len(rows), 0))
+    irf_bin_s = 0.0
+    if isinstance(options.irf, MeasuredIrf):
+        irf = shares_on_period(options.irf, data.counts.shape[0], data.pulse_period_s)[rows]
+        irf_bin_s = options.irf.bin_width_s
+    elif isinstance(options.irf, GaussianIrf):
+        check_irf_width(options.irf, data.pulse_period_s)
+    group = data.fit_group
+    return Likelihood(
+        counts=np.ascontiguousarray(data.grouped(group)[rows]),
+        edges_s=data.edges_s(group),
+        period_s=data.pulse_period_s,
+        irf=np.ascontiguousarray(irf),
+        irf_bin_s=irf_bin_s,
+        s=options.s,
+        max_ratio=MAX_RATIO,
+    )
+
+
+def box_of(likelihood: Likelihood, options: FitOptions, theta: Floats) -> Box:
+    """Bounds around a start, for a single exponential (the fast component is not free)."""
+    period_s, channels = likelihood.period_s, likelihood.counts.shape[0]
+    bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
+    photons = likelihood.counts.sum(axis=1)
+    lower, upper = np.full(theta.size, -np.inf), np.full(theta.size, np.inf)
+    free = np.ones(theta.size, dtype=np.bool_)
+    lower[LN_TAU_X] = math.log(max(0.1 * bin_s, 1e-5 * period_s))
+    upper[LN_TAU_X] = math.log(MAX_TAU_PERIODS * period_s)
+    lower[LN_TAU_XX], upper[LN_TAU_XX] = lower[LN_TAU_X], upper[LN_TAU_X]
+    lower[MIX], upper[MIX] = 0.0, 0.98
+    free[[LN_TAU_XX, MIX]] = False
+    for c in range(channels):
+        base = SHARED + PER_CHANNEL * c
+        lower[base + PHOTONS], upper[base + PHOTONS] = 1e-3, 1e3 * photons[c] + 10.0
+        lower[base + BACKGROUND], upper[base + BACKGROUND] = 1e-3, 1e3 * photons[c] + 10.0
+        lower[base + T0] = theta[base + T0] - 0.5 * period_s
+        upper[base + T0] = theta[base + T0] + 0.5 * period_s
+        lower[base + LN_SIGMA] = math.log(min(0.05 * bin_s, 0.1 * max_sigma_s(period_s)))
+        upper[base + LN_SIGMA] = math.log(max_sigma_s(period_s))
+        free[base + LN_SIGMA] = options.irf is None
+    return Box(lower, upper, free)
+
+
+def constant_half_deviance(likelihood: Likelihood) -> float:
+    """Half the Poisson deviance of a flat background, its level fitted to each channel."""
+    counts, widths = likelihood.counts, np.diff(likelihood.edges_s)
+    mean = np.outer(counts.sum(axis=1), widths / widths.sum())
+    seen = counts > 0.0
+    return float((counts[seen] * np.log(counts[seen] / mean[seen])).sum())
+
+
+def best_of(
+    likelihood: Likelihood, starts: Iterable[Floats], box: Box, *, as_beta: bool = False, keep: int = 2
+) -> Optimum:
+    """The best maximum: a few steps from every start, then the ``keep`` best to the end."""
+    tried = sorted(
+        (maximise(likelihood, theta, box, as_beta=as_beta, max_steps=_FEW_STEPS) for theta in starts),
+        key=lambda optimum: optimum.half_deviance,
+    )
+    ends = (
+        o if o.converged else maximise(likelihood, o.theta, box, as_beta=as_beta) for o in tried[:keep]
+    )
+    return min(ends, key=lambda optimum: optimum.half_deviance)
+
+
+def _single_starts(likelihood: Likelihood, options: FitOptions) -> list[Floats]:
+    """Starts of a single exponential in one channel."""
+    bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
+    found = guess(likelihood.counts[0], bin_s)
+    t0_s = found.t0_s
+    sigmas_s = [max(0.5 * bin_s, 0.25 * found.edge_s), max(bin_s, found.edge_s)]
+    offsets_s = [0.0]
+    if isinstance(options.irf, GaussianIrf):
+        sigmas_s = [options.irf.fwhm_s / FWHM_PER_SIGMA]
+        offsets_s = [0.0, found.edge_s]
+    elif isinstance(options.irf, MeasuredIrf):
+        edge, _ = rising_edge(likelihood.irf[0])
+        t0_s -= edge * likelihood.irf_bin_s
+        sigmas_s = [1.0]
+        offsets_s = [-found.edge_s, 0.0, found.edge_s]
+    else:
+        sigmas_s = [min(sigma_s, 0.5 * max_sigma_s(likelihood.period_s)) for sigma_s in sigmas_s]
+    return [
+        np.array(
+            [
+                math.log(tau_s),
+                math.log(0.1 * tau_s),
+                0.0,
+                max(found.photons, 1.0),
+                t0_s + offset_s,
+                math.log(sigma_s),
+                max(found.background, 1.0),
+            ]
+        )
+        for tau_s in (found.tau_s, 0.2 * found.tau_s)
+        for sigma_s in sigmas_s
+        for offset_s in offsets_s
+    ]
+
+
+def fit_channel(likelihood: Likelihood, options: FitOptions) -> Optimum:
+    """Best single exponential of the only channel of ``likelihood``."""
+    starts = _single_starts(likelihood, options)
+    return best_of(likelihood, starts, box_of(likelihood, options, starts[0]))
+
+
+def joint_start(fits: list[Optimum]) -> Floats:
+    """One parameter vector from the fits of single channels; tau_x is that of the brightest."""
+    brightest = max(fits, key=lambda fit: float(fit.theta[SHARED + PHOTONS]))
+    return np.concatenate([brightest.theta[:SHARED], *(fit.theta[SHARED:] for fit in fits)])
+
+
+def double_box(likelihood: Likelihood, box: Box, single: Floats, irf_fwhm_s: float) -> Box:
+    """The box of a double exponential: tau_xx from half the IRF's width or one bin up to 0.8 tau_x, share >= 0."""
+    bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
+    lower, free = box.lower.copy(), box.free.copy()
+    shortest = math.log(max(bin_s, 0.5 * irf_fwhm_s))
+    lower[LN_TAU_XX] = max(lower[LN_TAU_XX], min(shortest, float(single[LN_TAU_X]) + math.log(0.5 * MAX_RATIO)))
+    free[[LN_TAU_XX, MIX]] = True
+    return Box(lower, box.upper, free)
+
+
+def fit_double(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
+    """Best double exponential, from starts around the single one."""
+    starts = []
+    for fast, share, slow in _DOUBLE_STARTS:
+        theta = single.theta.copy()
+        theta[LN_TAU_X] += math.log(slow)
+        theta[LN_TAU_XX] = max(single.theta[LN_TAU_X] + math.log(fast), box.lower[LN_TAU_XX])
+        theta[MIX] = share
+        starts.append(theta)
+    return best_of(likelihood, starts, box, keep=3)
+
+
+def half_maximum_width_s(theta: Floats, channel: int) -> float:
+    """Full width at half maximum of the Gaussian IRF of one channel."""
+    return FWHM_PER_SIGMA * math.exp(float(theta[SHARED + PER_CHANNEL * channel + LN_SIGMA]))

@@ -1,0 +1,84 @@
+"""The numbers that the emission kernel looks up, from the parameters; times in phases or pulses."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.cascade import exciton_distribution, radiative_rates_hz, total_rates_hz
+from photonstream.nodes.simulate.emission import PHASES
+from photonstream.nodes.simulate.parameters import STATES, Dwell, SimulationParameters
+
+FWHM_PER_SIGMA = math.sqrt(8.0 * math.log(2.0))
+
+
+class EmissionTables(NamedTuple):
+    """Arguments of `emission.emit`, which says what they are."""
+
+    created: NDArray[np.float64]
+    waits: NDArray[np.float64]
+    seen: NDArray[np.float64]
+    response: NDArray[np.float64]
+    dwells: NDArray[np.float64]
+
+
+def emission_tables(parameters: SimulationParameters) -> EmissionTables:
+    """Everything that stays the same over a run."""
+    return EmissionTables(
+        _created(parameters), *_recombination(parameters), _response(parameters), _dwells(parameters)
+    )
+
+
+def _created(parameters: SimulationParameters) -> NDArray[np.float64]:
+    pmf = exciton_distribution(parameters.mean_n, parameters.cm_efficiency, parameters.emitter.max_excitons)
+    excited = pmf[1:].sum()
+    return np.cumsum(pmf[1:]) / excited if excited > 0 else np.ones(1)
+
+
+def _recombination(parameters: SimulationParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    emitter, blinking, detector = parameters.emitter, parameters.blinking, parameters.detector
+    size = emitter.max_excitons + 1
+    totals = np.tile(total_rates_hz(emitter), (len(STATES), 1))
+    photon = np.zeros((len(STATES), size))
+    photon[:, 1:] = radiative_rates_hz(emitter)[1:] / totals[0, 1:]
+    if blinking is not None:
+        totals[1, 1] = 1.0 / blinking.tau_trion_s
+        totals[2, 1] = 1.0 / blinking.tau_dim_s
+        photon[1, 1] *= blinking.yield_trion
+        photon[2] *= blinking.yield_dim
+    waits = np.zeros_like(totals)
+    waits[:, 1:] = parameters.repetition_rate_hz * PHASES / totals[:, 1:]
+    arms = np.array([1.0 - detector.beam_splitter, detector.beam_splitter]) * detector.efficiency
+    return waits, photon[:, :, np.newaxis] * np.cumsum(arms)
+
+
+def _response(parameters: SimulationParameters) -> NDArray[np.float64]:
+    detector = parameters.detector
+    phases_per_s = parameters.repetition_rate_hz * PHASES
+    rows = [
+        (
+            t0_s * phases_per_s,
+            fwhm_s / FWHM_PER_SIGMA * phases_per_s,
+            detector.tail_s * phases_per_s,
+            detector.tail_share,
+        )
+        for t0_s, fwhm_s in zip(detector.t0_s, detector.irf_fwhm_s, strict=True)
+    ]
+    return np.array(rows)
+
+
+def _dwells(parameters: SimulationParameters) -> NDArray[np.float64]:
+    blinking = parameters.blinking
+    if blinking is None:
+        return np.zeros((0, 4))
+    rows = [_dwell_row(each) for each in (blinking.neutral, blinking.charged, blinking.dim)]
+    rows_s = np.array(rows)
+    rows_s[:, [0, 2, 3]] *= parameters.repetition_rate_hz
+    return rows_s
+
+
+def _dwell_row(dwell: Dwell) -> tuple[float, float, float, float]:
+    return dwell.mean_s, dwell.alpha or 0.0, dwell.shortest_s, dwell.longest_s

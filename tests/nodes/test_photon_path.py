@@ -1,0 +1,207 @@
+"""The photon path as a whole: any split of the recording gives the same results, and known photons their figures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from photonstream.nodes import intensity
+from photonstream.nodes.formats.ptu_write import PtuWriter
+from photonstream.nodes.formats.records import BY_NAME, GENERIC_T3, RECORD_TYPES
+from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
+from photonstream.stream.node import NodeError
+from photonstream.stream.runner import InlineRunner
+from photonstream.stream.topology import NodeSpec, Topology
+
+NAMES = ("source", "decode", "intensity", "states", "decay")
+SYNC_HZ = 5e6
+RESOLUTION_S = 80e-12
+
+
+def run(path, **parameters):
+    """The photon path over a file; parameters by node."""
+    given_to = {**parameters, "source": {"path": str(path), **parameters.get("source", {})}}
+    specs = tuple(
+        NodeSpec(name, "replay" if name == "source" else name, NAMES[k - 1 : k] if k else (), given_to.get(name, {}))
+        for k, name in enumerate(NAMES)
+    )
+    return InlineRunner(Topology(specs)).run()
+
+
+def write(path, records, record_type=GENERIC_T3):
+    with PtuWriter(
+        path,
+        record_type=record_type,
+        macrotime_unit_s=1 / SYNC_HZ if record_type.mode == "T3" else 1e-9,
+        dtime_resolution_s=RESOLUTION_S if record_type.mode == "T3" else 1e-9,
+        sync_rate_hz=SYNC_HZ,
+    ) as writer:
+        writer.write(np.asarray(records, np.uint32))
+
+
+def t3_records(nsync, dtime, channel, end):
+    carry = new_carry()
+    nsync = np.asarray(nsync, np.int64)
+    out = np.empty(t3_capacity(len(nsync), end, carry), np.uint32)
+    n = encode_t3(nsync, np.asarray(dtime, np.uint16), np.asarray(channel, np.uint8), end, carry, out)
+    return out[:n]
+
+
+def same(a, b):
+    """Equal to the last bit, whatever is nested in it."""
+    assert type(a) is type(b)
+    if isinstance(a, dict):
+        assert a.keys() == b.keys()
+        for key in a:
+            same(a[key], b[key])
+    elif isinstance(a, list | tuple):
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            same(x, y)
+    elif isinstance(a, np.ndarray):
+        assert a.dtype == b.dtype
+        np.testing.assert_array_equal(a, b)
+    else:
+        assert a == b
+
+
+def values(outcome):
+    return {f"{node}/{key}": dict(result.value) for (node, key), result in outcome.results.items()}
+
+
+words = st.one_of(
+    st.integers(0, 2**32 - 1),
+    # Photons close to each other in time, wraps of one, and in T2 laser pulses: what a recording is made of.
+    st.builds(lambda t, d, c: (c << 25) | (d << 10) | t, st.integers(0, 1023), st.integers(0, 3000), st.integers(0, 1)),
+    st.just((1 << 31) | (63 << 25) | 1),
+    st.builds(lambda t: (1 << 31) | t, st.integers(0, 1023)),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_recordings():
+    """Random words wrap far: with fewer bins allowed, the corrupt ones are refused before they cost a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(intensity, "MOST_BINS", 100_000)
+        yield
+
+
+@pytest.mark.parametrize("kind", [k.name for k in RECORD_TYPES])
+@settings(max_examples=25, deadline=None)
+@given(records=st.lists(words, max_size=60), chunk=st.integers(1, 61), bin_ticks=st.integers(1, 10**9))
+def test_any_split_gives_the_same_results(tmp_path_factory, kind, records, chunk, bin_ticks):
+    record_type = BY_NAME[kind]
+    path = tmp_path_factory.mktemp("split") / "x.ptu"
+    write(path, records, record_type)
+    unit_s = 1 / SYNC_HZ if record_type.mode == "T3" else 1e-9
+    parameters = {"intensity": {"bin_s": bin_ticks * unit_s}}
+    try:
+        whole = run(path, **parameters)
+    except NodeError as error:
+        # Random T2 words wrap to months; such a recording is refused whole and in pieces.
+        with pytest.raises(NodeError, match=r"records are corrupt"):
+            run(path, source={"chunk_records": chunk}, **parameters)
+        assert "records are corrupt" in str(error)
+        return
+    pieces = run(path, source={"chunk_records": chunk}, **parameters)
+    same(values(whole), values(pieces))
+    assert [line.as_dict() for line in whole.ledger] == [line.as_dict() for line in pieces.ledger]
+    assert whole.imbalances == []
+
+
+def test_photons_made_by_hand_come_out_where_they_belong(tmp_path):
+    # Bins of 1000 sync periods (0.2 ms): 2 photons, none, 1 on the first tick of its bin, 1 in a bin cut short.
+    path = tmp_path / "hand.ptu"
+    write(path, t3_records([0, 999, 2000, 3400], [10, 30, 50, 2600], [0, 1, 1, 0], 3500))
+    outcome = run(path, intensity={"bin_s": 1000 / SYNC_HZ})
+    trace = outcome.results["intensity", "trace"].value
+    np.testing.assert_array_equal(trace["counts"], [[1, 1], [0, 0], [0, 1], [1, 0]])
+    # Time is told by the last record, the photon at 3400: the wrap before the end stands at 3072.
+    assert trace["end_s"] == pytest.approx(3401 / SYNC_HZ)
+    assert outcome.results["decode", "counts"].value["duration_s"] == pytest.approx(3400 / SYNC_HZ)
+    rows = outcome.results["decay", "rows"].value
+    assert rows["levels"].tolist() == [0, 4, 5]  # floor(4 sqrt(n)) of 0, 1 and 2
+    assert rows["counts"].shape == (3, 2, 2500)
+    at = {(int(r), int(c), int(d)): int(rows["counts"][r, c, d]) for r, c, d in np.argwhere(rows["counts"])}
+    assert at == {(2, 0, 10): 1, (2, 1, 30): 1, (1, 1, 50): 1}
+    # dtime 2600 lies beyond the period of 2500 TCSPC bins: counted, not in the decay.
+    assert rows["beyond"].tolist() == [[0, 0], [1, 0], [0, 0]]
+    assert outcome.imbalances == []
+
+
+def test_a_dark_detector_still_moves_time_on(tmp_path):
+    path = tmp_path / "dark.ptu"
+    write(path, t3_records([], [], [], round(SYNC_HZ)))
+    outcome = run(path)
+    assert outcome.results["intensity", "trace"].value["bins"] == 100
+    assert outcome.results["decode", "counts"].value["duration_s"] == pytest.approx(1.0, abs=1024 / SYNC_HZ)
+
+
+def blinking(path, rates_hz, seconds=8.0, seed=3):
+    """A trace that changes its rate every 0.25 s; photons of the k-th rate have dtime 100 (k + 1)."""
+    rng = np.random.default_rng(seed)
+    step = round(0.25 * SYNC_HZ)
+    nsync, dtime = [], []
+    for k in range(round(seconds / 0.25)):
+        which = k % len(rates_hz)
+        n = rng.poisson(rates_hz[which] * 0.25)
+        nsync.append(np.sort(rng.integers(k * step, (k + 1) * step, n)))
+        dtime.append(np.full(n, 100 * (which + 1)))
+    nsync, dtime = np.concatenate(nsync), np.concatenate(dtime)
+    write(path, t3_records(nsync, dtime, rng.integers(0, 2, len(nsync)), round(seconds * SYNC_HZ)))
+
+
+def selected_dtimes(outcome):
+    rows = outcome.results["decay", "rows"].value
+    on = outcome.results["states", "selection"].value["on_levels"]
+    counts = rows["counts"][on[rows["levels"]]].sum(axis=(0, 1))
+    return {int(d): int(counts[d]) for d in np.flatnonzero(counts)}
+
+
+def test_the_brightest_level_is_found_and_only_its_photons_are_selected(tmp_path):
+    path = tmp_path / "blinking.ptu"
+    blinking(path, (40e3, 5e3))
+    outcome = run(path)
+    selection = outcome.results["states", "selection"].value
+    off, on = selection["levels"]
+    assert (off["on"], on["on"]) == (False, True)
+    assert on["rate_hz"] == pytest.approx(40e3, rel=0.01)
+    assert off["rate_hz"] == pytest.approx(5e3, rel=0.02)
+    assert on["time_share"] == pytest.approx(0.5, abs=0.002)
+    assert on["mean_dtime_s"] == pytest.approx(100 * RESOLUTION_S)
+    assert set(selected_dtimes(outcome)) == {100}
+    assert selection["on_photons"] == selected_dtimes(outcome)[100] == on["photons"]
+
+
+def test_a_given_window_selects_between_its_rates(tmp_path):
+    path = tmp_path / "three.ptu"
+    blinking(path, (40e3, 5e3, 90e3))
+    outcome = run(path, states={"on": (25e3, 65e3)})
+    selection = outcome.results["states", "selection"].value
+    assert set(selected_dtimes(outcome)) == {100}
+    assert [level["on"] for level in selection["levels"]] == [False, True, False]
+    low, high = selection["window_hz"]
+    # Half a Poisson width of the counts of a bin is the most by which the window may be narrower.
+    assert 25e3 <= low <= 25e3 + 0.5 * np.sqrt(25e3 / 0.01) + 100
+    assert 65e3 >= high >= 65e3 - 0.5 * np.sqrt(65e3 / 0.01) - 100
+
+
+@pytest.mark.parametrize("rates_hz", [(30e3,), (200.0,), (30e3, 29e3)])
+def test_a_trace_with_one_level_selects_every_bin(tmp_path, rates_hz):
+    path = tmp_path / "steady.ptu"
+    blinking(path, rates_hz)
+    outcome = run(path)
+    selection = outcome.results["states", "selection"].value
+    assert len(selection["levels"]) == 1
+    assert selection["on_photons"] == outcome.results["decode", "counts"].value["photons"]
+
+
+def test_the_window_moves_without_another_look_at_the_photons(tmp_path):
+    # The rows of the decay do not depend on the choice: any window is a sum of rows.
+    path = tmp_path / "blinking.ptu"
+    blinking(path, (40e3, 5e3))
+    automatic, given_window = run(path), run(path, states={"on": (1e3, 10e3)})
+    same(dict(automatic.results["decay", "rows"].value), dict(given_window.results["decay", "rows"].value))
+    assert set(selected_dtimes(given_window)) == {200}
