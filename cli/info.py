@@ -6,12 +6,12 @@ import argparse
 import json
 from typing import Any
 
+from photonstream.nodes.pipeline import photon_path
 from photonstream.nodes.recording import describe_recording
 from photonstream.stream.runner import InlineRunner, Progress
-from photonstream.stream.topology import NodeSpec, Topology
 
-from .progress import ProgressLine
-from .quantities import with_prefix
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import with_prefix
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -29,12 +29,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print what the file holds."""
-    topology = Topology(
-        (
-            NodeSpec("source", "replay", (), {"path": arguments.file}),
-            NodeSpec("decode", "decode", ("source",)),
-        )
-    )
+    topology = photon_path({"source": {"path": arguments.file}}, last="decode")
     line = ProgressLine()
 
     def show(progress: Progress) -> None:

@@ -13,7 +13,7 @@ from photonstream.stream.chunk import ChunkLawError
 from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.topology import TopologyError
 
-from . import info, replay, simulate
+from photonstream.cli import info, replay, simulate
 
 BAD_INPUT = 2
 BROKEN_RUN = 3

@@ -9,22 +9,22 @@ import re
 import signal
 import sys
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from photonstream.dashboard.report import write_report
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.formats import open_tag_file
+from photonstream.nodes.pipeline import kinds, standard
 from photonstream.nodes.tables import EXPORTS
 from photonstream.nodes.warmup import warm_up
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner, Outcome, Progress
 from photonstream.stream.topology import NodeSpec, Topology, build, parameter_owners
 
-from .progress import ProgressLine
-from .quantities import duration, setting, speed, window, with_prefix
-from .summary import summary_table
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import duration, setting, speed, window, with_prefix
+from photonstream.cli.summary import summary_table
 
 BROKEN_LEDGER = 3
 # Interim fits for the progress line; they have no part in the result.
@@ -145,23 +145,14 @@ def build_topology(arguments: argparse.Namespace, experiment: Mapping[str, Any])
         },
         "results": {"export": arguments.export, "experiment": dict(experiment)},
     }
-    path = ("source", "decode", "intensity", "states", "decay")
-    kinds = {"source": "replay"}
-    inputs = {
-        **{name: (before,) for before, name in pairwise(path)},
-        "lifetime": ("states", "decay"),
-        "results": ("source", "decode", "intensity", "states", "decay", "lifetime"),
-    }
-    owners = parameter_owners({name: kinds.get(name, name) for name in given})
+    owners = parameter_owners(kinds())
     for key, text in arguments.set:
         node, name = _owner(key, owners)
         given[node][name] = _literal(text)
     given["results"]["settings"] = {
         node: {k: _plain(v) for k, v in values.items()} for node, values in given.items() if node != "results"
     }
-    return Topology(
-        tuple(NodeSpec(name, kinds.get(name, name), inputs.get(name, ()), given[name]) for name in given)
-    )
+    return standard(given)
 
 
 def with_folder(topology: Topology, out: Path) -> Topology:

@@ -28,8 +28,8 @@ from photonstream.nodes.simulate.presets import BLINKING_SUMMARIES
 from photonstream.nodes.simulate.truth import truth_path
 from photonstream.stream.node import ParameterError
 
-from .progress import ProgressLine
-from .quantities import duration, rate, setting
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import duration, rate, setting
 
 _RECORD_TYPES = {
     ("multiharp", "T3"): GENERIC_T3,
@@ -59,9 +59,6 @@ examples:
                                                                 T2 with every 16th pulse as a record
   photonstream simulate 640nm --list                            presets, ways of blinking, every setting
 """
-
-# Dwell times are settings of the same name as their state, which says too little on a command line.
-_DWELLS = {"dwell_neutral": "neutral", "dwell_charged": "charged", "dwell_dim": "dim"}
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -136,9 +133,8 @@ def _parameters(arguments: argparse.Namespace) -> SimulationParameters:
     if arguments.seed is not None:
         parameters = replace(parameters, seed=arguments.seed)
     for key, text in arguments.settings:
-        name = _DWELLS.get(key, key)
-        present = setting_names(parameters).get(name)
-        parameters = with_setting(parameters, name, _value(key, text, present))
+        value = _value(key, text, setting_names(parameters).get(key))
+        parameters = with_setting(parameters, key, value)
     return parameters
 
 
@@ -189,15 +185,12 @@ def _dwell(text: str) -> Dwell:
 
 
 def _listing(preset: str, parameters: SimulationParameters) -> str:
-    spoken = {name: key for key, name in _DWELLS.items()}
     lines = ["presets:"]
     lines += [f"  {name:<24}{each.summary}" for name, each in PRESETS.items()]
     lines += ["blinking:"]
     lines += [f"  {name:<24}{summary}" for name, summary in BLINKING_SUMMARIES.items()]
     lines += [f"settings of {preset}, for --set (seconds, hertz and shares; pairs are channel 0,1):"]
-    lines += [
-        f"  {spoken.get(name, name):<24}{_shown(value)}" for name, value in setting_names(parameters).items()
-    ]
+    lines += [f"  {name:<24}{_shown(value)}" for name, value in setting_names(parameters).items()]
     return "\n".join(lines)
 
 

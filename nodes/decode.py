@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, ParameterError, PhotonNode
 
-from .formats.records import RecordType
-from .kernels.decode import NO_DTIME, EventArrays, counts, decode_into, new_carry, watermark_ticks
+from photonstream.nodes.formats.records import RecordType
+from photonstream.nodes.kernels.decode import NO_DTIME, EventArrays, counts, decode_into, new_carry, watermark_ticks
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode
 
-from .kernels.decode import NO_DTIME
-from .kernels.intensity import count_bins
+from photonstream.nodes.kernels.decode import NO_DTIME
+from photonstream.nodes.kernels.intensity import count_bins
 
 # More than this is no trace of an experiment but a recording whose time is corrupt (5.8 days of 10 ms bins).
 MOST_BINS = 50_000_000

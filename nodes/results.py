@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import ResultNode
 
-from .recording import describe_recording
-from .tables import EXPORTS, Column, write_atomically
+from photonstream.nodes.recording import describe_recording
+from photonstream.nodes.tables import EXPORTS, Column, write_atomically
 
 SCHEMA = 1
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
-from .chunk import Chunk, Result, StreamInfo
-from .ledger import NodeLedger
+from photonstream.stream.chunk import Chunk, Result, StreamInfo
+from photonstream.stream.ledger import NodeLedger
 
 P = TypeVar("P")
 

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from .chunk import Chunk, ChunkLaws, Result
-from .ledger import NodeLedger, imbalances
-from .node import Node, NodeError, PhotonNode, ResultNode, Source
-from .topology import Topology, build
+from photonstream.stream.chunk import Chunk, ChunkLaws, Result
+from photonstream.stream.ledger import NodeLedger, imbalances
+from photonstream.stream.node import Node, NodeError, PhotonNode, ResultNode, Source
+from photonstream.stream.topology import Topology, build
 
 # In whose name the runner's own results are given: the ledger, to every result node, before the final results.
 RUN = "run"

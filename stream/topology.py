@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from importlib.metadata import entry_points
 from typing import Any
 
-from .node import Node, PhotonNode, ResultNode, Source, make_parameters
+from photonstream.stream.node import Node, PhotonNode, ResultNode, Source, make_parameters
 
 NODE_GROUP = "photonstream.nodes"
 

@@ -1,0 +1,1 @@
+"""The figure's panels, one plot a module."""

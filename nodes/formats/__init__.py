@@ -39,7 +39,8 @@ _log = logging.getLogger(__name__)
 def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
     """Open a tag file of any registered kind and read its header.
 
-    Raises TagFileError with file, byte and cause.
+    Raises TagFileError with file, byte and cause. A format is anything that somebody installed, so whatever
+    one raises before it has recognised the file must not stop the others.
     """
     place = Path(path)
     head = _read_head(place)
@@ -50,7 +51,12 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
         failures.append(f"no format is registered in {GROUP!r}, so photonstream is not installed completely")
     undecided = []
     for kind in formats:
-        verdict = kind.sniff(head)
+        try:
+            verdict = kind.sniff(head)
+        except Exception as error:
+            failures.append(f"the format {kind!r} could not look at the file: {error}")
+            _log.warning(failures[-1])
+            continue
         if verdict is Verdict.YES:
             return kind.open(place)
         if verdict is Verdict.MORE:
@@ -63,10 +69,7 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
 
 
 def load_formats() -> tuple[list[TagFormat], list[str]]:
-    """The registered formats, by name, and a sentence for each that could not be loaded.
-
-    A format is anything that somebody installed, so whatever it raises must not stop the others.
-    """
+    """The registered formats, by name, and a sentence for each that could not be loaded."""
     formats: list[TagFormat] = []
     failures: list[str] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):

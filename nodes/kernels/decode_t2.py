@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from .decode_carry import (
+from photonstream.nodes.kernels.decode_carry import (
     BACKWARDS,
     BASE,
     INTERVAL,
@@ -22,7 +22,7 @@ from .decode_carry import (
     WRAPS,
     Carry,
 )
-from .decode_t3 import MarkerColumns, Places
+from photonstream.nodes.kernels.decode_t3 import MarkerColumns, Places
 
 # macrotime, dtime, channel, nsync
 PhotonColumns = tuple[NDArray[np.uint64], NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint64]]

@@ -65,9 +65,9 @@ class Blinking:
     effect with the first excited pulse after it.
     """
 
-    neutral: Dwell = Dwell(0.8)
-    charged: Dwell = Dwell(0.15)
-    dim: Dwell = Dwell(alpha=1.5, shortest_s=0.01, longest_s=1.0)
+    dwell_neutral: Dwell = Dwell(0.8)
+    dwell_charged: Dwell = Dwell(0.15)
+    dwell_dim: Dwell = Dwell(alpha=1.5, shortest_s=0.01, longest_s=1.0)
     charged_share: float = 0.7
     tau_trion_s: float = 10e-9
     yield_trion: float = 0.4

@@ -28,40 +28,40 @@ class Preset(NamedTuple):
 def _preset(
     summary: str,
     *,
-    tau_x_ns: float,
-    tau_xx_ns: float,
+    tau_x_s: float,
+    tau_xx_s: float,
     cm_efficiency: float = 0.0,
     mean_n: float = 0.1,
     repetition_rate_hz: float = 4.75e6,
 ) -> Preset:
-    emitter = Cascade(tau_x_s=tau_x_ns * 1e-9, tau_xx_s=tau_xx_ns * 1e-9)
+    emitter = Cascade(tau_x_s=tau_x_s, tau_xx_s=tau_xx_s)
     return Preset(SimulationParameters(repetition_rate_hz, mean_n, cm_efficiency, emitter), summary)
 
 
 PRESETS = {
     "355nm": _preset(
         "2.21 Eg, <N> = 0.1: carrier multiplication, eta 0.257 (apparent beta about 0.33)",
-        tau_x_ns=46.8,
-        tau_xx_ns=3.6,
+        tau_x_s=46.8e-9,
+        tau_xx_s=3.6e-9,
         cm_efficiency=0.257,
     ),
     "366nm": _preset(
         "2.14 Eg, <N> = 0.1: carrier multiplication, eta 0.181",
-        tau_x_ns=46.6,
-        tau_xx_ns=3.7,
+        tau_x_s=46.6e-9,
+        tau_xx_s=3.7e-9,
         cm_efficiency=0.181,
     ),
-    "385nm": _preset("2.04 Eg, <N> = 0.1: no carrier multiplication", tau_x_ns=46.2, tau_xx_ns=3.9),
+    "385nm": _preset("2.04 Eg, <N> = 0.1: no carrier multiplication", tau_x_s=46.2e-9, tau_xx_s=3.9e-9),
     "640nm": _preset(
         "1.22 Eg, <N> = 0.1: no carrier multiplication possible, the control",
-        tau_x_ns=47.1,
-        tau_xx_ns=3.6,
+        tau_x_s=47.1e-9,
+        tau_xx_s=3.6e-9,
         repetition_rate_hz=5e6,
     ),
     "640nm-n0.5": _preset(
         "1.22 Eg, <N> = 0.5: biexcitons by absorbing twice, the calibration of s and <N>",
-        tau_x_ns=46.4,
-        tau_xx_ns=3.3,
+        tau_x_s=46.4e-9,
+        tau_xx_s=3.3e-9,
         mean_n=0.5,
         repetition_rate_hz=5e6,
     ),
@@ -71,11 +71,11 @@ BLINKING: dict[str, Blinking | None] = {
     "none": None,
     "normal": Blinking(),
     "power-law": Blinking(
-        neutral=Dwell(alpha=1.5, shortest_s=0.02, longest_s=10.0),
-        charged=Dwell(alpha=1.5, shortest_s=0.01, longest_s=2.0),
-        dim=Dwell(alpha=1.5, shortest_s=0.01, longest_s=2.0),
+        dwell_neutral=Dwell(alpha=1.5, shortest_s=0.02, longest_s=10.0),
+        dwell_charged=Dwell(alpha=1.5, shortest_s=0.01, longest_s=2.0),
+        dwell_dim=Dwell(alpha=1.5, shortest_s=0.01, longest_s=2.0),
     ),
-    "fast": Blinking(neutral=Dwell(0.05), charged=Dwell(0.025), charged_share=1.0),
+    "fast": Blinking(dwell_neutral=Dwell(0.05), dwell_charged=Dwell(0.025), charged_share=1.0),
     "flicker": Blinking(charged_share=1.0, tau_trion_s=19.9e-9, yield_trion=0.85),
 }
 

@@ -74,7 +74,7 @@ def _dwells(parameters: SimulationParameters) -> NDArray[np.float64]:
     blinking = parameters.blinking
     if blinking is None:
         return np.zeros((0, 4))
-    rows = [_dwell_row(each) for each in (blinking.neutral, blinking.charged, blinking.dim)]
+    rows = [_dwell_row(each) for each in (blinking.dwell_neutral, blinking.dwell_charged, blinking.dwell_dim)]
     rows_s = np.array(rows)
     rows_s[:, [0, 2, 3]] *= parameters.repetition_rate_hz
     return rows_s

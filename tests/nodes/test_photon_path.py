@@ -11,11 +11,10 @@ from photonstream.nodes import intensity
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T3, RECORD_TYPES
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
+from photonstream.nodes.pipeline import photon_path
 from photonstream.stream.node import NodeError
 from photonstream.stream.runner import InlineRunner
-from photonstream.stream.topology import NodeSpec, Topology
 
-NAMES = ("source", "decode", "intensity", "states", "decay")
 SYNC_HZ = 5e6
 RESOLUTION_S = 80e-12
 
@@ -23,11 +22,7 @@ RESOLUTION_S = 80e-12
 def run(path, **parameters):
     """The photon path over a file; parameters by node."""
     given_to = {**parameters, "source": {"path": str(path), **parameters.get("source", {})}}
-    specs = tuple(
-        NodeSpec(name, "replay" if name == "source" else name, NAMES[k - 1 : k] if k else (), given_to.get(name, {}))
-        for k, name in enumerate(NAMES)
-    )
-    return InlineRunner(Topology(specs)).run()
+    return InlineRunner(photon_path(given_to)).run()
 
 
 def write(path, records, record_type=GENERIC_T3):

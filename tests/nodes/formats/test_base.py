@@ -33,7 +33,9 @@ def hundred(tmp_path):
     return path
 
 
-@pytest.mark.parametrize(("size", "sizes"), [(30, [30, 30, 30, 10]), (100, [100]), (1000, [100]), (1, [1] * 100)])
+@pytest.mark.parametrize(
+    ("size", "sizes"), [(30, [30, 30, 30, 10]), (100, [100]), (1000, [100]), (1, [1] * 100)]
+)
 def test_blocks_hold_every_record_once(hundred, size, sizes):
     blocks = list(tag_file(hundred, 100).blocks(size))
     assert [block.size for block in blocks] == sizes
@@ -101,7 +103,13 @@ def test_header_and_file_disagree(declared, file_bytes, records, words):
 
 @pytest.mark.parametrize(
     ("head", "verdict"),
-    [(b"", Verdict.MORE), (b"AB", Verdict.MORE), (b"AX", Verdict.NO), (b"ABC", Verdict.YES), (b"ABCD", Verdict.YES)],
+    [
+        (b"", Verdict.MORE),
+        (b"AB", Verdict.MORE),
+        (b"AX", Verdict.NO),
+        (b"ABC", Verdict.YES),
+        (b"ABCD", Verdict.YES),
+    ],
 )
 def test_match_magic(head, verdict):
     assert match_magic(head, b"ABC") is verdict
@@ -109,7 +117,14 @@ def test_match_magic(head, verdict):
 
 @pytest.mark.parametrize(
     ("raw", "text"),
-    [(b"abc\0\0", "abc"), (b"abc  ", "abc"), (b"a b \0xyz", "a b"), ("µm".encode(), "µm"), (b"5 \xb5W", "5 µW"), (b"", "")],
+    [
+        (b"abc\0\0", "abc"),
+        (b"abc  ", "abc"),
+        (b"a b \0xyz", "a b"),
+        ("µm".encode(), "µm"),
+        (b"5 \xb5W", "5 µW"),
+        (b"", ""),
+    ],
 )
 def test_padded_text(raw, text):
     assert padded_text(raw) == text
@@ -118,7 +133,9 @@ def test_padded_text(raw, text):
 def test_header_reader_says_where_the_file_ends(hundred):
     with HeaderReader(hundred) as reader:
         assert reader.take(10, "the start") == b"h" * 10
-        with pytest.raises(TagFileError, match=r"hundred: the header is cut short: .* 600 bytes .*at byte 410"):
+        with pytest.raises(
+            TagFileError, match=r"hundred: the header is cut short: .* 600 bytes .*at byte 410"
+        ):
             reader.take(1000, "the rest")
 
 

@@ -110,16 +110,26 @@ def test_cut_anywhere_in_its_header_it_is_cut_short(tmp_path):
             open_tag_file(path)
 
 
-def test_a_format_from_elsewhere(tmp_path, registered):
+def test_a_format_from_elsewhere(tmp_path, registered, monkeypatch):
     registered(EntryPoint("own", f"{__name__}:OwnFormat", formats.GROUP))
+    monkeypatch.setattr(EntryPoint, "load", _load_own(EntryPoint.load))
     (tmp_path / "own").write_bytes(b"OWN!1234")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(EntryPoint, "load", _load_own(EntryPoint.load))
-        assert open_tag_file(tmp_path / "own").info.format == "own"
+    assert open_tag_file(tmp_path / "own").info.format == "own"
 
 
 def _load_own(load):
     return lambda entry: OwnFormat if entry.name == "own" else load(entry)
+
+
+def test_a_format_that_fails_at_a_look_stops_no_other(tmp_path, registered, monkeypatch):
+    registered(EntryPoint("own", f"{__name__}:OwnFormat", formats.GROUP))
+    monkeypatch.setattr(EntryPoint, "load", _load_own(EntryPoint.load))
+    monkeypatch.setattr(OwnFormat, "sniff", lambda self, head: head[10**6])
+    (tmp_path / "a").write_bytes(PTU)
+    assert open_tag_file(tmp_path / "a").info.mode == "T3"
+    (tmp_path / "b").write_bytes(b"something else")
+    with pytest.raises(TagFileError, match="could not look at the file: index out of range"):
+        open_tag_file(tmp_path / "b")
 
 
 def test_a_broken_format_stops_no_other_and_is_reported(tmp_path, registered, caplog):
@@ -129,7 +139,7 @@ def test_a_broken_format_stops_no_other_and_is_reported(tmp_path, registered, ca
         assert open_tag_file(tmp_path / "a").info.mode == "T3"
     assert "broken" in caplog.text
     (tmp_path / "b").write_bytes(b"something else")
-    with pytest.raises(TagFileError, match="'broken' .*could not be loaded: .*no_such_module_anywhere"):
+    with pytest.raises(TagFileError, match=r"'broken' .*could not be loaded: .*no_such_module_anywhere"):
         open_tag_file(tmp_path / "b")
 
 

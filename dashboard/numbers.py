@@ -1,0 +1,159 @@
+"""Numbers as a paper prints them: rounded by their uncertainty, with a unit, or the reason why there is none."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+MINUS, THIN, PLUS_MINUS = "\u2212", "\u2009", "\u00b1"
+# Significant digits of an uncertainty, and of a value that has none.
+ERROR_DIGITS, PLAIN_DIGITS = 2, 4
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A unit for the page: its name, and how many of it make one SI unit (or one, for a share)."""
+
+    name: str
+    per_si: float
+
+
+NS, PS, SECONDS, PERCENT, ONE = Unit("ns", 1e9), Unit("ps", 1e12), Unit("s", 1.0), Unit("%", 100.0), Unit("", 1.0)
+KCPS, MHZ = Unit("kcps", 1e-3), Unit("MHz", 1e-6)
+
+
+def number(value: object) -> float | None:
+    """``value`` as a float where it is a finite number, else None."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def is_estimate(value: object) -> bool:
+    """Whether ``value`` has the form of a number with its error (``value``, ``stderr``, ``ci68``, ``ci95``)."""
+    return isinstance(value, Mapping) and "value" in value
+
+
+def decimals_of(error: float, digits: int = ERROR_DIGITS) -> int:
+    """Decimals at which ``error`` (> 0) has ``digits`` significant digits; negative for large ones."""
+    # Through text, because rounding 0.0996 to two digits gives 0.10, a decimal less.
+    exponent = int(f"{error:.{digits - 1}e}".partition("e")[2])
+    return digits - 1 - exponent
+
+
+def fixed(value: float, decimals: int) -> str:
+    """``value`` with ``decimals`` decimals (rounded to tens, hundreds, ... where negative)."""
+    rounded = round(value, decimals)
+    text = f"{rounded:,.{max(0, decimals)}f}".replace(",", THIN)
+    if text.startswith("-"):
+        text = text[1:] if float(rounded) == 0 else MINUS + text[1:]
+    return text
+
+
+def plain(value: float, digits: int = PLAIN_DIGITS) -> str:
+    """``value`` to ``digits`` significant digits; whole numbers in full."""
+    if value == 0:
+        return "0"
+    if value == int(value) and abs(value) < 1e15:
+        return fixed(value, 0)
+    if not 1e-4 <= abs(value) < 1e7:
+        mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
+        return f"{mantissa} × 10^{int(exponent)}".replace("-", MINUS)
+    return fixed(value, max(0, decimals_of(abs(value), digits)))
+
+
+def with_unit(text: str, unit: Unit) -> str:
+    """The text and the unit, kept together by a thin space that does not break."""
+    return f"{text}\u202f{unit.name}" if unit.name else text
+
+
+def estimate_text(estimate: object, unit: Unit = ONE) -> str:
+    """A number with its error, such as ``46.80 ± 0.21 ns``.
+
+    Without a standard error the 68 % interval serves; without either it says that no error is known. ``unknown``
+    where there is no number.
+    """
+    if not isinstance(estimate, Mapping):
+        plain_value = number(estimate)
+        return "unknown" if plain_value is None else f"{with_unit(plain(plain_value * unit.per_si), unit)}{NO_ERROR}"
+    value, error = number(estimate.get("value")), number(estimate.get("stderr"))
+    if value is None:
+        return "unknown"
+    if error is None:
+        low, high = _ends(estimate.get("ci68"))
+        error = None if low is None or high is None else (high - low) / 2
+    if error is None or error <= 0:
+        return f"{with_unit(plain(value * unit.per_si), unit)}{NO_ERROR}"
+    decimals = decimals_of(error * unit.per_si)
+    pair = f"{fixed(value * unit.per_si, decimals)} {PLUS_MINUS} {fixed(error * unit.per_si, decimals)}"
+    return with_unit(pair, unit)
+
+
+NO_ERROR = " (error unknown)"
+
+
+def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
+    """An interval of an estimate, such as ``46.39 to 47.21``; an end that does not close is said so."""
+    if not isinstance(estimate, Mapping):
+        return ""
+    ends = _ends(estimate.get(key))
+    known = [end * unit.per_si for end in ends if end is not None]
+    if not known:
+        return "unknown"
+    error, value = number(estimate.get("stderr")), number(estimate.get("value"))
+    scale = error or (abs(known[0] - value * unit.per_si) / unit.per_si if value is not None else 0) or None
+    decimals = decimals_of(scale * unit.per_si) if scale else max(0, decimals_of(abs(known[0]) or 1.0, PLAIN_DIGITS))
+    low, high = (None if end is None else fixed(end * unit.per_si, decimals) for end in ends)
+    if low is None:
+        return f"below {high}"
+    return f"above {low}" if high is None else f"{low} to {high}"
+
+
+def _ends(interval: object) -> tuple[float | None, float | None]:
+    if isinstance(interval, Sequence) and not isinstance(interval, str) and len(interval) == 2:
+        return number(interval[0]), number(interval[1])
+    return None, None
+
+
+def counted(value: object) -> str:
+    """An exact whole number, such as a count of photons."""
+    known = number(value)
+    return "unknown" if known is None else fixed(known, 0)
+
+
+def quantity(value: object, unit: Unit, digits: int = PLAIN_DIGITS) -> str:
+    """A setting or an exact figure with its unit; ``unknown`` where there is none."""
+    known = number(value)
+    return "unknown" if known is None else with_unit(plain(known * unit.per_si, digits), unit)
+
+
+# Endings of names that carry a unit, with the unit to show.
+ENDINGS: Mapping[str, Unit] = {
+    "_hz": Unit("Hz", 1.0),
+    "_s": SECONDS,
+    "_nm": Unit("nm", 1.0),
+    "_um": Unit("µm", 1.0),
+    "_w": Unit("nW", 1e9),
+    "_ev": Unit("eV", 1.0),
+    "_share": PERCENT,
+}
+
+
+def named_quantity(name: str) -> tuple[str, Unit]:
+    """The words and the unit of a name such as ``irf_fwhm_s``."""
+    for ending, unit in ENDINGS.items():
+        if name.endswith(ending):
+            stem = name if ending == "_share" else name.removesuffix(ending)
+            return stem.replace("_", " "), unit
+    return name.replace("_", " "), ONE
+
+
+def magnitude_of_seconds(value_s: float) -> Unit:
+    """The unit in which a time is easiest to read, s to ps."""
+    size = abs(value_s)
+    for unit in (SECONDS, Unit("ms", 1e3), Unit("µs", 1e6), NS):
+        if size * unit.per_si >= 1:
+            return unit
+    return PS if size else SECONDS

@@ -1,0 +1,94 @@
+"""How the figure looks: colours that colour-blind readers can tell apart, type, and plain axes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bokeh.models import CustomJS, PlainText, Range1d
+from bokeh.plotting import figure
+
+# Okabe and Ito, "Color Universal Design" (2008).
+BLUE, SKY, GREEN, ORANGE, VERMILLION = "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00"
+INK, GREY, PALE = "#1a1a1a", "#8c8c8c", "#c4c4c4"
+
+SELECTED, REST = BLUE, "#9a9a9a"
+FIT, EXCITON, FAST, BACKGROUND = INK, GREEN, VERMILLION, ORANGE
+
+FONT = "Helvetica, Arial, sans-serif"
+# All plots of a row have these, so that their frames stand level.
+BORDER_TOP, BORDER_BOTTOM, BORDER_LEFT = 8, 46, 66
+
+
+def plain_figure(width: int, height: int, **options: Any) -> figure:
+    """A figure of a paper: framed, ticks inside, no toolbar. ``width`` and ``height`` are those of the frame.
+
+    Dragging zooms into a box, a double click shows all again.
+    """
+    plot = figure(
+        frame_width=width,
+        frame_height=height,
+        toolbar_location=None,
+        tools="box_zoom,reset",
+        active_drag="box_zoom",
+        min_border_top=BORDER_TOP,
+        min_border_bottom=BORDER_BOTTOM,
+        background_fill_color="white",
+        border_fill_color=None,
+        outline_line_color=INK,
+        outline_line_width=1,
+        **options,
+    )
+    plot.js_on_event("doubletap", CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
+    plot.grid.grid_line_color = None
+    axes: Any = plot.axis
+    axes.axis_line_color = None
+    axes.axis_label_text_font = axes.major_label_text_font = FONT
+    axes.axis_label_text_font_style = "normal"
+    axes.axis_label_text_font_size = "13px"
+    axes.major_label_text_font_size = "12px"
+    axes.axis_label_text_color = axes.major_label_text_color = INK
+    axes.axis_label_standoff = 6
+    axes.major_tick_in, axes.major_tick_out = 5, 0
+    axes.minor_tick_in, axes.minor_tick_out = 3, 0
+    axes.major_tick_line_color = axes.minor_tick_line_color = INK
+    return plot
+
+
+def label_axes(plot: figure, x: str, y: str | None) -> None:
+    """Name the axes; without ``y`` the plot shares the rate axis of its neighbour and shows no numbers on it."""
+    plot.xaxis.axis_label = PlainText(text=x)
+    if y is None:
+        plot.yaxis.major_label_text_font_size = "0px"
+        plot.min_border_left = 12
+    else:
+        plot.yaxis.axis_label = PlainText(text=y)
+        plot.min_border_left = BORDER_LEFT
+
+
+def rate_axis(highest_kcps: float) -> Range1d:
+    """The rate axis that trace, histogram and map share; ``highest_kcps`` is the largest rate on it."""
+    top = 1.06 * highest_kcps if highest_kcps > 0 else 1.0
+    return Range1d(-0.03 * top, top, bounds=(-0.03 * top, top))
+
+
+def say(plot: figure, text: str, width: int, height: int) -> None:
+    """Write ``text`` into the middle of an empty plot; ``width`` and ``height`` are those of its frame."""
+    from textwrap import wrap
+
+    from bokeh.models import Label
+
+    lines = wrap(text, max(20, width // 8)) or [""]
+    plot.add_layout(
+        Label(
+            x=width / 2,
+            y=height / 2,
+            x_units="screen",
+            y_units="screen",
+            text=PlainText(text="\n".join(lines)),
+            text_align="center",
+            text_baseline="middle",
+            text_font=FONT,
+            text_font_size="13px",
+            text_color="#555555",
+        )
+    )

@@ -1,0 +1,110 @@
+"""From decay amplitudes to the carrier-multiplication efficiency: formulas, their domains, their errors.
+
+Rate model of one nanocrystal after a pulse: biexciton probability beta, biexciton -> exciton at 1/tau_xx, radiative
+rate of the biexciton s times the exciton's. Then A_x exp(-t/tau_x) + A_xx exp(-t/tau_xx) with
+A_x = 1 + beta tau_xx/(tau_x - tau_xx) and A_xx = beta (s - tau_x/(tau_x - tau_xx)).
+"""
+
+from __future__ import annotations
+
+import math
+
+from photonstream.nodes.inference.estimate import Estimate, Interval
+
+ETA_MODEL = "two levels: Poisson absorption, n >= 2 counts as one biexciton"
+# Below this the excitons left over from earlier pulses change the pulse-by-pulse populations.
+MIN_PERIOD_PER_TAU_X = 4.0
+_Z68, _Z95 = 1.0, 1.959964
+
+
+def beta_from_amplitudes(ratio: float, tau_x_s: float, tau_xx_s: float, s: float = 4.0) -> float:
+    """beta for an amplitude ratio A_xx/A_x. Raises ValueError where the two lifetimes allow no biexciton."""
+    if tau_x_s * (s - 1.0) <= s * tau_xx_s:
+        raise ValueError(f"tau_x = {tau_x_s:.4g} s is not above s/(s - 1) tau_xx = {s / (s - 1) * tau_xx_s:.4g} s")
+    gap_s = tau_x_s - tau_xx_s
+    bottom_s = s * gap_s - tau_x_s - ratio * tau_xx_s
+    if bottom_s <= 0.0:
+        raise ValueError(f"an amplitude ratio of {ratio:.4g} is beyond any beta")
+    return ratio * gap_s / bottom_s
+
+
+def amplitude_ratio(beta: float, tau_x_s: float, tau_xx_s: float, s: float = 4.0) -> float:
+    """A_xx/A_x of the rate model."""
+    gap_s = tau_x_s - tau_xx_s
+    return beta * (s * gap_s - tau_x_s) / (gap_s + beta * tau_xx_s)
+
+
+def beta_from_photon_share(share: float, ratio: float, s: float) -> float:
+    """beta for the fast component's share of the photons and ``ratio`` = tau_xx/tau_x, within the domain."""
+    return share / (ratio * (s - 1.0 / (1.0 - ratio) - s * share))
+
+
+def domain_reason(
+    ratio: float, tau_x: Estimate, tau_xx: Estimate, s: float, quantum_yield_x: float
+) -> str:
+    """Why a fast component cannot be a biexciton with a beta of at most 1; empty where it can.
+
+    ``ratio`` is A_xx/A_x. The physical bound tau_xx <= tau_x/(s Q_x) follows from a radiative rate s k_r.
+    """
+    x_ns, xx_ns = 1e9 * tau_x.value, 1e9 * tau_xx.value
+    excess_sigma = ""
+    if tau_xx.stderr:
+        over = tau_xx.value - tau_x.value / (s * quantum_yield_x)
+        excess_sigma = f", {over / tau_xx.stderr:.1f} standard errors"
+    mathematical_ns = x_ns * (s - 1.0) / s
+    if xx_ns >= mathematical_ns:
+        return (
+            f"no beta: fast component {xx_ns:.3g} ns is not below (s - 1)/s tau_x = {mathematical_ns:.3g} ns "
+            f"(by {xx_ns - mathematical_ns:.2g} ns), so its amplitude says nothing about biexcitons"
+        )
+    physical_ns = x_ns / (s * quantum_yield_x)
+    if xx_ns > physical_ns:
+        return (
+            f"no beta: fast component {xx_ns:.3g} ns is above tau_x/(s Q_x) = {physical_ns:.3g} ns "
+            f"(by {xx_ns - physical_ns:.2g} ns{excess_sigma}): too slow for a biexciton that radiates s = {s:g} "
+            "times as fast as the exciton; a charged state, a second emitter, or s or Q_x is wrong"
+        )
+    largest = s - 1.0 - s * xx_ns / x_ns
+    if ratio > largest:
+        return (
+            f"no beta: amplitude ratio A_xx/A_x = {ratio:.3g} is above s - 1 - s tau_xx/tau_x = {largest:.3g} "
+            f"(by {ratio - largest:.2g}), more than one biexciton per pulse"
+        )
+    return ""
+
+
+def apparent_beta(eta: float, mean_n: float) -> float:
+    """Apparent beta when each absorbed photon multiplies with probability ``eta``, <N> = ``mean_n`` per pulse."""
+    return 1.0 - (1.0 - eta) * mean_n / math.expm1(mean_n)
+
+
+def eta_from_beta(beta: float, mean_n: float) -> float:
+    """Inverse of ``apparent_beta``."""
+    return 1.0 - (1.0 - beta) * math.expm1(mean_n) / mean_n
+
+
+def eta_estimate(
+    beta: Estimate, mean_n: float, mean_n_relative_error: float, period_s: float, tau_x_s: float
+) -> tuple[Estimate | None, str]:
+    """CM efficiency per absorbed photon, <N>-corrected, and the reason where there is none.
+
+    The errors of beta and of <N> are independent and add in quadrature, side by side of the interval of beta.
+    """
+    if period_s < MIN_PERIOD_PER_TAU_X * tau_x_s:
+        return None, (
+            f"no eta: the pulse period {1e9 * period_s:.4g} ns is shorter than 4 tau_x = {4e9 * tau_x_s:.4g} ns, "
+            "excitons are left over from earlier pulses"
+        )
+    value = eta_from_beta(beta.value, mean_n)
+    by_beta = math.expm1(mean_n) / mean_n
+    by_n = (1.0 - beta.value) * (math.expm1(mean_n) - mean_n * math.exp(mean_n)) / mean_n**2
+    sigma_n = abs(by_n) * mean_n_relative_error * mean_n
+
+    def around(interval: Interval | None, z: float) -> Interval | None:
+        if interval is None:
+            return None
+        low, high = (None if b is None else math.hypot(by_beta * (b - beta.value), z * sigma_n) for b in interval)
+        return (None if low is None else value - low, None if high is None else value + high)
+
+    stderr = None if beta.stderr is None else math.hypot(by_beta * beta.stderr, sigma_n)
+    return Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95)), ""

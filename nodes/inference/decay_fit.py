@@ -1,0 +1,97 @@
+"""What a fit gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.estimate import Estimate
+
+Model = Literal["mono", "bi", "none"]
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFit:
+    """One channel: photons in its bins, and when it was fitted (``used``) its own parameters.
+
+    ``t0_s`` is the centre of the rising edge, from 0 to the period; with a measured IRF, the shift of the decay
+    against the IRF's own time axis, from minus to plus half a period.
+    """
+
+    photons: int
+    used: bool
+    t0_s: Estimate | None = None
+    irf_fwhm_s: Estimate | None = None
+    background_share: Estimate | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """The fitted means in counts per dtime bin, each (channels, bins of the data); zero where nothing was fitted.
+
+    ``total = x + xx + background``.
+    """
+
+    total: Floats
+    x: Floats
+    xx: Floats
+    background: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class FitStart:
+    """Where a later fit of more photons of the same channels may start."""
+
+    channels: tuple[int, ...]
+    single: Floats
+    double: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class DecayFit:
+    """The decay of the selected photons.
+
+    ``amplitude_x + amplitude_xx = 1``: shares of the intensity at t0, A_x exp(-t/tau_x) + A_xx exp(-t/tau_xx);
+    ``photon_share_x + photon_share_xx = 1``: shares of the photons without background. With model "mono" the slow
+    component is everything and the fast one ``None``; with "none" there are no parameters and ``reason`` says why.
+    With "mono" and "bi" ``reason`` carries warnings, or nothing.
+
+    ``likelihood_ratio`` is 2 ln(L_bi/L_mono); ``goodness`` is described at ``goodness.goodness``. ``irf_fwhm_s`` is
+    that of the brightest channel. ``parameters`` names the rows of ``covariance``, the inverse Fisher information
+    (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
+
+    ``beta`` is apparent (s assumed, <N> not corrected) and given with model "bi" inside its domain, else
+    ``beta_reason`` says why not. ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
+    included, and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the best
+    value is negative. ``eta`` is corrected for <N> by ``eta_model``.
+    """
+
+    model: Model
+    reason: str
+    photons: int
+    photons_outside: int
+    tau_x_s: Estimate | None = None
+    tau_xx_s: Estimate | None = None
+    amplitude_x: Estimate | None = None
+    amplitude_xx: Estimate | None = None
+    photon_share_x: Estimate | None = None
+    photon_share_xx: Estimate | None = None
+    background_share: Estimate | None = None
+    irf_fwhm_s: Estimate | None = None
+    channels: tuple[ChannelFit, ...] = ()
+    likelihood_ratio: float | None = None
+    goodness: dict[str, float | None] = field(default_factory=dict)
+    parameters: tuple[str, ...] = ()
+    covariance: Floats | None = None
+    s: float = 4.0
+    beta: Estimate | None = None
+    beta_reason: str = ""
+    beta_signed: Estimate | None = None
+    beta_upper95: float | None = None
+    assumed_tau_xx_s: float | None = None
+    eta: Estimate | None = None
+    eta_model: str = ""
+    eta_reason: str = ""
+    curves: Curves | None = None
+    start: FitStart | None = None

@@ -1,0 +1,78 @@
+"""Which model the data ask for: none, one or two exponentials; and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+# 99 % point of 2 ln(L_bi/L_mono) on single-exponential data with tau_xx free from half the IRF's width to 0.8 tau_x
+# and a share of at least 0.
+MONO_BI_THRESHOLD = 8.0
+# Twice the log-likelihood gained by a pulsed decay (lifetime, t0, width, photons) over a flat background. Searching
+# t0 and lifetime over the whole period reaches about 20 by chance in one of a thousand flat histograms.
+PULSED_THRESHOLD = 30.0
+# Twice the log-likelihood gained by a free lifetime over the shortest one the model takes.
+LIFETIME_THRESHOLD = 12.0
+# A Gaussian of unknown width takes up the shape of the instrument only down to about this lifetime over its width;
+# with a known instrument a lifetime can be shorter.
+SHORTEST_PER_FITTED_FWHM = 1.0
+SHORTEST_PER_KNOWN_FWHM = 0.1
+# A fast component that lives this many IRF widths or less may be the tail of the instrument.
+DOUBTFUL_PER_FWHM = 3.0
+# A model that puts a larger share of the photons in the wrong place does not describe the decay.
+GROSS_MISFIT = 0.10
+SIGNIFICANT_Z = 5.0
+
+
+def flat_reason(gain: float, photons: int) -> str:
+    """Why the photons show no pulsed emission; empty where they do."""
+    if gain >= PULSED_THRESHOLD:
+        return ""
+    return (
+        f"no pulsed emission: a flat background explains the {photons} photons as well "
+        f"(2 ln L gain of a decay {gain:.1f}, {PULSED_THRESHOLD:g} needed)"
+    )
+
+
+def instrument_reason(tau_x_s: float, fwhm_s: float, known_irf: bool, gain: float) -> str:
+    """Why the slowest lifetime cannot be told from the instrument; empty where it can.
+
+    ``gain`` is twice the log-likelihood gained over the shortest lifetime the model takes.
+    """
+    limit_s = fwhm_s * (SHORTEST_PER_KNOWN_FWHM if known_irf else SHORTEST_PER_FITTED_FWHM)
+    if tau_x_s >= limit_s and gain >= LIFETIME_THRESHOLD:
+        return ""
+    width = "known" if known_irf else "fitted"
+    return (
+        f"the decay cannot be told from the instrument: lifetime {1e9 * tau_x_s:.3g} ns at a {width} response of "
+        f"{1e9 * fwhm_s:.3g} ns full width; scattered light or a lifetime too short to measure"
+    )
+
+
+def endless_reason(tau_x_s: float, longest_s: float, period_s: float) -> str:
+    """Why the slowest lifetime is too long for the pulse period; empty where it is not."""
+    if tau_x_s < 0.999 * longest_s:
+        return ""
+    return f"lifetime not resolved: longer than {longest_s / period_s:g} pulse periods, flat between two pulses"
+
+
+def misfit(goodness: Mapping[str, float | None]) -> tuple[bool, str]:
+    """Whether the best model misses grossly, and what to say of a misfit that is beyond chance."""
+    z, share, sd = (goodness[name] or 0.0 for name in ("z", "misplaced_share", "misplaced_sd"))
+    runs = goodness["runs_z"]
+    significant = share > 2.3 * sd or z > SIGNIFICANT_Z or (runs is not None and runs < -SIGNIFICANT_Z)
+    chi2 = goodness["reduced_chi2"] or 0.0
+    text = (
+        f"the model misplaces up to {100.0 * share:.2g} % of the photons beyond chance "
+        f"(reduced chi-squared {chi2:.3g}, deviance {z:.1f} sd above its expectation)"
+    )
+    return significant and share > GROSS_MISFIT, text if significant else ""
+
+
+def doubtful_reason(tau_xx_s: float, fwhm_s: float, known_irf: bool) -> str:
+    """What to say of a fast component about as short as the instrument; empty otherwise."""
+    if known_irf or tau_xx_s > DOUBTFUL_PER_FWHM * fwhm_s:
+        return ""
+    return (
+        f"the fast component ({1e9 * tau_xx_s:.3g} ns) is about as short as the fitted instrument response "
+        f"({1e9 * fwhm_s:.3g} ns full width) and may be its tail: give a measured IRF"
+    )

@@ -1,0 +1,95 @@
+"""The instrument response as a person gives it: a width, a recording of it, or two columns of text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.formats import TagFileError, open_tag_file
+from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, measured_irf
+from photonstream.nodes.pipeline import photon_path
+from photonstream.stream.node import ParameterError
+from photonstream.stream.runner import InlineRunner
+
+_WIDTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)(?:[eE]([-+]?\d+))?\s*(ps|ns|s)\s*")
+_SECONDS = {"ps": 1e-12, "ns": 1e-9, "s": 1.0}
+
+
+def load_irf(text: str | float) -> GaussianIrf | MeasuredIrf:
+    """The IRF that ``text`` names: a full width such as 0.1ns (a number is seconds), else a file.
+
+    A file is a tag file, whose photons per channel and dtime are the response, or text in two columns, time in
+    ns and counts. Its background is removed. Raises ParameterError naming what is wrong.
+    """
+    if isinstance(text, int | float):
+        return _gaussian(float(text), str(text))
+    width = _WIDTH.fullmatch(text)
+    if width is not None:
+        return _gaussian(float(f"{width[1]}e{width[2] or 0}") * _SECONDS[width[3]], text)
+    path = Path(text)
+    try:
+        open_tag_file(path)
+    except TagFileError as error:
+        if error.offset or not path.is_file() or not path.stat().st_size:
+            raise ParameterError(
+                f"the IRF is a full width with its unit, such as 0.1ns, or a file; {error}"
+            ) from error
+        return _from_text(path)
+    return _from_tags(path)
+
+
+def _gaussian(fwhm_s: float, text: str) -> GaussianIrf:
+    try:
+        return GaussianIrf(fwhm_s)
+    except ValueError as error:
+        raise ParameterError(f"IRF {text}: {error}") from error
+
+
+def _from_tags(path: Path) -> MeasuredIrf:
+    """All photons of a tag file, by channel and dtime."""
+    everything = {"states": {"on": (0.0, float("inf"))}, "source": {"path": str(path)}}
+    rows = InlineRunner(photon_path(everything)).run().results["decay", "rows"].value
+    histogram = rows["counts"].sum(axis=0)
+    if rows["pulse_period_s"] is None or not histogram.sum():
+        raise ParameterError(f"{path}: this recording holds no delays after laser pulses, so no IRF")
+    # A detector that saw nothing gets the other's shape rather than none; it has no photons to fit either.
+    used = histogram.sum(axis=1) > 0
+    histogram[~used] = histogram[used].sum(axis=0)
+    return _measured(path, histogram, rows["resolution_s"])
+
+
+def _from_text(path: Path) -> MeasuredIrf:
+    """Two columns, time in ns and counts, separated by white space, commas or semicolons; other lines are headers."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise ParameterError(f"{path}: cannot be read: {error.strerror}") from error
+    for number, line in enumerate(lines, 1):
+        cells = re.split(r"[,;\s]+", line.strip())
+        try:
+            values = [float(cell) for cell in cells if cell]
+        except ValueError:
+            if rows:
+                raise ParameterError(f"{path}: line {number} is not two numbers: {line.strip()[:60]!r}") from None
+            continue
+        if len(values) >= 2:
+            rows.append(values[:2])
+    if len(rows) < 8:
+        raise ParameterError(f"{path}: neither a tag file nor at least 8 lines of time in ns and counts")
+    time_ns, counts = np.array(rows).T
+    steps = np.diff(time_ns)
+    if not steps[0] > 0 or np.max(np.abs(steps - steps.mean())) > 0.01 * steps.mean():
+        raise ParameterError(f"{path}: the times of an IRF must rise in equal steps (in ns)")
+    return _measured(path, counts, float(steps.mean()) * 1e-9)
+
+
+def _measured(path: Path, histogram: NDArray[Any], bin_width_s: float) -> MeasuredIrf:
+    try:
+        return measured_irf(histogram, bin_width_s)
+    except ValueError as error:
+        raise ParameterError(f"{path}: {error}") from error

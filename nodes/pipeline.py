@@ -1,0 +1,39 @@
+"""The standard line of nodes, as topologies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from photonstream.stream.topology import NodeSpec, Topology
+
+# The photon path: each node reads the one before it.
+PHOTON_PATH = ("source", "decode", "intensity", "states", "decay")
+# What reads results only, and whose.
+READERS = {
+    "lifetime": ("states", "decay"),
+    "results": ("source", "decode", "intensity", "states", "decay", "lifetime"),
+}
+_KINDS = {"source": "replay"}
+
+
+def kinds() -> dict[str, str]:
+    """Kind of each node of the standard line, by its name."""
+    return {name: _KINDS.get(name, name) for name in (*PHOTON_PATH, *READERS)}
+
+
+def photon_path(parameters: Mapping[str, Mapping[str, Any]], *, last: str = PHOTON_PATH[-1]) -> Topology:
+    """Source to ``last``, with the parameters of each node by its name."""
+    names = PHOTON_PATH[: PHOTON_PATH.index(last) + 1]
+    return Topology(
+        tuple(
+            NodeSpec(name, kinds()[name], names[k - 1 : k] if k else (), parameters.get(name, {}))
+            for k, name in enumerate(names)
+        )
+    )
+
+
+def standard(parameters: Mapping[str, Mapping[str, Any]]) -> Topology:
+    """The whole line: tag file to result folder."""
+    readers = (NodeSpec(n, kinds()[n], inputs, parameters.get(n, {})) for n, inputs in READERS.items())
+    return Topology((*photon_path(parameters).nodes, *readers))
