@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 MINUS, THIN, PLUS_MINUS = "\u2212", "\u2009", "\u00b1"
+NO_ERROR = "no error computed"
 # Significant digits of an uncertainty, and of a value that has none.
 ERROR_DIGITS, PLAIN_DIGITS = 2, 4
 
@@ -21,7 +22,7 @@ class Unit:
 
 
 NS, PS, SECONDS, PERCENT, ONE = Unit("ns", 1e9), Unit("ps", 1e12), Unit("s", 1.0), Unit("%", 100.0), Unit("", 1.0)
-KCPS, MHZ = Unit("kcps", 1e-3), Unit("MHz", 1e-6)
+KCPS, MHZ, MS = Unit("kcps", 1e-3), Unit("MHz", 1e-6), Unit("ms", 1e3)
 
 
 def number(value: object) -> float | None:
@@ -69,15 +70,14 @@ def with_unit(text: str, unit: Unit) -> str:
     return f"{text}\u202f{unit.name}" if unit.name else text
 
 
-def estimate_text(estimate: object, unit: Unit = ONE) -> str:
+def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
     """A number with its error, such as ``46.80 ± 0.21 ns``.
 
-    Without a standard error the 68 % interval serves; without either it says that no error is known. ``unknown``
-    where there is no number.
+    Without a standard error half the 68 % interval serves; without either ``without_error`` says why there is
+    none. ``unknown`` where there is no number.
     """
     if not isinstance(estimate, Mapping):
-        plain_value = number(estimate)
-        return "unknown" if plain_value is None else f"{with_unit(plain(plain_value * unit.per_si), unit)}{NO_ERROR}"
+        estimate = {"value": estimate}
     value, error = number(estimate.get("value")), number(estimate.get("stderr"))
     if value is None:
         return "unknown"
@@ -85,13 +85,10 @@ def estimate_text(estimate: object, unit: Unit = ONE) -> str:
         low, high = _ends(estimate.get("ci68"))
         error = None if low is None or high is None else (high - low) / 2
     if error is None or error <= 0:
-        return f"{with_unit(plain(value * unit.per_si), unit)}{NO_ERROR}"
+        return f"{with_unit(plain(value * unit.per_si), unit)} ({without_error})"
     decimals = decimals_of(error * unit.per_si)
     pair = f"{fixed(value * unit.per_si, decimals)} {PLUS_MINUS} {fixed(error * unit.per_si, decimals)}"
     return with_unit(pair, unit)
-
-
-NO_ERROR = " (error unknown)"
 
 
 def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
@@ -148,12 +145,3 @@ def named_quantity(name: str) -> tuple[str, Unit]:
             stem = name if ending == "_share" else name.removesuffix(ending)
             return stem.replace("_", " "), unit
     return name.replace("_", " "), ONE
-
-
-def magnitude_of_seconds(value_s: float) -> Unit:
-    """The unit in which a time is easiest to read, s to ps."""
-    size = abs(value_s)
-    for unit in (SECONDS, Unit("ms", 1e3), Unit("µs", 1e6), NS):
-        if size * unit.per_si >= 1:
-            return unit
-    return PS if size else SECONDS

@@ -23,10 +23,10 @@ from photonstream.nodes.simulate.truth import truth_path
 # Efficiencies are below the preset's: blinking needs seconds of time, and the files should stay small.
 # The T2 file has a slow laser and the largest sync divider of such devices, or pulses would be nearly all of it.
 COMMANDS = {
-    "nc_355nm.ptu": "355nm --time 12s --seed 3 --set efficiency=0.05",
-    "nc_640nm.ptu": "640nm --time 10s --seed 4 --set efficiency=0.05",
-    "nc_355nm_t2.ptu": "355nm --mode T2 --time 3s --seed 5 --set repetition_rate_hz=1MHz --set sync_divider=16",
-    "nc_355nm_interrupted.ptu": "355nm --device hydraharp2 --time 4s --seed 6 --set efficiency=0.05",
+    "nc_355nm.ptu": "355nm --time 12s --seed 11 --set efficiency=0.05",
+    "nc_640nm.ptu": "640nm --time 10s --seed 2 --set efficiency=0.05",
+    "nc_355nm_t2.ptu": "355nm --mode T2 --time 3s --seed 7 --set repetition_rate_hz=1MHz --set sync_divider=16",
+    "nc_355nm_interrupted.ptu": "355nm --device hydraharp2 --time 4s --seed 2 --set efficiency=0.05",
 }
 ABOUT = {
     "nc_355nm.ptu": "one nanocrystal with carrier multiplication that blinks",
@@ -46,6 +46,7 @@ def make(folder: Path) -> dict[str, Any]:
     simulate.add_parser(parser.add_subparsers())
     files = []
     for name, options in COMMANDS.items():
+        (folder / name).unlink(missing_ok=True)
         arguments = parser.parse_args(["simulate", *shlex.split(options), "--out", str(folder / name)])
         arguments.run(arguments)
         truth = json.loads(truth_path(folder / name).read_text(encoding="utf-8"))

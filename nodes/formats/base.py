@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from photonstream.nodes.formats.records import RecordType
 from photonstream.stream.chunk import StreamInfo
 

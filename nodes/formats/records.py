@@ -14,7 +14,9 @@ hydraharp    T2    bits 0-24           none              bits 25-30         bit 
 Special records of the picoharp layout are markers whose bits stand in the lowest four bits of dtime (T3) or
 time tag (T2), or one counter wrap where these are 0. Special records of the hydraharp layout are wraps on
 channel 63, markers on channels 1 to 15 (the channel is the marker bits) and, in T2, laser pulses on
-channel 0. A wrap of the hydraharp layout carries its count in the time tag; 0 means one.
+channel 0. A wrap of the hydraharp layout carries its count in the time tag; 0 means one. Format 1.0 of the
+HydraHarp knows no count and its devices leave 0 there, but files of that version that other software has
+compressed carry one, and it is honoured.
 
 Source: PicoQuant's published file format descriptions and the record type codes of its tag
 ``TTResultFormat_TTTRRecType``.

@@ -20,7 +20,9 @@ _Z68, _Z95 = 1.0, 1.959964
 def beta_from_amplitudes(ratio: float, tau_x_s: float, tau_xx_s: float, s: float = 4.0) -> float:
     """beta for an amplitude ratio A_xx/A_x. Raises ValueError where the two lifetimes allow no biexciton."""
     if tau_x_s * (s - 1.0) <= s * tau_xx_s:
-        raise ValueError(f"tau_x = {tau_x_s:.4g} s is not above s/(s - 1) tau_xx = {s / (s - 1) * tau_xx_s:.4g} s")
+        raise ValueError(
+            f"tau_x = {tau_x_s:.4g} s is not above s/(s - 1) tau_xx = {s / (s - 1) * tau_xx_s:.4g} s"
+        )
     gap_s = tau_x_s - tau_xx_s
     bottom_s = s * gap_s - tau_x_s - ratio * tau_xx_s
     if bottom_s <= 0.0:
@@ -39,9 +41,7 @@ def beta_from_photon_share(share: float, ratio: float, s: float) -> float:
     return share / (ratio * (s - 1.0 / (1.0 - ratio) - s * share))
 
 
-def domain_reason(
-    ratio: float, tau_x: Estimate, tau_xx: Estimate, s: float, quantum_yield_x: float
-) -> str:
+def domain_reason(ratio: float, tau_x: Estimate, tau_xx: Estimate, s: float, quantum_yield_x: float) -> str:
     """Why a fast component cannot be a biexciton with a beta of at most 1; empty where it can.
 
     ``ratio`` is A_xx/A_x. The physical bound tau_xx <= tau_x/(s Q_x) follows from a radiative rate s k_r.
@@ -85,15 +85,19 @@ def eta_from_beta(beta: float, mean_n: float) -> float:
 
 def eta_estimate(
     beta: Estimate, mean_n: float, mean_n_relative_error: float, period_s: float, tau_x_s: float
-) -> tuple[Estimate | None, str]:
-    """CM efficiency per absorbed photon, <N>-corrected, and the reason where there is none.
+) -> tuple[Estimate | None, str, str]:
+    """CM efficiency per absorbed photon, <N>-corrected; the model's name; the reason where there is none.
 
     The errors of beta and of <N> are independent and add in quadrature, side by side of the interval of beta.
     """
     if period_s < MIN_PERIOD_PER_TAU_X * tau_x_s:
-        return None, (
-            f"no eta: the pulse period {1e9 * period_s:.4g} ns is shorter than 4 tau_x = {4e9 * tau_x_s:.4g} ns, "
-            "excitons are left over from earlier pulses"
+        return (
+            None,
+            "",
+            (
+                f"no eta: the pulse period {1e9 * period_s:.4g} ns is shorter than 4 tau_x = {4e9 * tau_x_s:.4g} ns, "
+                "excitons are left over from earlier pulses"
+            ),
         )
     value = eta_from_beta(beta.value, mean_n)
     by_beta = math.expm1(mean_n) / mean_n
@@ -103,8 +107,10 @@ def eta_estimate(
     def around(interval: Interval | None, z: float) -> Interval | None:
         if interval is None:
             return None
-        low, high = (None if b is None else math.hypot(by_beta * (b - beta.value), z * sigma_n) for b in interval)
+        low, high = (
+            None if b is None else math.hypot(by_beta * (b - beta.value), z * sigma_n) for b in interval
+        )
         return (None if low is None else value - low, None if high is None else value + high)
 
     stderr = None if beta.stderr is None else math.hypot(by_beta * beta.stderr, sigma_n)
-    return Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95)), ""
+    return Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95)), ETA_MODEL, ""

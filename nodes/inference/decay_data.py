@@ -41,7 +41,7 @@ class DecayData:
     @property
     def bins_in_period(self) -> int:
         """Number of bins that begin before the next pulse; the last one may be cut by it."""
-        return min(self.counts.shape[1], math.ceil(self.pulse_period_s / self.bin_width_s - 1e-6))
+        return min(int(self.counts.shape[1]), math.ceil(self.pulse_period_s / self.bin_width_s - 1e-6))
 
     @property
     def photons(self) -> int:
@@ -105,7 +105,9 @@ class FitOptions:
     def __post_init__(self) -> None:
         for name in ("dead_time_s", "afterpulsing", "pile_up"):
             if getattr(self, name) is not None:
-                raise ValueError(f"{name} was given, but a correction for it is not available in this version")
+                raise ValueError(
+                    f"{name} was given, but a correction for it is not available in this version"
+                )
         if not self.s > 1.0:
             raise ValueError(f"s is {self.s}: the biexciton must radiate faster than the exciton")
         if not 0.0 < self.quantum_yield_x <= 1.0:

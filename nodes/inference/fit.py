@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from photonstream.nodes.inference import report, search, select
-from photonstream.nodes.inference.beta_fit import BetaResult, fit_beta, signed_beta
+from photonstream.nodes.inference.beta import eta_estimate
+from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import ChannelFit, DecayFit, FitStart
-from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.goodness import goodness
 from photonstream.nodes.inference.likelihood import (
@@ -28,6 +28,8 @@ from photonstream.nodes.inference.profile import Profile, profile
 
 _MIN_CHANNEL_PHOTONS = 100
 _RESTARTS = 3
+# A double exponential with a smaller share of fast photons is no place to start from.
+_NO_SHARE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,9 @@ class _Fits:
         return max(0.0, 2.0 * (self.single.half_deviance - self.double.half_deviance))
 
 
-def fit_decay(data: DecayData, options: FitOptions, *, cold: bool = True, start: FitStart | None = None) -> DecayFit:
+def fit_decay(
+    data: DecayData, options: FitOptions, *, cold: bool = True, start: FitStart | None = None
+) -> DecayFit:
     """Fit a single and a double exponential to ``data`` and choose.
 
     A cold fit searches from several starts and gives profile-likelihood intervals (``options.intervals``). With
@@ -57,14 +61,15 @@ def fit_decay(data: DecayData, options: FitOptions, *, cold: bool = True, start:
     """
     if data.photons < options.min_photons:
         return _none(data, options, f"too few photons: {data.photons}, {options.min_photons} needed")
-    fits, notes = (None, [])
+    fits: _Fits | None = None
+    notes: list[str] = []
     if not cold and start is not None and max(start.channels) < data.counts.shape[0]:
         fits = _warm(data, options, start)
     if fits is None:
         fits, notes = _search(data, options)
     if fits is None:
         return _none(data, options, "; ".join(notes))
-    return _choose(data, options, fits, notes, with_intervals=cold and options.intervals)
+    return _choose(data, options, fits, notes, intervals=cold and options.intervals)
 
 
 def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[str]]:
@@ -90,19 +95,148 @@ def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[st
     begin = search.joint_start(found)
     box = search.box_of(likelihood, options, begin)
     single = maximise(likelihood, begin, box)
-    double_box = search.double_box(likelihood, box, single.theta, _fwhm_s(options, likelihood, single.theta))
+    double_box = search.double_box(
+        likelihood, box, single.theta, report.irf_fwhm_s(options, likelihood, single.theta)
+    )
     double = search.fit_double(likelihood, double_box, single)
     return _Fits(tuple(channels), likelihood, single, box, double, double_box), notes
 
 
 def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None:
+    """Fit from an earlier result alone; None where that leads nowhere."""
     likelihood = search.likelihood_of(data, options, start.channels)
     if np.any(likelihood.counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
         return None
-    box = search.box_of(likelihood, options, start.single)
-    single = maximise(likelihood, report.with_photons(start.single, likelihood), box)
-    double_box = search.double_box(likelihood, box, single.theta, _fwhm_s(options, likelihood, single.theta))
-    double = maximise(likelihood, report.with_photons(start.double, likelihood), double_box)
-    if not (math.isfinite(single.half_deviance) and math.isfinite(double.half_deviance)):
+    begin = search.rescaled(start.single, likelihood)
+    box = search.box_of(likelihood, options, begin)
+    single = maximise(likelihood, begin, box)
+    if not math.isfinite(single.half_deviance):
+        return None
+    fwhm_s = report.irf_fwhm_s(options, likelihood, single.theta)
+    double_box = search.double_box(likelihood, box, single.theta, fwhm_s)
+    if start.double[MIX] > _NO_SHARE:
+        double = maximise(likelihood, search.rescaled(start.double, likelihood), double_box)
+    else:
+        double = search.fit_double(likelihood, double_box, single)
+    if not math.isfinite(double.half_deviance):
         return None
     return _Fits(start.channels, likelihood, single, box, double, double_box)
+
+
+def _choose(
+    data: DecayData, options: FitOptions, fits: _Fits, notes: list[str], *, intervals: bool
+) -> DecayFit:
+    """Decide between one, two and no exponentials, and report the choice."""
+    threshold = select.MONO_BI_THRESHOLD if options.mono_bi_threshold is None else options.mono_bi_threshold
+    double = fits.ratio > threshold
+    optimum, box = (fits.double, fits.double_box) if double else (fits.single, fits.single_box)
+    profiles: dict[int, Profile] = {}
+    if intervals:
+        optimum, profiles = _profiles(
+            fits.likelihood, optimum, box, (LN_TAU_X, LN_TAU_XX) if double else (LN_TAU_X,)
+        )
+        fits = replace(fits, double=optimum) if double else replace(fits, single=optimum)
+    likelihood, theta = fits.likelihood, optimum.theta
+    period_s = data.pulse_period_s
+    tau_x_s = math.exp(float(theta[LN_TAU_X]))
+    fwhm_s = report.irf_fwhm_s(options, likelihood, theta)
+    known_irf = options.irf is not None
+    longest_s = math.exp(float(box.upper[LN_TAU_X]))
+    errors = covariance(optimum, box)
+    means = report.model_means(likelihood, theta, likelihood.edges_s)
+    tests = goodness(
+        likelihood.counts, means[0] + means[1] + means[2], int(np.count_nonzero(errors.diagonal()))
+    )
+    gross, misfit = select.misfit(tests)
+    refused = (
+        select.instrument_reason(tau_x_s, fwhm_s, known_irf, _lifetime_gain(fits, optimum))
+        or select.endless_reason(tau_x_s, longest_s, period_s)
+        or (f"nothing fits: {misfit}" if gross else "")
+    )
+    common = replace(
+        _none(data, options, ""),
+        likelihood_ratio=fits.ratio,
+        goodness=tests,
+        curves=report.curves(data, likelihood, fits.channels, theta),
+        start=FitStart(fits.channels, fits.single.theta, fits.double.theta),
+    )
+    if refused:
+        return replace(common, reason="; ".join([refused, *notes]), beta_reason=f"no beta: {refused}")
+    doubt = select.doubtful_reason(math.exp(float(theta[LN_TAU_XX])), fwhm_s, known_irf) if double else ""
+    parts = report.components(theta, errors, profiles, double=double)
+    beta = fit_beta(likelihood, optimum, box, options, parts, intervals=intervals)
+    eta, eta_model, eta_reason = _eta(options, beta, parts.tau_x_s, period_s)
+    return replace(
+        common,
+        model="bi" if double else "mono",
+        tau_x_s=parts.tau_x_s,
+        tau_xx_s=parts.tau_xx_s,
+        amplitude_x=parts.amplitude_x,
+        amplitude_xx=parts.amplitude_xx,
+        photon_share_x=parts.photon_share_x,
+        photon_share_xx=parts.photon_share_xx,
+        reason="; ".join(note for note in (misfit, doubt, *notes) if note),
+        background_share=report.background_share(likelihood, theta, errors),
+        irf_fwhm_s=report.brightest_fwhm(options, likelihood, theta, errors),
+        channels=report.channel_fits(data, options, likelihood, fits.channels, theta, errors),
+        parameters=report.parameter_names(fits.channels),
+        covariance=errors,
+        beta=beta.beta,
+        beta_reason=beta.reason,
+        beta_signed=beta.signed,
+        beta_upper95=beta.upper95,
+        assumed_tau_xx_s=beta.assumed_tau_xx_s,
+        eta=eta,
+        eta_model=eta_model,
+        eta_reason=eta_reason,
+    )
+
+
+def _profiles(
+    likelihood: Likelihood, optimum: Optimum, box: Box, indices: tuple[int, ...]
+) -> tuple[Optimum, dict[int, Profile]]:
+    """Intervals of the named parameters. A better optimum met on the way becomes the optimum and starts it over."""
+    profiles: dict[int, Profile] = {}
+    for _ in range(_RESTARTS):
+        profiles = {}
+        for index in indices:
+            profiles[index] = profile(likelihood, optimum, box, index)
+            better = profiles[index].better
+            if better is not None:
+                optimum = maximise(likelihood, better.theta, box)
+                break
+        else:
+            break
+    return optimum, profiles
+
+
+def _lifetime_gain(fits: _Fits, optimum: Optimum) -> float:
+    """Twice the log-likelihood of ``optimum`` over that of the shortest single lifetime the model takes."""
+    theta, free = fits.single.theta.copy(), fits.single_box.free.copy()
+    theta[LN_TAU_X] = fits.single_box.lower[LN_TAU_X]
+    free[LN_TAU_X] = False
+    shortest = maximise(fits.likelihood, theta, replace(fits.single_box, free=free))
+    return 2.0 * (shortest.half_deviance - optimum.half_deviance)
+
+
+def _eta(
+    options: FitOptions, beta: BetaFit, tau_x: Estimate, period_s: float
+) -> tuple[Estimate | None, str, str]:
+    if options.mean_n is None:
+        return None, "", "no eta: <N> is not known"
+    if beta.beta is None:
+        return None, "", f"no eta without beta ({beta.reason})"
+    return eta_estimate(beta.beta, options.mean_n, options.mean_n_relative_error, period_s, tau_x.value)
+
+
+def _none(data: DecayData, options: FitOptions, reason: str) -> DecayFit:
+    return DecayFit(
+        model="none",
+        reason=reason,
+        photons=data.photons,
+        photons_outside=data.photons_outside,
+        channels=report.unfitted_channels(data),
+        s=options.s,
+        beta_reason=f"no beta: {reason}",
+        eta_reason=f"no eta: {reason}",
+    )

@@ -38,7 +38,9 @@ class MeasuredIrf:
         if self.shares.ndim != 2 or not self.shares.size or not np.all(np.isfinite(self.shares)):
             raise ValueError("a measured IRF is a finite array (channels, bins)")
         if not np.allclose(self.shares.sum(axis=1), 1.0, atol=1e-9):
-            raise ValueError("each channel of a measured IRF must sum to one; use measured_irf(histogram, width)")
+            raise ValueError(
+                "each channel of a measured IRF must sum to one; use measured_irf(histogram, width)"
+            )
         if not self.bin_width_s > 0.0:
             raise ValueError(f"an IRF bin of {self.bin_width_s} s is not a width")
 

@@ -153,9 +153,7 @@ def evaluate(
             if n > 0.0:
                 total += n * math.log(n / mean)
             contrast = photons * (p_fast - p_slow)
-            d[0] = (
-                photons * (1.0 - q) * tau_x * (slow[2, b + 1] - slow[2, b]) - contrast * q_rho * rho
-            )
+            d[0] = photons * (1.0 - q) * tau_x * (slow[2, b + 1] - slow[2, b]) - contrast * q_rho * rho
             d[1] = photons * q * tau_xx * (fast[2, b + 1] - fast[2, b]) + contrast * q_rho * rho
             d[2] = contrast * q_mix
             d[3] = share
@@ -184,7 +182,9 @@ def evaluate(
 
 
 @njit(nogil=True, cache=True)
-def _solve(information: Floats, gradient: Floats, active: NDArray[np.bool_], damping: float, step: Floats) -> bool:
+def _solve(
+    information: Floats, gradient: Floats, active: NDArray[np.bool_], damping: float, step: Floats
+) -> bool:
     """Damped Newton step of the active parameters, by Cholesky on the unit-diagonal form."""
     size = gradient.size
     index = np.empty(size, np.int64)
@@ -226,7 +226,9 @@ def _solve(information: Floats, gradient: Floats, active: NDArray[np.bool_], dam
 
 
 @njit(nogil=True, cache=True)
-def _confine(theta: Floats, lower: Floats, upper: Floats, free: NDArray[np.bool_], ln_max_ratio: float) -> None:
+def _confine(
+    theta: Floats, lower: Floats, upper: Floats, free: NDArray[np.bool_], ln_max_ratio: float
+) -> None:
     for i in range(theta.size):
         if free[i]:
             theta[i] = min(max(theta[i], lower[i]), upper[i])
@@ -310,7 +312,17 @@ def scoring(
         trial = theta + shrink * step
         _confine(trial, lower, upper, free, ln_max_ratio)
         found = evaluate(
-            trial, as_beta, single, counts, edges_s, period_s, irf, irf_bin_s, s, trial_gradient, trial_information
+            trial,
+            as_beta,
+            single,
+            counts,
+            edges_s,
+            period_s,
+            irf,
+            irf_bin_s,
+            s,
+            trial_gradient,
+            trial_information,
         )
         if found <= value:
             moved = value - found

@@ -97,7 +97,9 @@ class ProfileSide:
         return near + min(max(share, 0.05), 0.95) * (far - near)
 
 
-def profile(likelihood: Likelihood, optimum: Optimum, box: Box, index: int, *, as_beta: bool = False) -> Profile:
+def profile(
+    likelihood: Likelihood, optimum: Optimum, box: Box, index: int, *, as_beta: bool = False
+) -> Profile:
     """68 and 95 % intervals of parameter ``index`` around a converged ``optimum``."""
     sides = [ProfileSide(likelihood, optimum, box, index, direction, as_beta) for direction in (-1, 1)]
     low68, high68 = (side.cross(RISE_68) for side in sides)

@@ -106,9 +106,7 @@ def best_of(
         (maximise(likelihood, theta, box, as_beta=as_beta, max_steps=_FEW_STEPS) for theta in starts),
         key=lambda optimum: optimum.half_deviance,
     )
-    ends = (
-        o if o.converged else maximise(likelihood, o.theta, box, as_beta=as_beta) for o in tried[:keep]
-    )
+    ends = (o if o.converged else maximise(likelihood, o.theta, box, as_beta=as_beta) for o in tried[:keep])
     return min(ends, key=lambda optimum: optimum.half_deviance)
 
 
@@ -160,11 +158,12 @@ def joint_start(fits: list[Optimum]) -> Floats:
 
 
 def double_box(likelihood: Likelihood, box: Box, single: Floats, irf_fwhm_s: float) -> Box:
-    """The box of a double exponential: tau_xx from half the IRF's width or one bin up to 0.8 tau_x, share >= 0."""
+    """The box of a double exponential: tau_xx from half the IRF's width or one bin to 0.8 tau_x, share >= 0."""
     bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
     lower, free = box.lower.copy(), box.free.copy()
-    shortest = math.log(max(bin_s, 0.5 * irf_fwhm_s))
-    lower[LN_TAU_XX] = max(lower[LN_TAU_XX], min(shortest, float(single[LN_TAU_X]) + math.log(0.5 * MAX_RATIO)))
+    # A strong fast component can pass for a wide IRF in the single fit, so its width may not shut the range.
+    shortest_s = min(max(bin_s, 0.5 * irf_fwhm_s), 0.1 * math.exp(float(single[LN_TAU_X])))
+    lower[LN_TAU_XX] = max(float(lower[LN_TAU_XX]), math.log(shortest_s))
     free[[LN_TAU_XX, MIX]] = True
     return Box(lower, box.upper, free)
 
@@ -179,6 +178,16 @@ def fit_double(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
         theta[MIX] = share
         starts.append(theta)
     return best_of(likelihood, starts, box, keep=3)
+
+
+def rescaled(theta: Floats, likelihood: Likelihood) -> Floats:
+    """``theta`` with photons and background of each channel scaled to the counts at hand."""
+    out = theta.copy()
+    for c, photons in enumerate(likelihood.counts.sum(axis=1).tolist()):
+        base = SHARED + PER_CHANNEL * c
+        scale = photons / max(out[base + PHOTONS] + out[base + BACKGROUND], 1.0)
+        out[[base + PHOTONS, base + BACKGROUND]] *= scale
+    return out
 
 
 def half_maximum_width_s(theta: Floats, channel: int) -> float:

@@ -52,7 +52,9 @@ def endless_reason(tau_x_s: float, longest_s: float, period_s: float) -> str:
     """Why the slowest lifetime is too long for the pulse period; empty where it is not."""
     if tau_x_s < 0.999 * longest_s:
         return ""
-    return f"lifetime not resolved: longer than {longest_s / period_s:g} pulse periods, flat between two pulses"
+    return (
+        f"lifetime not resolved: longer than {longest_s / period_s:g} pulse periods, flat between two pulses"
+    )
 
 
 def misfit(goodness: Mapping[str, float | None]) -> tuple[bool, str]:

@@ -26,9 +26,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from photonstream.nodes.formats.records import Layout, RecordType
 
-from photonstream.nodes.kernels.decode_carry import NO_DTIME, Carry, Counts, counts, new_carry, watermark_ticks
+from photonstream.nodes.formats.records import Layout, RecordType
+from photonstream.nodes.kernels.decode_carry import (
+    NO_DTIME,
+    Carry,
+    Counts,
+    counts,
+    new_carry,
+    watermark_ticks,
+)
 from photonstream.nodes.kernels.decode_t2 import decode_t2_hydraharp, decode_t2_picoharp
 from photonstream.nodes.kernels.decode_t3 import decode_t3_hydraharp, decode_t3_picoharp
 

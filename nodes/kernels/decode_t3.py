@@ -6,7 +6,17 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from photonstream.nodes.kernels.decode_carry import BACKWARDS, BASE, MARKERS, NOW, OTHER, OVERFLOWS, PHOTONS, WRAPS, Carry
+from photonstream.nodes.kernels.decode_carry import (
+    BACKWARDS,
+    BASE,
+    MARKERS,
+    NOW,
+    OTHER,
+    OVERFLOWS,
+    PHOTONS,
+    WRAPS,
+    Carry,
+)
 
 # macrotime, dtime, channel
 PhotonColumns = tuple[NDArray[np.uint64], NDArray[np.uint16], NDArray[np.uint8]]

@@ -74,8 +74,9 @@ def test_known_times(row):
     if row["duration_s"]:
         # The table gives the time of the last photon.
         last_photon_s = int(events.macrotime[-1]) * info.macrotime_unit_s
-        digits = len(row["duration_s"].split()[0].partition(".")[2]) if "e" not in row["duration_s"] else 6
-        assert last_photon_s == pytest.approx(first_number(row["duration_s"]), abs=1.01 * 10**-digits)
+        figure = row["duration_s"].split()[0]
+        digits = 6 if "e" in figure else len(figure.partition(".")[2])
+        assert last_photon_s == pytest.approx(float(figure), abs=1.01 * 10**-digits)
         assert watermark_ticks(carry) >= int(events.macrotime[-1])
 
 

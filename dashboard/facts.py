@@ -1,0 +1,224 @@
+"""What surrounds the numbers: states, recording, experiment, parameters, ledger."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import PureWindowsPath
+from typing import Any
+
+from .folder import RunFolder
+from .html import Row, grid_table, items, rows_table
+from .numbers import (
+    KCPS,
+    MS,
+    MHZ,
+    NS,
+    PERCENT,
+    PS,
+    SECONDS,
+    counted,
+    estimate_text,
+    is_estimate,
+    named_quantity,
+    number,
+    plain,
+    quantity,
+    with_unit,
+)
+
+
+def title(run: RunFolder) -> str:
+    """The particle's name where it has one, else the name of the recording."""
+    particle = run.section("experiment").get("particle")
+    return str(particle) if particle else file_name(run) or "Recording"
+
+
+def file_name(run: RunFolder) -> str:
+    """The recording's file name; a path of either kind of system."""
+    path = run.section("recording").get("path")
+    return PureWindowsPath(str(path)).name if path else ""
+
+
+def subtitle(run: RunFolder) -> str:
+    """File, excitation, <N>, date: what tells this measurement from its neighbours."""
+    experiment, recording = run.section("experiment"), run.section("recording")
+    parts = [file_name(run)] if title(run) != file_name(run) else []
+    if number(experiment.get("excitation_nm")) is not None:
+        parts.append(f"{plain(float(experiment['excitation_nm']))} nm")
+    if number(_mean_n(experiment)) is not None:
+        parts.append(f"<N> = {plain(float(_mean_n(experiment)))}")
+    if number(recording.get("sync_rate_hz")) is not None:
+        parts.append(quantity(recording["sync_rate_hz"], MHZ))
+    parts += [str(recording["created"])] if recording.get("created") else []
+    parts.append(f"{quantity(recording.get('duration_s'), SECONDS)}, {counted(recording.get('photons'))} photons")
+    return "  ·  ".join(parts)
+
+
+def _mean_n(experiment: Mapping[str, Any]) -> Any:
+    mean_n = experiment.get("mean_n")
+    return mean_n.get("value") if isinstance(mean_n, Mapping) else mean_n
+
+
+def states_table(run: RunFolder) -> str:
+    """Rate, time share and mean delay of every level, brightest first."""
+    states = run.section("states")
+    levels = states.get("levels")
+    levels = [level for level in levels if isinstance(level, Mapping)] if isinstance(levels, list) else []
+    if not levels:
+        return "<p>no levels: the recording has no bins</p>"
+    levels = sorted(levels, key=lambda level: number(level.get("rate_hz")) or 0.0, reverse=True)
+    duration_s = number(run.section("recording").get("duration_s"))
+    rows = [
+        (
+            "selected" if level.get("on") is True else "not selected",
+            _level_rate(level, duration_s),
+            quantity(level.get("time_share"), PERCENT, 3),
+            quantity(level.get("mean_dtime_s"), NS),
+        )
+        for level in levels
+    ]
+    remark = (
+        "Errors of the rates are those of counting alone. A time share is a count of bins; the spread of the mean "
+        "delay is not recorded."
+    )
+    head = ("level", "rate", "time share", "mean delay")
+    return grid_table(head, rows) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+
+
+def _level_rate(level: Mapping[str, Any], duration_s: float | None) -> str:
+    """Rate of a level with the Poisson error of its mean, sqrt(rate/time)."""
+    rate_hz, share = number(level.get("rate_hz")), number(level.get("time_share"))
+    if rate_hz is None or not share or not duration_s:
+        return quantity(rate_hz, KCPS)
+    return estimate_text({"value": rate_hz, "stderr": math.sqrt(rate_hz / (share * duration_s))}, KCPS)
+
+
+def _selection_rows(run: RunFolder) -> Iterator[Row]:
+    states = run.section("states")
+    how = {"automatic": "chosen by rule", "given": "given by hand"}.get(str(states.get("chosen")), "unknown")
+    yield Row("selection", f"{states.get('method') or 'unknown'}, {how}")
+    yield Row("window", window_text(run))
+    yield Row("time in the selected state", quantity(states.get("on_time_s"), SECONDS))
+    yield Row("photons of the selected state", counted(states.get("on_photons")))
+
+
+def window_text(run: RunFolder) -> str:
+    """The window of rates, such as ``12.4 to 60 kcps``."""
+    limits = window_kcps(run)
+    if limits is None:
+        return "none"
+    low, high = (None if limit is None else plain(limit, 3) for limit in limits)
+    if high is None:
+        return "every rate" if not limits[0] else with_unit(f"{low} and above", KCPS)
+    return with_unit(f"{low or 0} to {high}", KCPS)
+
+
+def window_kcps(run: RunFolder) -> tuple[float | None, float | None] | None:
+    """Limits of the window in kcps, None for an open one; None where there is no window."""
+    limits = run.section("states").get("window_hz")
+    if not isinstance(limits, list) or len(limits) != 2:
+        return None
+    low, high = (number(limit) for limit in limits)
+    return None if low is None else low / 1e3, None if high is None else high / 1e3
+
+
+def recording_rows(run: RunFolder) -> Iterator[Row]:
+    """The file and what was counted in it."""
+    recording = run.section("recording")
+    yield Row("file", str(recording.get("path") or "unknown"))
+    yield Row("SHA-256", str(recording.get("sha256") or "unknown"))
+    kind = [str(recording[key]) for key in ("format", "record_type", "mode") if recording.get(key)]
+    yield Row("device and format", ", ".join(kind) or "unknown")
+    yield Row("measured", str(recording.get("created") or "unknown"))
+    yield Row("duration", quantity(recording.get("duration_s"), SECONDS, 6))
+    sync = quantity(recording.get("sync_rate_hz"), MHZ, 6)
+    divider = number(recording.get("sync_divider"))
+    yield Row("sync rate", f"{sync}, divider {counted(divider)}" if divider and divider > 1 else sync)
+    yield Row("delay resolution", quantity(recording.get("dtime_resolution_s"), PS))
+    yield Row("macrotime unit", quantity(recording.get("macrotime_unit_s"), NS, 8))
+    yield Row("bin of the trace", quantity(run.section("intensity").get("bin_s"), MS))
+    yield Row("photons", counted(recording.get("photons")))
+    channels = recording.get("photons_per_channel")
+    if isinstance(channels, Mapping):
+        for channel, photons in channels.items():
+            yield Row(f"photons, channel {channel}", counted(photons))
+    yield Row("mean rate", _mean_rate(run))
+    for key in ("markers", "syncs", "overflow_wraps", "other"):
+        if number(recording.get(key)):
+            yield Row(key.replace("_", " "), counted(recording[key]))
+    if recording.get("comment"):
+        yield Row("comment in the file", str(recording["comment"]))
+
+
+def _mean_rate(run: RunFolder) -> str:
+    """Mean rate with its counting error."""
+    rate_hz = number(run.section("intensity").get("mean_rate_hz"))
+    duration_s = number(run.section("recording").get("duration_s"))
+    error_hz = math.sqrt(rate_hz / duration_s) if rate_hz and duration_s else None
+    return estimate_text({"value": rate_hz, "stderr": error_hz}, KCPS)
+
+
+def notes(run: RunFolder) -> list[str]:
+    """Remarks about the file itself."""
+    found = run.section("recording").get("notes")
+    return [str(note) for note in found] if isinstance(found, list) else []
+
+
+def experiment_rows(run: RunFolder) -> Iterator[Row]:
+    """What is known of the experiment; fields that nobody gave are left out and named together."""
+    experiment = run.section("experiment")
+    for key, value in experiment.items():
+        if value is None or value == "" or key == "mean_n_stderr":
+            continue
+        words, unit = named_quantity(key)
+        if key == "mean_n":
+            mean_n = value if is_estimate(value) else {"value": value, "stderr": experiment.get("mean_n_stderr")}
+            yield Row("<N>", estimate_text(mean_n, without_error="error not given"))
+        elif number(value) is not None:
+            yield Row(words, quantity(value, unit))
+        else:
+            yield Row(words, str(value))
+    unknown = [named_quantity(k)[0] for k, v in experiment.items() if (v is None or v == "") and k != "mean_n_stderr"]
+    if unknown:
+        yield Row("not given", ", ".join(unknown))
+
+
+def parameter_rows(run: RunFolder) -> Iterator[Row]:
+    """Every parameter of the run, as NODE.PARAMETER."""
+    for node, values in run.section("parameters").items():
+        if isinstance(values, Mapping):
+            for name, value in values.items():
+                yield Row(f"{node}.{name}", _setting(value))
+        else:
+            yield Row(str(node), _setting(values))
+
+
+def _setting(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def ledger_table(run: RunFolder) -> str:
+    """What went into each node and what became of it."""
+    lines = run.summary.get("ledger")
+    lines = [line for line in lines if isinstance(line, Mapping)] if isinstance(lines, list) else []
+    rows, losses = [], []
+    for line in lines:
+        ended = line.get("ended")
+        ends = [f"{counted(n)} {kind}" for kind, n in ended.items()] if isinstance(ended, Mapping) else []
+        flow = (counted(line.get(key)) for key in ("events_in", "events_out", "events_lost"))
+        rows.append((line.get("node", "unknown"), *flow, ", ".join(ends)))
+        for loss in line.get("losses") or ():
+            if isinstance(loss, Mapping):
+                where = f"{line.get('node')}: {counted(loss.get('events'))} lost at {counted(loss.get('place'))}"
+                losses.append(f"{where}: {loss.get('cause')}")
+    if not rows:
+        return ""
+    return grid_table(("node", "in", "out", "lost", "ended here"), rows) + items(losses)
+
+
+def version_rows(run: RunFolder) -> Iterator[Row]:
+    """What made the result, and its schema."""
+    yield Row("photonstream", str(run.summary.get("photonstream") or "unknown"))
+    yield Row("schema of result.json", str(run.summary.get("schema", "unknown")))

@@ -1,0 +1,146 @@
+"""Decay of the selected photons with the fit and its parts, and the residuals below it."""
+
+from __future__ import annotations
+
+import numpy as np
+from bokeh.layouts import column
+from bokeh.models import Column, ColumnDataSource, HoverTool, Legend, LegendItem, Range1d, Span
+from bokeh.plotting import figure
+
+from ..style import BACKGROUND, EXCITON, FAST, FIT, FONT, PALE, SELECTED, label_axes, plain_figure, say
+from ..views import Decay, Floats
+
+RESIDUAL_SHARE = 0.24
+GAP = 10
+
+
+def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
+    """Log counts against the delay, and weighted residuals where there is a fit.
+
+    ``reason`` is written on the plot where there is none. ``height`` is that of both frames together.
+    """
+    has_fit = "fit" in decay.model
+    below = round(RESIDUAL_SHARE * height) if has_fit else 0
+    ends = _time_ends(decay)
+    time = Range1d(*ends, bounds=ends)
+    main = _draw_counts(decay, time, width, height - below - (GAP if has_fit else 0))
+    if not has_fit:
+        label_axes(main, "Delay after the pulse (ns)", _counts_label(decay))
+        if reason:
+            say(main, reason, width, height)
+        return column(main)
+    main.xaxis.major_label_text_font_size = "0px"
+    label_axes(main, "", _counts_label(decay))
+    main.min_border_bottom = GAP
+    return column(main, _draw_residuals(decay, time, width, below), spacing=0)
+
+
+def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure:
+    low, high = _count_ends(decay)
+    plot = plain_figure(
+        width, height, x_range=time, y_axis_type="log", y_range=Range1d(low, high, bounds=(low, high))
+    )
+    source = ColumnDataSource(
+        {
+            "time": decay.centre_ns,
+            "selected": _positive(decay.selected),
+            "everything": _positive(decay.everything),
+            **{name: _positive(values) for name, values in decay.model.items()},
+        }
+    )
+    items = []
+    grey = plot.scatter("time", "everything", source=source, size=2.5, fill_color=PALE, line_color=None)
+    blue = plot.scatter("time", "selected", source=source, size=3, fill_color=SELECTED, line_color=None)
+    items += [("selected photons", blue), ("all states", grey)]
+    styles = {
+        "exciton": ("exciton", EXCITON, "solid", 1.6),
+        "fast": ("fast component", FAST, "solid", 1.6),
+        "background": ("background", BACKGROUND, [5, 3], 1.4),
+        "fit": ("fit", FIT, "solid", 1.6),
+    }
+    for name, (words, color, dash, line_width) in styles.items():
+        if name in decay.model and np.nanmax(decay.model[name], initial=0.0) > 0:
+            line = plot.line("time", name, source=source, line_color=color, line_dash=dash, line_width=line_width)
+            items.append((words, line))
+    plot.add_layout(_legend(items))
+    tooltips = [("delay", "@time{0.000} ns"), ("selected", "@selected{0,0}"), ("all states", "@everything{0,0}")]
+    if "fit" in decay.model:
+        tooltips.append(("fit", "@fit{0,0.0}"))
+    plot.add_tools(HoverTool(renderers=[blue], mode="vline", tooltips=tooltips))
+    return plot
+
+
+def _draw_residuals(decay: Decay, time: Range1d, width: int, height: int) -> figure:
+    residual = decay.residual
+    top = max(4.5, 1.05 * float(np.nanmax(np.abs(residual), initial=0.0)))
+    plot = plain_figure(width, height, x_range=time, y_range=Range1d(-top, top, bounds=(-top, top)))
+    plot.min_border_top = 0
+    label_axes(plot, "Delay after the pulse (ns)", "Residual (σ)")
+    plot.yaxis.ticker.desired_num_ticks = 4
+    for place, color, dash in ((-2.0, PALE, [4, 3]), (2.0, PALE, [4, 3]), (0.0, FIT, "solid")):
+        plot.add_layout(Span(location=place, dimension="width", line_color=color, line_dash=dash, line_width=1))
+    dots = plot.scatter(
+        "time",
+        "residual",
+        source=ColumnDataSource({"time": decay.centre_ns, "residual": residual}),
+        size=2.5,
+        fill_color=SELECTED,
+        line_color=None,
+    )
+    plot.add_tools(
+        HoverTool(
+            renderers=[dots],
+            mode="vline",
+            tooltips=[("delay", "@time{0.000} ns"), ("residual", "@residual{0.00} σ")],
+        )
+    )
+    return plot
+
+
+def _legend(items: list[tuple[str, object]]) -> Legend:
+    return Legend(
+        items=[LegendItem(label=words, renderers=[renderer]) for words, renderer in items],
+        location="top_right",
+        border_line_color=None,
+        background_fill_alpha=0.8,
+        label_text_font=FONT,
+        label_text_font_size="12px",
+        label_height=14,
+        glyph_height=14,
+        spacing=1,
+        padding=4,
+        margin=6,
+    )
+
+
+def _counts_label(decay: Decay) -> str:
+    if not len(decay.selected):
+        return "Counts"
+    width_ns = decay.bin_ns
+    shown = f"{width_ns:.3g} ns" if width_ns >= 1 else f"{1e3 * width_ns:.3g} ps"
+    return f"Counts per {shown}"
+
+
+def _positive(values: Floats) -> Floats:
+    """The values that a logarithmic axis can show, NaN for the others."""
+    return np.where(values > 0, values, np.nan)
+
+
+def _time_ends(decay: Decay) -> tuple[float, float]:
+    """From 0 to the period where there is a fit, else to the last photon."""
+    if not len(decay.selected) or not np.isfinite(decay.edges_ns).all():
+        return 0.0, 1.0
+    if "fit" in decay.model:
+        return float(decay.edges_ns[0]), float(decay.edges_ns[-1])
+    filled = np.flatnonzero(np.nan_to_num(decay.everything) + np.nan_to_num(decay.selected) > 0)
+    last = int(filled[-1]) if filled.size else len(decay.selected) - 1
+    return float(decay.edges_ns[0]), float(decay.edges_ns[last + 1])
+
+
+def _count_ends(decay: Decay) -> tuple[float, float]:
+    """From below the fewest counts worth showing to above the most."""
+    everything = np.concatenate([decay.selected, decay.everything, *decay.model.values()])
+    seen = everything[np.isfinite(everything) & (everything > 0)]
+    if not seen.size:
+        return 0.5, 10.0
+    return 0.5, 2.0 * max(5.0, float(seen.max()))

@@ -1,0 +1,73 @@
+"""Fluorescence lifetime-intensity distribution: bins of the trace by rate and mean delay of their photons."""
+
+from __future__ import annotations
+
+import numpy as np
+from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LogColorMapper, PlainText, Range1d
+from bokeh.palettes import cividis
+from bokeh.plotting import figure
+
+from ..folder import Curve
+from ..style import FONT, INK, label_axes, plain_figure, say
+
+# Few bins are pale, many dark, so that the map is drawn on white paper.
+PALETTE = tuple(reversed(cividis(256)))
+
+
+def draw_flid(flid: Curve, rates: Range1d, *, width: int, height: int) -> figure:
+    """The map on the rate axis of the trace, its colour by the logarithm of the number of bins."""
+    names = ("rate_start", "rate_stop", "mean_dtime_start", "mean_dtime_stop", "bins")
+    columns = {name: flid[name] for name in names}
+    known = np.all([np.isfinite(values) for values in columns.values()], axis=0) & (columns["bins"] > 0)
+    columns = {name: values[known] for name, values in columns.items()}
+    if not columns["bins"].size:
+        plot = plain_figure(width, height, x_range=Range1d(0, 1), y_range=rates)
+        label_axes(plot, "Mean delay (ns)", None)
+        say(plot, "No delays after a laser pulse: no map.", width, height)
+        return plot
+    ends = (float(columns["mean_dtime_start"].min()), float(columns["mean_dtime_stop"].max()))
+    plot = plain_figure(width, height, x_range=Range1d(*ends, bounds=ends), y_range=rates)
+    label_axes(plot, "Mean delay (ns)", None)
+    plot.xaxis.ticker.desired_num_ticks = 4
+    mapper = LogColorMapper(palette=PALETTE, low=1, high=max(2.0, float(columns["bins"].max())))
+    cells = plot.quad(
+        left="mean_dtime_start",
+        right="mean_dtime_stop",
+        bottom="low",
+        top="high",
+        source=ColumnDataSource(
+            {**columns, "low": columns["rate_start"] / 1e3, "high": columns["rate_stop"] / 1e3}
+        ),
+        fill_color={"field": "bins", "transform": mapper},
+        line_color=None,
+    )
+    plot.add_layout(_color_bar(mapper, height), "right")
+    plot.add_tools(
+        HoverTool(
+            renderers=[cells],
+            tooltips=[
+                ("mean delay", "@mean_dtime_start{0.00} to @mean_dtime_stop{0.00} ns"),
+                ("rate", "@low{0.00} to @high{0.00} kcps"),
+                ("bins", "@bins{0,0}"),
+            ],
+        )
+    )
+    return plot
+
+
+def _color_bar(mapper: LogColorMapper, height: int) -> ColorBar:
+    return ColorBar(
+        color_mapper=mapper,
+        title=PlainText(text="Bins"),
+        title_text_font=FONT,
+        title_text_font_style="normal",
+        title_text_font_size="12px",
+        title_text_color=INK,
+        major_label_text_font=FONT,
+        major_label_text_font_size="11px",
+        width=10,
+        height=height - 40,
+        padding=4,
+        label_standoff=5,
+        background_fill_color=None,
+    )

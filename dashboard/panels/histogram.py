@@ -1,0 +1,54 @@
+"""How often each intensity occurs, on the rate axis of the trace."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.plotting import figure
+
+from ..style import REST, SELECTED, label_axes, plain_figure
+from ..views import Trace, rate_histogram
+from .trace import draw_window
+
+
+def draw_histogram(
+    trace: Trace, window_kcps: Sequence[float | None] | None, rates: Range1d, *, width: int, height: int
+) -> figure:
+    """Bars of all bins in grey, their selected part in blue."""
+    histogram = rate_histogram(trace)
+    most = float(histogram.bins.max()) if len(histogram.bins) else 1.0
+    ends = (0.0, 1.08 * most)
+    plot = plain_figure(width, height, x_range=Range1d(*ends, bounds=ends), y_range=rates)
+    label_axes(plot, "Bins", None)
+    plot.xaxis.ticker.desired_num_ticks = 3
+    draw_window(plot, window_kcps)
+    bars = plot.quad(
+        left=0,
+        right="bins",
+        bottom="low",
+        top="high",
+        source=ColumnDataSource(
+            {
+                "low": histogram.edges_kcps[:-1],
+                "high": histogram.edges_kcps[1:],
+                "bins": histogram.bins,
+                "selected": histogram.on_bins,
+            }
+        ),
+        fill_color=REST,
+        line_color=None,
+    )
+    plot.quad(left=0, right="selected", bottom="low", top="high", source=bars.data_source, fill_color=SELECTED, line_color=None)
+    plot.add_tools(
+        HoverTool(
+            renderers=[bars],
+            mode="hline",
+            tooltips=[
+                ("rate", "@low{0.00} to @high{0.00} kcps"),
+                ("bins", "@bins{0,0}"),
+                ("selected", "@selected{0,0}"),
+            ],
+        )
+    )
+    return plot

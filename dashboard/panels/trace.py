@@ -1,0 +1,79 @@
+"""Intensity trace with the selected bins and the window."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bokeh.models import BoxAnnotation, ColumnDataSource, HoverTool, Range1d, Span
+from bokeh.plotting import figure
+
+from ..decimate import skyline
+from ..style import REST, SELECTED, label_axes, plain_figure, say
+from ..views import Trace, envelope
+
+# Two columns a pixel, for screens of high resolution.
+COLUMNS_PER_PIXEL = 2
+
+
+def draw_trace(
+    trace: Trace, window_kcps: Sequence[float | None] | None, rates: Range1d, *, width: int, height: int
+) -> figure:
+    """Rate against time: all bins grey, selected ones blue, the window as a band.
+
+    ``window_kcps`` is [low, high), high None where it is open, None where no window was drawn.
+    """
+    shown = envelope(trace, COLUMNS_PER_PIXEL * width)
+    ends = (float(shown.edges_s[0]), float(shown.edges_s[-1])) if len(shown.low) else (0.0, 1.0)
+    plot = plain_figure(width, height, x_range=Range1d(*ends, bounds=ends), y_range=rates)
+    label_axes(plot, "Time (s)", "Intensity (kcps)")
+    draw_window(plot, window_kcps)
+    if not len(shown.low):
+        say(plot, "The recording has no bins.", width, height)
+        return plot
+    for low, high, color in ((shown.low, shown.high, REST), (shown.on_low, shown.on_high, SELECTED)):
+        x, y = skyline(shown.edges_s, low, high)
+        plot.line(x, y, line_color=color, line_width=0.8, line_join="bevel")
+    columns = plot.quad(
+        left="left",
+        right="right",
+        bottom="low",
+        top="high",
+        source=ColumnDataSource(
+            {
+                "left": shown.edges_s[:-1],
+                "right": shown.edges_s[1:],
+                "low": shown.low,
+                "high": shown.high,
+                "selected": 100 * shown.on_share,
+            }
+        ),
+        fill_alpha=0,
+        line_alpha=0,
+    )
+    plot.add_tools(
+        HoverTool(
+            renderers=[columns],
+            mode="vline",
+            tooltips=[
+                ("time", "@left{0.000} to @right{0.000} s"),
+                ("rate", "@low{0.00} to @high{0.00} kcps"),
+                ("selected", "@selected{0} % of the bins"),
+            ],
+        )
+    )
+    return plot
+
+
+def draw_window(plot: figure, window_kcps: Sequence[float | None] | None) -> None:
+    """The window as a faint band with its limits; a window that takes everything has none."""
+    if window_kcps is None:
+        return
+    low, high = (limit or None for limit in window_kcps)
+    if low is None and high is None:
+        return
+    plot.add_layout(BoxAnnotation(bottom=low, top=high, fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay"))
+    for limit in (low, high):
+        if limit is not None:
+            plot.add_layout(
+                Span(location=limit, dimension="width", line_color=SELECTED, line_dash=[5, 3], line_width=1)
+            )

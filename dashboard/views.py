@@ -1,0 +1,148 @@
+"""The curves of a run as the panels want them: right unit, no more points than the eye can use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .decimate import column_starts, extremes, rebin
+from .folder import Curve
+
+Floats = NDArray[np.float64]
+
+MOST_DECAY_BINS = 2000
+MODEL_PARTS = ("fit", "exciton", "fast", "background")
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Rate of every bin in kcps; ``edges_s`` has one more; ``on`` marks the bins whose photons are selected."""
+
+    edges_s: Floats
+    rate_kcps: Floats
+    counts: Floats
+    on: NDArray[np.bool_]
+
+    @property
+    def bin_s(self) -> float:
+        """Width of the bins but the last, which the recording's end may cut short; 0 without bins."""
+        return float(self.edges_s[1] - self.edges_s[0]) if len(self.counts) else 0.0
+
+    @property
+    def whole(self) -> slice:
+        """The bins of full width."""
+        widths = np.diff(self.edges_s[-2:])
+        cut = len(self.counts) > 1 and bool(widths[0] < 0.999 * self.bin_s)
+        return slice(0, len(self.counts) - 1 if cut else None)
+
+    @property
+    def highest_kcps(self) -> float:
+        """The largest rate of a whole bin, 0 without bins."""
+        rates = self.rate_kcps[self.whole]
+        return float(np.nanmax(rates)) if np.isfinite(rates).any() else 0.0
+
+
+def view_trace(curve: Curve) -> Trace:
+    """The trace of ``trace.csv``; without its ``on`` column no bin is marked."""
+    start_s, stop_s = curve["time_start"], curve["time_stop"]
+    edges_s = np.append(start_s, stop_s[-1:])
+    if not np.isfinite(edges_s).all():
+        edges_s = np.arange(curve.rows + 1, dtype=np.float64)
+    on = curve["on"] > 0
+    return Trace(edges_s, curve["rate"] / 1e3, curve["counts"], on)
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """A trace drawn with at most so many columns: the extremes of all bins and of the selected ones in each."""
+
+    edges_s: Floats
+    low: Floats
+    high: Floats
+    on_low: Floats
+    on_high: Floats
+    on_share: Floats
+
+
+def envelope(trace: Trace, columns: int) -> Envelope:
+    """Smallest and largest rate in each of at most ``columns`` columns; no extreme of the trace is lost."""
+    bins = len(trace.counts)
+    starts = column_starts(bins, columns)
+    low, high = extremes(trace.rate_kcps, starts)
+    on_low, on_high = extremes(np.where(trace.on, trace.rate_kcps, np.nan), starts)
+    size = np.diff(np.append(starts, bins))
+    marked = np.add.reduceat(trace.on.astype(np.float64), starts) if bins else np.empty(0)
+    edges_s = trace.edges_s[np.append(starts, bins)] if bins else np.empty(0)
+    return Envelope(edges_s, low, high, on_low, on_high, marked / np.maximum(size, 1))
+
+
+@dataclass(frozen=True)
+class RateHistogram:
+    """Bins of the trace by their rate: all of them and the selected ones."""
+
+    edges_kcps: Floats
+    bins: NDArray[np.int64]
+    on_bins: NDArray[np.int64]
+
+
+def rate_histogram(trace: Trace, most: int = 90) -> RateHistogram:
+    """At most about ``most`` classes, each of a whole number of counts, so that none is favoured."""
+    counts, on = trace.counts[trace.whole], trace.on[trace.whole]
+    known = np.isfinite(counts)
+    counts, on = counts[known], on[known]
+    if not len(counts) or trace.bin_s <= 0:
+        return RateHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64))
+    top = int(counts.max()) + 1
+    width = -(-top // most)
+    edges = np.arange(0, top + width, width) - 0.5
+    everything, _ = np.histogram(counts, edges)
+    selected, _ = np.histogram(counts[on], edges)
+    return RateHistogram(edges / trace.bin_s / 1e3, everything, selected)
+
+
+@dataclass(frozen=True)
+class Decay:
+    """Histogram of delays as shown: ``edges_ns``, counts of selected and of all photons, the model's parts.
+
+    ``model`` is empty without a fit. ``bin_ns`` is the width of the bins shown, ``merged`` how many of the
+    recording's bins are in one.
+    """
+
+    edges_ns: Floats
+    selected: Floats
+    everything: Floats
+    model: dict[str, Floats]
+    merged: int
+
+    @property
+    def centre_ns(self) -> Floats:
+        return 0.5 * (self.edges_ns[:-1] + self.edges_ns[1:])
+
+    @property
+    def bin_ns(self) -> float:
+        return float(self.edges_ns[1] - self.edges_ns[0]) if len(self.selected) else 0.0
+
+    @property
+    def residual(self) -> Floats:
+        """(counts - fit) / sqrt(fit) of the bins as shown; NaN where the fit expects nothing."""
+        fit = self.model["fit"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(fit > 0, (self.selected - fit) / np.sqrt(fit), np.nan)
+
+
+def view_decay(curve: Curve, most: int = MOST_DECAY_BINS) -> Decay:
+    """The decay of ``decay.csv``, neighbouring bins added up until at most ``most`` are left."""
+    factor = max(1, -(-curve.rows // most))
+    start_ns, stop_ns = curve["time_start"], curve["time_stop"]
+    edges_ns = np.append(start_ns[::factor], stop_ns[-1:])
+    has_fit = "fit" in curve and bool(np.isfinite(curve["fit"]).any())
+    parts = [name for name in MODEL_PARTS if name in curve] if has_fit else []
+    return Decay(
+        edges_ns,
+        rebin(curve["counts"], factor),
+        rebin(curve["counts_all_states"], factor),
+        {name: rebin(curve[name], factor) for name in parts},
+        factor,
+    )

@@ -1,0 +1,133 @@
+"""beta as a fitted parameter, with profile-likelihood intervals."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+from photonstream.nodes.inference.beta import beta_from_photon_share, domain_reason
+from photonstream.nodes.inference.decay_data import FitOptions
+from photonstream.nodes.inference.decay_fit import Components
+from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.likelihood import (
+    LN_TAU_X,
+    LN_TAU_XX,
+    MIX,
+    Box,
+    Likelihood,
+    Optimum,
+    covariance,
+    maximise,
+)
+from photonstream.nodes.inference.profile import RISE_UPPER95, ProfileSide, profile
+
+# Where tau_xx/tau_x reaches 1 - 1/s the amplitude no longer depends on beta; the fit stays this far below.
+_DOMAIN_MARGIN = 0.95
+_LARGEST = 50.0
+_RESTARTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class BetaFit:
+    """``beta`` or the ``reason`` why not; ``signed`` and ``upper95`` hold tau_xx at ``assumed_tau_xx_s``."""
+
+    beta: Estimate | None
+    reason: str
+    signed: Estimate | None = None
+    upper95: float | None = None
+    assumed_tau_xx_s: float | None = None
+
+
+def fit_beta(
+    likelihood: Likelihood,
+    optimum: Optimum,
+    box: Box,
+    options: FitOptions,
+    parts: Components,
+    *,
+    intervals: bool,
+) -> BetaFit:
+    """beta at a converged ``optimum`` within ``box``, whose reported numbers are ``parts``."""
+    signed, reason = _signed(likelihood, optimum, box, options, intervals=intervals)
+    tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
+    if tau_xx is None or parts.amplitude_xx is None:
+        why = "no beta: one component suffices"
+        return replace(signed, reason=f"{why}; {reason}" if reason else why)
+    signed = replace(signed, upper95=None)
+    ratio = parts.amplitude_xx.value / max(parts.amplitude_x.value, 1e-300)
+    outside = domain_reason(ratio, tau_x, tau_xx, options.s, options.quantum_yield_x)
+    if outside:
+        return replace(signed, reason=outside)
+    theta = optimum.theta.copy()
+    theta[MIX] = beta_from_photon_share(float(theta[MIX]), tau_xx.value / tau_x.value, options.s)
+    bounded = _as_beta_box(box, options.s)
+    within = replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / options.s))
+    estimate = _estimate(within, maximise(within, theta, bounded, as_beta=True), bounded, intervals=intervals)
+    return replace(signed, beta=estimate, reason="")
+
+
+def _as_beta_box(box: Box, s: float) -> Box:
+    """The box with beta in place of the share, down to where the decay would start from nothing."""
+    lower, upper = box.lower.copy(), box.upper.copy()
+    lower[MIX], upper[MIX] = -0.999 / (s - 1.0), _LARGEST
+    free = box.free.copy()
+    free[MIX] = True
+    return Box(lower, upper, free)
+
+
+def _estimate(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
+    for _ in range(_RESTARTS):
+        errors = covariance(optimum, box)
+        estimate = Estimate(float(optimum.theta[MIX]), _root(float(errors[MIX, MIX])))
+        if not intervals:
+            return estimate
+        found = profile(likelihood, optimum, box, MIX, as_beta=True)
+        estimate = replace(estimate, ci68=found.ci68, ci95=found.ci95)
+        if found.better is None:
+            return estimate
+        optimum = maximise(likelihood, found.better.theta, box, as_beta=True)
+    return estimate
+
+
+def _root(variance: float) -> float | None:
+    return math.sqrt(variance) if variance > 0.0 else None
+
+
+def _signed(
+    likelihood: Likelihood, optimum: Optimum, box: Box, options: FitOptions, *, intervals: bool
+) -> tuple[BetaFit, str]:
+    """Signed beta and its upper limit with tau_xx held; second, why there is none."""
+    tau_xx_s = options.assumed_tau_xx_s
+    tau_x_s = math.exp(float(optimum.theta[LN_TAU_X]))
+    largest_s = tau_x_s / (options.s * options.quantum_yield_x)
+    if tau_xx_s > largest_s:
+        return BetaFit(None, ""), (
+            f"no upper limit: a biexciton of the assumed {1e9 * tau_xx_s:.3g} ns is too slow for "
+            f"tau_x = {1e9 * tau_x_s:.3g} ns (at most {1e9 * largest_s:.3g} ns)"
+        )
+    bounded = _as_beta_box(box, options.s)
+    bounded.free[LN_TAU_XX] = False
+    within = replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / options.s))
+    theta = optimum.theta.copy()
+    theta[LN_TAU_XX], theta[MIX] = math.log(tau_xx_s), 0.0
+    free = maximise(within, theta, bounded, as_beta=True)
+    return (
+        BetaFit(
+            None,
+            "",
+            signed=_estimate(within, free, bounded, intervals=intervals),
+            upper95=_upper95(within, free, bounded) if intervals else None,
+            assumed_tau_xx_s=tau_xx_s,
+        ),
+        "",
+    )
+
+
+def _upper95(likelihood: Likelihood, optimum: Optimum, box: Box) -> float | None:
+    """One-sided 95 % limit; a best value below 0 counts as 0, so that the limit is never below it."""
+    if optimum.theta[MIX] < 0.0:
+        theta, free = optimum.theta.copy(), box.free.copy()
+        # Not 0 itself: the likelihood spares the fast component there, and with it the information on beta.
+        theta[MIX], free[MIX] = 1e-12, False
+        optimum = maximise(likelihood, theta, replace(box, free=free), as_beta=True)
+    return ProfileSide(likelihood, optimum, box, MIX, 1, as_beta=True).cross(RISE_UPPER95)

@@ -1,0 +1,177 @@
+"""From a fitted parameter vector to the numbers and curves that are shown."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import numpy as np
+
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curves
+from photonstream.nodes.inference.decay_model import Floats, bin_shares
+from photonstream.nodes.inference.estimate import Estimate, Interval
+from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, fwhm_s
+from photonstream.nodes.inference.likelihood import (
+    BACKGROUND,
+    LN_SIGMA,
+    LN_TAU_X,
+    LN_TAU_XX,
+    MIX,
+    PER_CHANNEL,
+    PHOTONS,
+    SHARED,
+    T0,
+    Likelihood,
+)
+from photonstream.nodes.inference.profile import Profile
+
+
+def _at(channel: int, which: int) -> int:
+    return SHARED + PER_CHANNEL * channel + which
+
+
+def parameter_names(channels: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of the parameter vector's entries, ``channels`` being the fitted ones."""
+    local = ("photons", "t0_s", "ln_irf_sigma_s", "background_photons")
+    shared = ("ln_tau_x_s", "ln_tau_xx_s", "photon_share_xx")
+    return shared + tuple(f"{name}_{c}" for c in channels for name in local)
+
+
+def model_means(likelihood: Likelihood, theta: Floats, edges_s: Floats) -> tuple[Floats, Floats, Floats]:
+    """Mean counts of slow component, fast component and background between ``edges_s``, each (channels, bins)."""
+    channels = likelihood.counts.shape[0]
+    slow, fast, flat = (np.zeros((channels, edges_s.size - 1)) for _ in range(3))
+    q = float(theta[MIX])
+    for c in range(channels):
+        shares = partial(
+            bin_shares,
+            edges_s,
+            likelihood.period_s,
+            float(theta[_at(c, T0)]),
+            sigma_s=math.exp(float(theta[_at(c, LN_SIGMA)])),
+            irf=likelihood.irf[c] if likelihood.irf.size else None,
+            irf_bin_s=likelihood.irf_bin_s,
+        )
+        photons = theta[_at(c, PHOTONS)]
+        slow[c] = photons * (1.0 - q) * shares(math.exp(float(theta[LN_TAU_X])))
+        if q != 0.0:
+            fast[c] = photons * q * shares(math.exp(float(theta[LN_TAU_XX])))
+        flat[c] = theta[_at(c, BACKGROUND)] * np.diff(edges_s) / likelihood.period_s
+    return slow, fast, flat
+
+
+def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], theta: Floats) -> Curves:
+    """The model in the data's own bins."""
+    parts = np.zeros((3, *data.counts.shape))
+    for part, means in zip(parts, model_means(likelihood, theta, data.edges_s()), strict=True):
+        part[list(channels), : data.bins_in_period] = means
+    return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2])
+
+
+def _error(variance: float) -> float | None:
+    return math.sqrt(variance) if variance > 0.0 else None
+
+
+def _exponential(interval: Interval) -> Interval:
+    return (
+        None if interval[0] is None else math.exp(interval[0]),
+        None if interval[1] is None else math.exp(interval[1]),
+    )
+
+
+def _lifetime(theta: Floats, errors: Floats, profiles: dict[int, Profile], index: int) -> Estimate:
+    value = math.exp(float(theta[index]))
+    stderr = _error(value * value * float(errors[index, index]))
+    if index not in profiles:
+        return Estimate(value, stderr)
+    return Estimate(value, stderr, _exponential(profiles[index].ci68), _exponential(profiles[index].ci95))
+
+
+def components(theta: Floats, errors: Floats, profiles: dict[int, Profile], *, double: bool) -> Components:
+    """Lifetimes, amplitude shares at t0 and photon shares."""
+    tau_x = _lifetime(theta, errors, profiles, LN_TAU_X)
+    if not double:
+        return Components(tau_x)
+    tau_xx = _lifetime(theta, errors, profiles, LN_TAU_XX)
+    q = float(theta[MIX])
+    fast, slow = q * tau_x.value, (1.0 - q) * tau_xx.value
+    amplitude = fast / (fast + slow)
+    slopes = np.zeros(theta.size)
+    slopes[LN_TAU_X], slopes[LN_TAU_XX] = amplitude * (1.0 - amplitude), -amplitude * (1.0 - amplitude)
+    slopes[MIX] = tau_x.value * tau_xx.value / (fast + slow) ** 2
+    amplitude_error = _error(float(slopes @ errors @ slopes))
+    share_error = _error(float(errors[MIX, MIX]))
+    return Components(
+        tau_x,
+        tau_xx,
+        Estimate(1.0 - amplitude, amplitude_error),
+        Estimate(amplitude, amplitude_error),
+        Estimate(1.0 - q, share_error),
+        Estimate(q, share_error),
+    )
+
+
+def background_share(
+    likelihood: Likelihood, theta: Floats, errors: Floats, channel: int | None = None
+) -> Estimate:
+    """Share of the fitted counts that the flat background explains, of one channel or of all."""
+    chosen = range(likelihood.counts.shape[0]) if channel is None else [channel]
+    covered = float(likelihood.edges_s[-1] - likelihood.edges_s[0]) / likelihood.period_s
+    scale = covered / float(likelihood.counts[list(chosen)].sum())
+    index = [_at(c, BACKGROUND) for c in chosen]
+    variance = float(errors[np.ix_(index, index)].sum())
+    return Estimate(scale * float(theta[index].sum()), _error(scale * scale * variance))
+
+
+def _fwhm(
+    options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats, channel: int
+) -> Estimate:
+    if isinstance(options.irf, GaussianIrf):
+        return Estimate(options.irf.fwhm_s)
+    if isinstance(options.irf, MeasuredIrf):
+        return Estimate(fwhm_s(likelihood.irf[channel], likelihood.irf_bin_s))
+    index = _at(channel, LN_SIGMA)
+    value = FWHM_PER_SIGMA * math.exp(float(theta[index]))
+    return Estimate(value, _error(value * value * float(errors[index, index])))
+
+
+def brightest_fwhm(options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats) -> Estimate:
+    """Full width at half maximum of the IRF of the channel with the most photons."""
+    return _fwhm(options, likelihood, theta, errors, int(np.argmax(likelihood.counts.sum(axis=1))))
+
+
+def irf_fwhm_s(options: FitOptions, likelihood: Likelihood, theta: Floats) -> float:
+    """The same, without its error."""
+    return brightest_fwhm(options, likelihood, theta, np.zeros((theta.size, theta.size))).value
+
+
+def unfitted_channels(data: DecayData) -> tuple[ChannelFit, ...]:
+    """Every channel with its photons and nothing else."""
+    counts = data.counts[:, : data.bins_in_period].sum(axis=1).tolist()
+    return tuple(ChannelFit(photons, used=False) for photons in counts)
+
+
+def channel_fits(
+    data: DecayData,
+    options: FitOptions,
+    likelihood: Likelihood,
+    channels: tuple[int, ...],
+    theta: Floats,
+    errors: Floats,
+) -> tuple[ChannelFit, ...]:
+    """Every channel, the fitted ones with their parameters."""
+    out = list(unfitted_channels(data))
+    period_s = likelihood.period_s
+    for row, c in enumerate(channels):
+        t0_s = float(theta[_at(row, T0)]) % period_s
+        if isinstance(options.irf, MeasuredIrf) and t0_s > 0.5 * period_s:
+            t0_s -= period_s
+        out[c] = ChannelFit(
+            out[c].photons,
+            used=True,
+            t0_s=Estimate(t0_s, _error(float(errors[_at(row, T0), _at(row, T0)]))),
+            irf_fwhm_s=_fwhm(options, likelihood, theta, errors, row),
+            background_share=background_share(likelihood, theta, errors, row),
+        )
+    return tuple(out)

@@ -1,0 +1,185 @@
+"""Lifetimes and beta: fits the decay of the selected photons."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
+from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.irf_files import load_irf
+from photonstream.stream.chunk import Result
+from photonstream.stream.node import Opening, ParameterError, ResultNode
+
+# How uncertain <N> is where nobody measured it on this nanocrystal (PHYSICS: take 30 %).
+MEAN_N_RELATIVE_ERROR = 0.3
+
+
+@dataclass(frozen=True)
+class LifetimeParameters:
+    """``irf``: full width (such as "0.1ns") or file; None fits a Gaussian. ``mean_n``: photons absorbed per pulse.
+
+    ``s``: radiative rate of the biexciton over that of the exciton; ``quantum_yield_x`` enters the physical bound
+    on tau_xx; ``assumed_tau_xx_s`` is the fast lifetime of the limit that a single exponential gets;
+    ``min_photons``: with fewer there is no fit.
+    """
+
+    irf: str | float | None = None
+    mean_n: float | None = None
+    mean_n_stderr: float | None = None
+    s: float = 4.0
+    quantum_yield_x: float = 1.0
+    assumed_tau_xx_s: float = 3.9e-9
+    min_photons: int = 300
+
+    def __post_init__(self) -> None:
+        self.options()
+
+    def options(self) -> FitOptions:
+        """What the fit is told, but for the IRF. Raises ValueError for what cannot be."""
+        relative = MEAN_N_RELATIVE_ERROR
+        if self.mean_n is not None and self.mean_n_stderr is not None and self.mean_n > 0:
+            relative = self.mean_n_stderr / self.mean_n
+        return FitOptions(
+            s=self.s,
+            quantum_yield_x=self.quantum_yield_x,
+            assumed_tau_xx_s=self.assumed_tau_xx_s,
+            min_photons=self.min_photons,
+            mean_n=self.mean_n,
+            mean_n_relative_error=relative,
+        )
+
+
+class Lifetime(ResultNode[LifetimeParameters]):
+    """Sums the rows of the selected levels and fits them; interim fits start where the last one ended."""
+
+    Parameters = LifetimeParameters
+
+    def __init__(self, name: str, parameters: LifetimeParameters) -> None:
+        super().__init__(name, parameters)
+        irf = None if parameters.irf is None else load_irf(parameters.irf)
+        self._options = dataclasses.replace(parameters.options(), irf=irf)
+        self._latest: dict[str, Mapping[str, Any]] = {}
+        self._start: FitStart | None = None
+
+    def open(self, opening: Opening) -> Opening:
+        self._latest.clear()
+        self._start = None
+        return opening
+
+    def take(self, result: Result) -> None:
+        self._latest[result.key] = result.value
+
+    def snapshot(self, *, final: bool) -> Iterable[Result]:
+        """``fit``: model, parameters and beta as result.json has them; ``decay``: the histograms and the model."""
+        rows, selection = self._latest.get("rows"), self._latest.get("selection")
+        if rows is None or selection is None:
+            return
+        counts: NDArray[np.int64] = rows["counts"]
+        on = selection["on_levels"][rows["levels"]]
+        selected = counts[on].sum(axis=0)
+        fit = self._fit(selected, rows, final=final)
+        self._start = fit.start
+        yield self.result("fit", {"summary": summarise(fit), "headline": headline(fit)}, final=final)
+        model = None if fit.curves is None else dataclasses.asdict(fit.curves)
+        value = {
+            "selected": selected,
+            "all": counts.sum(axis=0),
+            "model": model,
+            "resolution_s": rows["resolution_s"],
+            "pulse_period_s": rows["pulse_period_s"],
+        }
+        yield self.result("decay", value, final=final)
+
+    def _fit(self, selected: NDArray[np.int64], rows: Mapping[str, Any], *, final: bool) -> DecayFit:
+        period_s: float | None = rows["pulse_period_s"]
+        if period_s is None:
+            reason = "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=...)"
+            return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
+        beyond = int(rows["beyond"].sum())
+        if beyond and not rows["counts"].any():
+            reason = "no decay: none of the photons follows a known laser pulse within its period"
+            return DecayFit("none", reason, 0, beyond, beta_reason=reason, eta_reason=reason)
+        data = DecayData(selected, rows["resolution_s"], period_s)
+        try:
+            return fit_decay(data, self._options, cold=final, start=self._start)
+        except ValueError as error:
+            raise ParameterError(str(error)) from error
+
+
+def summarise(fit: DecayFit) -> dict[str, Any]:
+    """The parts of result.json that come from the fit (docs/result.md)."""
+    return {
+        "fit": {
+            "model": fit.model,
+            "reason": fit.reason,
+            "photons": fit.photons,
+            "photons_outside": fit.photons_outside,
+            "tau_x_s": _value(fit.tau_x_s),
+            "tau_xx_s": _value(fit.tau_xx_s),
+            "amplitude_x": _value(fit.amplitude_x),
+            "amplitude_xx": _value(fit.amplitude_xx),
+            "photon_share_x": _value(fit.photon_share_x),
+            "photon_share_xx": _value(fit.photon_share_xx),
+            "background_share": _value(fit.background_share),
+            "irf_fwhm_s": _value(fit.irf_fwhm_s),
+            "likelihood_ratio": _number(fit.likelihood_ratio),
+            "goodness": {key: _number(value) for key, value in fit.goodness.items()},
+            "s": fit.s,
+            "channels": {
+                str(c): {
+                    "photons": channel.photons,
+                    "fitted": channel.used,
+                    "t0_s": _value(channel.t0_s),
+                    "irf_fwhm_s": _value(channel.irf_fwhm_s),
+                    "background_share": _value(channel.background_share),
+                }
+                for c, channel in enumerate(fit.channels)
+                if channel.photons
+            },
+        },
+        "beta": _value(fit.beta),
+        "beta_reason": fit.beta_reason,
+        "beta_signed": _value(fit.beta_signed),
+        "beta_upper95": _number(fit.beta_upper95),
+        "assumed_tau_xx_s": _number(fit.assumed_tau_xx_s),
+        "eta": _value(fit.eta),
+        "eta_model": fit.eta_model,
+        "eta_reason": fit.eta_reason,
+    }
+
+
+def headline(fit: DecayFit) -> str:
+    """The state of the fit in a few words, for a progress line."""
+    if fit.tau_x_s is None:
+        return "no lifetime yet"
+    words = f"tau_x {1e9 * fit.tau_x_s.value:.3g} ns"
+    if fit.beta is not None and fit.beta.stderr is not None:
+        return f"{words}  beta {fit.beta.value:.3f} +- {fit.beta.stderr:.3f}"
+    if fit.beta_upper95 is not None:
+        return f"{words}  one component, beta < {fit.beta_upper95:.3f}"
+    return f"{words}  no beta"
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def _value(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as result.json writes it; what was not computed, or is not finite, is null."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return None
+    return {
+        "value": float(estimate.value),
+        "stderr": _number(estimate.stderr),
+        "ci68": None if estimate.ci68 is None else [_number(bound) for bound in estimate.ci68],
+        "ci95": None if estimate.ci95 is None else [_number(bound) for bound in estimate.ci95],
+    }
