@@ -17,6 +17,8 @@ from photonstream.cli import info, replay, simulate
 
 BAD_INPUT = 2
 BROKEN_RUN = 3
+# What a shell gives a command that was ended by Ctrl-C: here the second one, or one before anything was read.
+ABORTED = 130
 
 _EPILOG = """\
 examples:
@@ -56,6 +58,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, BAD_INPUT)
     except (NodeError, ChunkLawError) as error:
         return _fail(error, BROKEN_RUN)
+    except KeyboardInterrupt:
+        return _fail("ended at once; there are no results of this run", ABORTED)
     except BrokenPipeError:
         # The reader of our output has gone (such as `| head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from photonstream.dashboard.folder import read_folder
 from photonstream.dashboard.report import write_report
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.pipeline import kinds, standard
 from photonstream.nodes.tables import EXPORTS
-from photonstream.nodes.warmup import warm_up
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner, Outcome, Progress
 from photonstream.stream.topology import NodeSpec, Topology, build, parameter_owners
@@ -118,15 +118,11 @@ def run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out, Path(arguments.file))
     line = ProgressLine()
     line.show(None, "warming up (kernels are compiled once and kept)")
-    warm_up()
-    topology = with_folder(topology, out)
-    runner = InlineRunner(topology, results_s=INTERIM_S, on_progress=lambda p: show(line, p))
+    runner = InlineRunner(with_folder(topology, out), results_s=INTERIM_S, on_progress=lambda p: show(line, p))
     outcome = run_interruptibly(runner)
     line.clear()
-    summary = outcome.results["results", "result"].value
-    print(summary_table(summary))
-    write_report(out)
-    print(f"\n{out / 'report.html'}")
+    print(summary_table(read_folder(out)))
+    print(f"\n{write_report(out)}")
     return _judge(outcome)
 
 

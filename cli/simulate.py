@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import duration, rate, setting
 from photonstream.nodes.formats.records import (
     GENERIC_T2,
     GENERIC_T3,
@@ -28,9 +30,6 @@ from photonstream.nodes.simulate.presets import BLINKING_SUMMARIES
 from photonstream.nodes.simulate.truth import truth_path
 from photonstream.stream.node import ParameterError
 
-from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import duration, rate, setting
-
 _RECORD_TYPES = {
     ("multiharp", "T3"): GENERIC_T3,
     ("multiharp", "T2"): GENERIC_T2,
@@ -41,8 +40,8 @@ _DEFAULT_PRESET = "355nm"
 
 _DESCRIPTION = """\
 Simulates one nanocrystal under pulsed excitation, photon by photon, and writes what a TCSPC module would
-have recorded, with the truth beside it in FILE.ptu.truth.json: every parameter, the biexciton share B, the exact
-decay, photons by origin, and when the emitter was in which state. The same seed gives the same bytes.
+have recorded, with the truth beside it in FILE.ptu.truth.json: every parameter, the biexciton share B, the
+exact decay, photons by origin, and when the emitter was in which state. The same seed gives the same bytes.
 """
 
 _EPILOG = """\

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import PureWindowsPath
 from typing import Any
 
-from .folder import RunFolder
-from .html import Row, grid_table, items, rows_table
-from .numbers import (
+from photonstream.dashboard.folder import RunFolder
+from photonstream.dashboard.html import Row, grid_table, items, rows_table
+from photonstream.dashboard.numbers import (
     KCPS,
-    MS,
     MHZ,
+    MS,
     NS,
     PERCENT,
     PS,
@@ -52,7 +52,9 @@ def subtitle(run: RunFolder) -> str:
     if number(recording.get("sync_rate_hz")) is not None:
         parts.append(quantity(recording["sync_rate_hz"], MHZ))
     parts += [str(recording["created"])] if recording.get("created") else []
-    parts.append(f"{quantity(recording.get('duration_s'), SECONDS)}, {counted(recording.get('photons'))} photons")
+    parts.append(
+        f"{quantity(recording.get('duration_s'), SECONDS)}, {counted(recording.get('photons'))} photons"
+    )
     return "  ·  ".join(parts)
 
 
@@ -111,7 +113,7 @@ def window_text(run: RunFolder) -> str:
         return "none"
     low, high = (None if limit is None else plain(limit, 3) for limit in limits)
     if high is None:
-        return "every rate" if not limits[0] else with_unit(f"{low} and above", KCPS)
+        return "every rate" if not limits[0] else f"{with_unit(low or '0', KCPS)} and above"
     return with_unit(f"{low or 0} to {high}", KCPS)
 
 
@@ -174,13 +176,17 @@ def experiment_rows(run: RunFolder) -> Iterator[Row]:
             continue
         words, unit = named_quantity(key)
         if key == "mean_n":
-            mean_n = value if is_estimate(value) else {"value": value, "stderr": experiment.get("mean_n_stderr")}
+            mean_n = (
+                value if is_estimate(value) else {"value": value, "stderr": experiment.get("mean_n_stderr")}
+            )
             yield Row("<N>", estimate_text(mean_n, without_error="error not given"))
         elif number(value) is not None:
             yield Row(words, quantity(value, unit))
         else:
             yield Row(words, str(value))
-    unknown = [named_quantity(k)[0] for k, v in experiment.items() if (v is None or v == "") and k != "mean_n_stderr"]
+    unknown = [
+        named_quantity(k)[0] for k, v in experiment.items() if (v is None or v == "") and k != "mean_n_stderr"
+    ]
     if unknown:
         yield Row("not given", ", ".join(unknown))
 
@@ -211,7 +217,9 @@ def ledger_table(run: RunFolder) -> str:
         rows.append((line.get("node", "unknown"), *flow, ", ".join(ends)))
         for loss in line.get("losses") or ():
             if isinstance(loss, Mapping):
-                where = f"{line.get('node')}: {counted(loss.get('events'))} lost at {counted(loss.get('place'))}"
+                where = (
+                    f"{line.get('node')}: {counted(loss.get('events'))} lost at {counted(loss.get('place'))}"
+                )
                 losses.append(f"{where}: {loss.get('cause')}")
     if not rows:
         return ""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .folder import RunFolder
-from .html import Row
-from .numbers import (
+from photonstream.dashboard.folder import RunFolder
+from photonstream.dashboard.html import Row
+from photonstream.dashboard.numbers import (
     NO_ERROR,
     NS,
-    ONE,
     PERCENT,
     Unit,
     counted,
@@ -37,7 +36,13 @@ _HEADLINE = (
     "beta_signed",
     "eta",
 )
-_UNITS = {"amplitude_x": PERCENT, "amplitude_xx": PERCENT, "beta": PERCENT, "beta_signed": PERCENT, "eta": PERCENT}
+_UNITS = {
+    "amplitude_x": PERCENT,
+    "amplitude_xx": PERCENT,
+    "beta": PERCENT,
+    "beta_signed": PERCENT,
+    "eta": PERCENT,
+}
 
 
 class Findings:
@@ -62,7 +67,9 @@ class Findings:
     @property
     def verdict(self) -> str:
         """The outcome in a few words."""
-        return {"mono": "One component suffices", "bi": "Two components", "none": "No lifetime fitted"}[self.model]
+        return {"mono": "One component suffices", "bi": "Two components", "none": "No lifetime fitted"}[
+            self.model
+        ]
 
     @property
     def reason(self) -> str:
@@ -85,7 +92,9 @@ class Findings:
         """Apparent beta, or why there is none."""
         if self.has_beta:
             return self._row(self.beta_label, "beta", PERCENT)
-        why = str(self._get("beta_reason") or "") or ("" if self.model == "none" else "the result names no reason")
+        why = str(self._get("beta_reason") or "") or (
+            "" if self.model == "none" else "the result names no reason"
+        )
         return Row(self.beta_label, "none", "", why or self.reason)
 
     def rows(self) -> list[Row]:
@@ -116,7 +125,7 @@ class Findings:
         upper = number(self._get("beta_upper95"))
         if upper is not None:
             yield Row("beta, upper limit", f"{plain(100 * upper, 2)} %", "one-sided 95 %", held)
-        if is_estimate(self._get("beta_signed")):
+        if self.model == "mono" and is_estimate(self._get("beta_signed")):
             yield self._row("beta, signed", "beta_signed", PERCENT, remark=held)
 
     def _eta_rows(self) -> Iterator[Row]:
@@ -133,9 +142,7 @@ class Findings:
             why = self._get("eta_reason") or "<N> is not known: give it to have beta corrected for it"
             yield Row(label, "none", "", str(why))
 
-    def _row(
-        self, label: str, key: str, unit: Unit, without_error: str = NO_ERROR, remark: str = ""
-    ) -> Row:
+    def _row(self, label: str, key: str, unit: Unit, without_error: str = NO_ERROR, remark: str = "") -> Row:
         return _estimate_row(label, self._get(key), unit, without_error, remark)
 
     def _lifetime_parameter(self, name: str) -> Any:
@@ -144,7 +151,7 @@ class Findings:
 
     def detail_rows(self) -> list[Row]:
         """Everything else the fit gave: other estimates, channels, the tests of the model."""
-        rows = []
+        rows = [*self._held_rows()] if self.model == "bi" else []
         for key, value in self._fit.items():
             if is_estimate(value) and key not in _HEADLINE:
                 words, unit = _unit_of(key)
@@ -157,11 +164,14 @@ class Findings:
     def _tests(self) -> Iterator[Row]:
         ratio = number(self._fit.get("likelihood_ratio"))
         if ratio is not None:
-            yield Row("likelihood ratio 2 ln(L₂/L₁), two components against one", plain(ratio), "", _STATISTIC)
+            yield Row(
+                "likelihood ratio 2 ln(L₂/L₁), two components against one", plain(ratio), "", _STATISTIC
+            )
         tests = self._fit.get("goodness")
-        for key, value in (tests.items() if isinstance(tests, Mapping) else ()):
+        for key, value in tests.items() if isinstance(tests, Mapping) else ():
             words, unit = named_quantity(str(key))
             known = number(value)
+            unit = PERCENT if str(key).startswith("misplaced") else unit
             shown = "unknown" if known is None else quantity(known, unit)
             yield Row(f"goodness: {_TEST_WORDS.get(str(key), words)}", shown)
         outside = number(self._fit.get("photons_outside"))
@@ -220,7 +230,9 @@ def _holds_estimates(value: Any) -> bool:
 
 def _group_rows(key: str, group: Any) -> Iterator[Row]:
     """One row for each estimate of a list or mapping, by channel."""
-    named = group.items() if isinstance(group, Mapping) else enumerate(group if isinstance(group, list) else ())
+    named = (
+        group.items() if isinstance(group, Mapping) else enumerate(group if isinstance(group, list) else ())
+    )
     for name, member in named:
         if is_estimate(member):
             words, unit = _unit_of(key)

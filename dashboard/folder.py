@@ -93,7 +93,9 @@ def read_curve(file: Path) -> Curve:
             names = next(lines, "").strip().split(",")
             units = next(lines, "").rstrip("\n").split(",")
             # A table without rows is legal; numpy warns of it.
-            warnings.filterwarnings("ignore", message="loadtxt: input contained no data", category=UserWarning)
+            warnings.filterwarnings(
+                "ignore", message="loadtxt: input contained no data", category=UserWarning
+            )
             table = np.loadtxt(_filled(lines), delimiter=",", ndmin=2, dtype=np.float64, comments=None)
     except OSError as error:
         raise ReportError(f"{file}: cannot be read: {error.strerror}") from error

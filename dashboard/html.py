@@ -30,7 +30,7 @@ def text(value: object) -> str:
 
 def rows_table(rows: Iterable[Row], *, intervals: bool = False) -> str:
     """A table of quantities; with ``intervals`` a third column holds the 95 % ones."""
-    head = "<thead><tr><th></th><th>value ± standard error</th><th>95 % interval</th></tr></thead>"
+    head = "<thead><tr><th></th><th>value ± σ</th><th>95 % interval</th></tr></thead>"
     body = "".join(_row(row, intervals) for row in rows)
     return f'<table class="rows">{head if intervals else ""}<tbody>{body}</tbody></table>'
 

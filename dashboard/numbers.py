@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 MINUS, THIN, PLUS_MINUS = "\u2212", "\u2009", "\u00b1"
 NO_ERROR = "no error computed"
@@ -21,7 +20,13 @@ class Unit:
     per_si: float
 
 
-NS, PS, SECONDS, PERCENT, ONE = Unit("ns", 1e9), Unit("ps", 1e12), Unit("s", 1.0), Unit("%", 100.0), Unit("", 1.0)
+NS, PS, SECONDS, PERCENT, ONE = (
+    Unit("ns", 1e9),
+    Unit("ps", 1e12),
+    Unit("s", 1.0),
+    Unit("%", 100.0),
+    Unit("", 1.0),
+)
 KCPS, MHZ, MS = Unit("kcps", 1e-3), Unit("MHz", 1e-6), Unit("ms", 1e3)
 
 
@@ -54,7 +59,7 @@ def fixed(value: float, decimals: int) -> str:
 
 
 def plain(value: float, digits: int = PLAIN_DIGITS) -> str:
-    """``value`` to ``digits`` significant digits; whole numbers in full."""
+    """``value`` to at most ``digits`` significant digits, zeros at the end left out; whole numbers in full."""
     if value == 0:
         return "0"
     if value == int(value) and abs(value) < 1e15:
@@ -62,12 +67,13 @@ def plain(value: float, digits: int = PLAIN_DIGITS) -> str:
     if not 1e-4 <= abs(value) < 1e7:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
         return f"{mantissa} × 10^{int(exponent)}".replace("-", MINUS)
-    return fixed(value, max(0, decimals_of(abs(value), digits)))
+    text = fixed(value, max(0, decimals_of(abs(value), digits)))
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def with_unit(text: str, unit: Unit) -> str:
-    """The text and the unit, kept together by a thin space that does not break."""
-    return f"{text}\u202f{unit.name}" if unit.name else text
+    """The text and the unit, kept together by a space that does not break."""
+    return f"{text}\u00a0{unit.name}" if unit.name else text
 
 
 def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
@@ -98,10 +104,12 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
     ends = _ends(estimate.get(key))
     known = [end * unit.per_si for end in ends if end is not None]
     if not known:
-        return "unknown"
+        return "not computed"
     error, value = number(estimate.get("stderr")), number(estimate.get("value"))
     scale = error or (abs(known[0] - value * unit.per_si) / unit.per_si if value is not None else 0) or None
-    decimals = decimals_of(scale * unit.per_si) if scale else max(0, decimals_of(abs(known[0]) or 1.0, PLAIN_DIGITS))
+    decimals = (
+        decimals_of(scale * unit.per_si) if scale else max(0, decimals_of(abs(known[0]) or 1.0, PLAIN_DIGITS))
+    )
     low, high = (None if end is None else fixed(end * unit.per_si, decimals) for end in ends)
     if low is None:
         return f"below {high}"

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .decimate import column_starts, extremes, rebin
-from .folder import Curve
+from photonstream.dashboard.decimate import column_starts, extremes, rebin
+from photonstream.dashboard.folder import Curve
 
 Floats = NDArray[np.float64]
 

@@ -130,7 +130,11 @@ def _trace(latest: Latest) -> list[Column]:
 
 
 def _decays(latest: Latest) -> dict[str, list[Column]]:
-    """``decay`` (selected photons, all channels, with the fit), and the same for each channel that has photons."""
+    """``decay`` (selected photons with the fit), and the same for each channel that has photons.
+
+    ``decay`` sums the channels that were fitted, so that data and fit are of the same photons; all of them where
+    there is no fit.
+    """
     decay = latest["lifetime", "decay"]
     selected: NDArray[np.int64] = decay["selected"]
     everything: NDArray[np.int64] = decay["all"]
@@ -138,30 +142,28 @@ def _decays(latest: Latest) -> dict[str, list[Column]]:
     edges_ns = np.arange(selected.shape[1] + 1) * decay["resolution_s"] * 1e9
     edges_ns[-1] = min(edges_ns[-1], (decay["pulse_period_s"] or np.inf) * 1e9)
 
-    def table(pick: slice) -> list[Column]:
-        counts = selected[pick].sum(axis=0)
+    def table(channels: list[int]) -> list[Column]:
+        counts = selected[channels].sum(axis=0)
         columns = [
             Column("time_start", "ns", edges_ns[:-1]),
             Column("time_stop", "ns", edges_ns[1:]),
             Column("counts", "counts", counts),
             Column("counts_error", "counts", np.sqrt(counts)),
-            Column("counts_all_states", "counts", everything[pick].sum(axis=0)),
+            Column("counts_all_states", "counts", everything[channels].sum(axis=0)),
         ]
-        if model is not None:
-            fit = model["total"][pick].sum(axis=0)
-            residual = (counts - fit) / np.sqrt(np.maximum(fit, 1e-300))
-            parts = {"fit": fit, "residual": residual}
-            names = {"x": "exciton", "xx": "fast", "background": "background"}
-            parts |= {word: model[key][pick].sum(axis=0) for key, word in names.items()}
-            columns += [
-                Column(name, "sigma" if name == "residual" else "counts", v) for name, v in parts.items()
-            ]
+        if model is not None and model["total"][channels].any():
+            fit = model["total"][channels].sum(axis=0)
+            residual = np.divide(counts - fit, np.sqrt(fit), out=np.full(len(fit), np.nan), where=fit > 0)
+            columns += [Column("fit", "counts", fit), Column("residual", "sigma", residual)]
+            for key, name in (("x", "exciton"), ("xx", "fast"), ("background", "background")):
+                columns.append(Column(name, "counts", model[key][channels].sum(axis=0)))
         return columns
 
     with_photons = [c for c in range(len(selected)) if everything[c].any()]
-    tables = {"decay": table(slice(None))}
+    fitted = [c for c in with_photons if model is not None and model["total"][c].any()]
+    tables = {"decay": table(fitted or with_photons or [0])}
     if len(with_photons) > 1:
-        tables |= {f"decay_ch{c}": table(slice(c, c + 1)) for c in with_photons}
+        tables |= {f"decay_ch{c}": table([c]) for c in with_photons}
     return tables
 
 

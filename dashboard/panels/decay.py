@@ -7,11 +7,24 @@ from bokeh.layouts import column
 from bokeh.models import Column, ColumnDataSource, HoverTool, Legend, LegendItem, Range1d, Span
 from bokeh.plotting import figure
 
-from ..style import BACKGROUND, EXCITON, FAST, FIT, FONT, PALE, SELECTED, label_axes, plain_figure, say
-from ..views import Decay, Floats
+from photonstream.dashboard.style import (
+    BACKGROUND,
+    EXCITON,
+    FAST,
+    FIT,
+    FONT,
+    PALE,
+    SELECTED,
+    label_axes,
+    plain_figure,
+    say,
+)
+from photonstream.dashboard.views import Decay, Floats
 
 RESIDUAL_SHARE = 0.24
 GAP = 10
+# The axis of counts begins below this share of the points; a few stragglers may lie under it.
+FEWEST_SHARE = 0.001
 
 
 def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
@@ -60,10 +73,16 @@ def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure
     }
     for name, (words, color, dash, line_width) in styles.items():
         if name in decay.model and np.nanmax(decay.model[name], initial=0.0) > 0:
-            line = plot.line("time", name, source=source, line_color=color, line_dash=dash, line_width=line_width)
+            line = plot.line(
+                "time", name, source=source, line_color=color, line_dash=dash, line_width=line_width
+            )
             items.append((words, line))
     plot.add_layout(_legend(items))
-    tooltips = [("delay", "@time{0.000} ns"), ("selected", "@selected{0,0}"), ("all states", "@everything{0,0}")]
+    tooltips = [
+        ("delay", "@time{0.000} ns"),
+        ("selected", "@selected{0,0}"),
+        ("all states", "@everything{0,0}"),
+    ]
     if "fit" in decay.model:
         tooltips.append(("fit", "@fit{0,0.0}"))
     plot.add_tools(HoverTool(renderers=[blue], mode="vline", tooltips=tooltips))
@@ -78,7 +97,9 @@ def _draw_residuals(decay: Decay, time: Range1d, width: int, height: int) -> fig
     label_axes(plot, "Delay after the pulse (ns)", "Residual (σ)")
     plot.yaxis.ticker.desired_num_ticks = 4
     for place, color, dash in ((-2.0, PALE, [4, 3]), (2.0, PALE, [4, 3]), (0.0, FIT, "solid")):
-        plot.add_layout(Span(location=place, dimension="width", line_color=color, line_dash=dash, line_width=1))
+        plot.add_layout(
+            Span(location=place, dimension="width", line_color=color, line_dash=dash, line_width=1)
+        )
     dots = plot.scatter(
         "time",
         "residual",
@@ -139,8 +160,11 @@ def _time_ends(decay: Decay) -> tuple[float, float]:
 
 def _count_ends(decay: Decay) -> tuple[float, float]:
     """From below the fewest counts worth showing to above the most."""
-    everything = np.concatenate([decay.selected, decay.everything, *decay.model.values()])
-    seen = everything[np.isfinite(everything) & (everything > 0)]
+    counts = np.concatenate([decay.selected, decay.everything])
+    seen = counts[np.isfinite(counts) & (counts > 0)]
     if not seen.size:
         return 0.5, 10.0
-    return 0.5, 2.0 * max(5.0, float(seen.max()))
+    fewest = [float(np.quantile(seen, FEWEST_SHARE))]
+    background = decay.model.get("background", np.empty(0))
+    fewest += [float(level) for level in background[:1] if level > 0]
+    return max(0.5, 0.4 * min(fewest)), 2.0 * max(5.0, float(seen.max()))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LogColorMapper, PlainText, Range1d
-from bokeh.palettes import cividis
+from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LogColorMapper, Range1d
+from bokeh.palettes import YlGnBu9, interp_palette
 from bokeh.plotting import figure
 
-from ..folder import Curve
-from ..style import FONT, INK, label_axes, plain_figure, say
+from photonstream.dashboard.folder import Curve
+from photonstream.dashboard.style import FONT, label_axes, plain_figure, say
 
 # Few bins are pale, many dark, so that the map is drawn on white paper.
-PALETTE = tuple(reversed(cividis(256)))
+PALETTE = interp_palette(tuple(reversed(YlGnBu9))[2:], 256)
 
 
 def draw_flid(flid: Curve, rates: Range1d, *, width: int, height: int) -> figure:
@@ -58,15 +58,10 @@ def draw_flid(flid: Curve, rates: Range1d, *, width: int, height: int) -> figure
 def _color_bar(mapper: LogColorMapper, height: int) -> ColorBar:
     return ColorBar(
         color_mapper=mapper,
-        title=PlainText(text="Bins"),
-        title_text_font=FONT,
-        title_text_font_style="normal",
-        title_text_font_size="12px",
-        title_text_color=INK,
         major_label_text_font=FONT,
         major_label_text_font_size="11px",
         width=10,
-        height=height - 40,
+        height=height - 34,
         padding=4,
         label_standoff=5,
         background_fill_color=None,

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
-from ..style import REST, SELECTED, label_axes, plain_figure
-from ..views import Trace, rate_histogram
-from .trace import draw_window
+from photonstream.dashboard.panels.trace import draw_window
+from photonstream.dashboard.style import REST, SELECTED, label_axes, plain_figure
+from photonstream.dashboard.views import Trace, rate_histogram
 
 
 def draw_histogram(
@@ -39,7 +39,15 @@ def draw_histogram(
         fill_color=REST,
         line_color=None,
     )
-    plot.quad(left=0, right="selected", bottom="low", top="high", source=bars.data_source, fill_color=SELECTED, line_color=None)
+    plot.quad(
+        left=0,
+        right="selected",
+        bottom="low",
+        top="high",
+        source=bars.data_source,
+        fill_color=SELECTED,
+        line_color=None,
+    )
     plot.add_tools(
         HoverTool(
             renderers=[bars],

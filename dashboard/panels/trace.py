@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from bokeh.models import BoxAnnotation, ColumnDataSource, HoverTool, Range1d, Span
 from bokeh.plotting import figure
 
-from ..decimate import skyline
-from ..style import REST, SELECTED, label_axes, plain_figure, say
-from ..views import Trace, envelope
+from photonstream.dashboard.decimate import skyline
+from photonstream.dashboard.style import REST, SELECTED, label_axes, plain_figure, say
+from photonstream.dashboard.views import Trace, envelope
 
 # Two columns a pixel, for screens of high resolution.
 COLUMNS_PER_PIXEL = 2
@@ -71,7 +71,11 @@ def draw_window(plot: figure, window_kcps: Sequence[float | None] | None) -> Non
     low, high = (limit or None for limit in window_kcps)
     if low is None and high is None:
         return
-    plot.add_layout(BoxAnnotation(bottom=low, top=high, fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay"))
+    plot.add_layout(
+        BoxAnnotation(
+            bottom=low, top=high, fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay"
+        )
+    )
     for limit in (low, high):
         if limit is not None:
             plot.add_layout(

@@ -28,6 +28,7 @@ from photonstream.nodes.formats.ptu import (
     TY_EMPTY,
     TY_FLOAT,
     TY_INT,
+    TY_WIDE_STRING,
 )
 from photonstream.nodes.formats.records import RecordType
 
@@ -184,8 +185,10 @@ def _encode_value(key: str, value: Any) -> tuple[int, bytes, bytes]:
         days = (value.replace(tzinfo=None) - _DATE_ZERO) / timedelta(days=1)
         return TY_DATETIME, struct.pack("<d", days), b""
     if isinstance(value, str):
-        # Ends with a NUL and is padded to whole words, as the description asks for.
-        raw = value.encode("utf-8") + b"\0"
+        # Ends with a NUL and is padded to whole words, as the description asks for. ANSI text has no stated
+        # code page, so what is not ASCII goes out as UTF-16.
+        kind, coding = (TY_ANSI_STRING, "ascii") if value.isascii() else (TY_WIDE_STRING, "utf-16-le")
+        raw = (value + "\0").encode(coding)
         raw += bytes(-len(raw) % 8)
-        return TY_ANSI_STRING, struct.pack("<q", len(raw)), raw
+        return kind, struct.pack("<q", len(raw)), raw
     raise ValueError(f"the tag {key} cannot hold a value of type {type(value).__name__}")

@@ -9,17 +9,9 @@ from photonstream.nodes.inference.beta import beta_from_photon_share, domain_rea
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import Components
 from photonstream.nodes.inference.estimate import Estimate
-from photonstream.nodes.inference.likelihood import (
-    LN_TAU_X,
-    LN_TAU_XX,
-    MIX,
-    Box,
-    Likelihood,
-    Optimum,
-    covariance,
-    maximise,
-)
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.profile import RISE_UPPER95, ProfileSide, profile
+from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
 
 # Where tau_xx/tau_x reaches 1 - 1/s the amplitude no longer depends on beta; the fit stays this far below.
 _DOMAIN_MARGIN = 0.95
@@ -44,10 +36,14 @@ def fit_beta(
     box: Box,
     options: FitOptions,
     parts: Components,
+    tail: str,
     *,
     intervals: bool,
 ) -> BetaFit:
-    """beta at a converged ``optimum`` within ``box``, whose reported numbers are ``parts``."""
+    """beta at a converged ``optimum`` within ``box``, whose reported numbers are ``parts``.
+
+    ``tail`` says why the fast component may be the instrument's, if it may; there is no beta then.
+    """
     signed, reason = _signed(likelihood, optimum, box, options, intervals=intervals)
     tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
     if tau_xx is None or parts.amplitude_xx is None:
@@ -56,8 +52,8 @@ def fit_beta(
     signed = replace(signed, upper95=None)
     ratio = parts.amplitude_xx.value / max(parts.amplitude_x.value, 1e-300)
     outside = domain_reason(ratio, tau_x, tau_xx, options.s, options.quantum_yield_x)
-    if outside:
-        return replace(signed, reason=outside)
+    if tail or outside:
+        return replace(signed, reason=f"no beta: {tail}" if tail else outside)
     theta = optimum.theta.copy()
     theta[MIX] = beta_from_photon_share(float(theta[MIX]), tau_xx.value / tau_x.value, options.s)
     bounded = _as_beta_box(box, options.s)

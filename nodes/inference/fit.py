@@ -14,17 +14,9 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.goodness import goodness
-from photonstream.nodes.inference.likelihood import (
-    LN_TAU_X,
-    LN_TAU_XX,
-    MIX,
-    Box,
-    Likelihood,
-    Optimum,
-    covariance,
-    maximise,
-)
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.profile import Profile, profile
+from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
 
 _MIN_CHANNEL_PHOTONS = 100
 _RESTARTS = 3
@@ -148,9 +140,11 @@ def _choose(
         likelihood.counts, means[0] + means[1] + means[2], int(np.count_nonzero(errors.diagonal()))
     )
     gross, misfit = select.misfit(tests)
+    tail = select.tail_reason(math.exp(float(theta[LN_TAU_XX])), fwhm_s, known_irf) if double else ""
     refused = (
         select.instrument_reason(tau_x_s, fwhm_s, known_irf, _lifetime_gain(fits, optimum))
         or select.endless_reason(tau_x_s, longest_s, period_s)
+        or select.scatter_reason(tail, float(theta[MIX]))
         or (f"nothing fits: {misfit}" if gross else "")
     )
     common = replace(
@@ -162,9 +156,8 @@ def _choose(
     )
     if refused:
         return replace(common, reason="; ".join([refused, *notes]), beta_reason=f"no beta: {refused}")
-    doubt = select.doubtful_reason(math.exp(float(theta[LN_TAU_XX])), fwhm_s, known_irf) if double else ""
     parts = report.components(theta, errors, profiles, double=double)
-    beta = fit_beta(likelihood, optimum, box, options, parts, intervals=intervals)
+    beta = fit_beta(likelihood, optimum, box, options, parts, tail, intervals=intervals)
     eta, eta_model, eta_reason = _eta(options, beta, parts.tau_x_s, period_s)
     return replace(
         common,
@@ -175,7 +168,7 @@ def _choose(
         amplitude_xx=parts.amplitude_xx,
         photon_share_x=parts.photon_share_x,
         photon_share_xx=parts.photon_share_xx,
-        reason="; ".join(note for note in (misfit, doubt, *notes) if note),
+        reason="; ".join(note for note in (misfit, tail, *notes) if note),
         background_share=report.background_share(likelihood, theta, errors),
         irf_fwhm_s=report.brightest_fwhm(options, likelihood, theta, errors),
         channels=report.channel_fits(data, options, likelihood, fits.channels, theta, errors),

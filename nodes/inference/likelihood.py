@@ -1,4 +1,4 @@
-"""Extended Poisson likelihood of decay histograms, and its maximum by damped Fisher scoring.
+"""Extended Poisson likelihood of decay histograms, its gradient and Fisher information.
 
 Parameters, one flat float64 vector: ``ln tau_x, ln tau_xx, mix``, then for each channel ``photons per period, t0,
 ln sigma, background photons per period`` (seconds; photons summed over the whole measurement). ``mix`` is the
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_model import Floats, gaussian_cumulative, measured_cumulative
 
@@ -21,9 +20,6 @@ SHARED = 3
 PER_CHANNEL = 4
 LN_TAU_X, LN_TAU_XX, MIX = 0, 1, 2
 PHOTONS, T0, LN_SIGMA, BACKGROUND = 0, 1, 2, 3
-
-_STEPS = 60
-_GAIN = 1e-8
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +37,6 @@ class Likelihood:
     irf_bin_s: float
     s: float
     max_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class Box:
-    """Bounds of each parameter and which of them the fit may move; the others stay where they start."""
-
-    lower: Floats
-    upper: Floats
-    free: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, slots=True)
-class Optimum:
-    """Where the scoring stopped: half the Poisson deviance there, its gradient, the Fisher information."""
-
-    theta: Floats
-    half_deviance: float
-    gradient: Floats
-    information: Floats
-    converged: bool
 
 
 @njit(nogil=True, cache=True)
@@ -179,202 +155,3 @@ def evaluate(
                 if row != column:
                     information[column, row] += local[i, k]
     return total
-
-
-@njit(nogil=True, cache=True)
-def _solve(
-    information: Floats, gradient: Floats, active: NDArray[np.bool_], damping: float, step: Floats
-) -> bool:
-    """Damped Newton step of the active parameters, by Cholesky on the unit-diagonal form."""
-    size = gradient.size
-    index = np.empty(size, np.int64)
-    m = 0
-    for i in range(size):
-        step[i] = 0.0
-        if active[i]:
-            index[m] = i
-            m += 1
-    lower = np.zeros((m, m))
-    for i in range(m):
-        for k in range(i + 1):
-            a, b = index[i], index[k]
-            value = information[a, b] / math.sqrt(information[a, a] * information[b, b])
-            if i == k:
-                value = 1.0 + damping
-            for j in range(k):
-                value -= lower[i, j] * lower[k, j]
-            if i == k:
-                if not value > 1e-14:
-                    return False
-                lower[i, i] = math.sqrt(value)
-            else:
-                lower[i, k] = value / lower[k, k]
-    solution = np.empty(m)
-    for i in range(m):
-        value = -gradient[index[i]] / math.sqrt(information[index[i], index[i]])
-        for k in range(i):
-            value -= lower[i, k] * solution[k]
-        solution[i] = value / lower[i, i]
-    for back in range(m):
-        i = m - 1 - back
-        value = solution[i]
-        for k in range(i + 1, m):
-            value -= lower[k, i] * solution[k]
-        solution[i] = value / lower[i, i]
-        step[index[i]] = solution[i] / math.sqrt(information[index[i], index[i]])
-    return True
-
-
-@njit(nogil=True, cache=True)
-def _confine(
-    theta: Floats, lower: Floats, upper: Floats, free: NDArray[np.bool_], ln_max_ratio: float
-) -> None:
-    for i in range(theta.size):
-        if free[i]:
-            theta[i] = min(max(theta[i], lower[i]), upper[i])
-    if theta[LN_TAU_XX] > theta[LN_TAU_X] + ln_max_ratio:
-        if free[LN_TAU_XX]:
-            theta[LN_TAU_XX] = theta[LN_TAU_X] + ln_max_ratio
-        elif free[LN_TAU_X]:
-            theta[LN_TAU_X] = theta[LN_TAU_XX] - ln_max_ratio
-
-
-@njit(nogil=True, cache=True)
-def _movable(
-    theta: Floats,
-    gradient: Floats,
-    information: Floats,
-    lower: Floats,
-    upper: Floats,
-    free: NDArray[np.bool_],
-    ln_max_ratio: float,
-    active: NDArray[np.bool_],
-) -> None:
-    """A parameter pressed against its bound, or one the data say nothing about, is frozen for this step."""
-    for i in range(theta.size):
-        pressed = (theta[i] <= lower[i] and gradient[i] > 0.0) or (theta[i] >= upper[i] and gradient[i] < 0.0)
-        active[i] = free[i] and not pressed and information[i, i] > 1e-30
-    if theta[LN_TAU_XX] >= theta[LN_TAU_X] + ln_max_ratio - 1e-12:
-        if gradient[LN_TAU_XX] < 0.0:
-            active[LN_TAU_XX] = False
-        if not free[LN_TAU_XX] and gradient[LN_TAU_X] > 0.0:
-            active[LN_TAU_X] = False
-
-
-@njit(nogil=True, cache=True)
-def scoring(
-    theta: Floats,
-    lower: Floats,
-    upper: Floats,
-    free: NDArray[np.bool_],
-    ln_max_ratio: float,
-    max_steps: int,
-    as_beta: bool,
-    counts: Floats,
-    edges_s: Floats,
-    period_s: float,
-    irf: Floats,
-    irf_bin_s: float,
-    s: float,
-    gradient: Floats,
-    information: Floats,
-) -> tuple[float, bool]:
-    """Descend from ``theta``, in place; returns half the deviance and whether the expected gain fell below 1e-8."""
-    size = theta.size
-    active = np.zeros(size, np.bool_)
-    step = np.empty(size)
-    trial_gradient = np.empty(size)
-    trial_information = np.empty((size, size))
-    single = theta[MIX] == 0.0 and not free[MIX]
-    _confine(theta, lower, upper, free, ln_max_ratio)
-    value = evaluate(
-        theta, as_beta, single, counts, edges_s, period_s, irf, irf_bin_s, s, gradient, information
-    )
-    damping = 1e-3
-    for _ in range(max_steps):
-        if not value < math.inf:
-            return value, False
-        _movable(theta, gradient, information, lower, upper, free, ln_max_ratio, active)
-        if not _solve(information, gradient, active, damping, step):
-            damping = max(10.0 * damping, 1e-6)
-            continue
-        gain = 0.0
-        shrink = 1.0
-        for i in range(size):
-            gain -= gradient[i] * step[i]
-            if i < MIX or (i >= SHARED and (i - SHARED) % PER_CHANNEL == LN_SIGMA):
-                shrink = min(shrink, 1.0 / max(abs(step[i]), 1e-300))
-            if i >= SHARED and (i - SHARED) % PER_CHANNEL == T0:
-                reach = 2.0 * math.exp(theta[i + 1]) + 2.0 * (edges_s[1] - edges_s[0])
-                shrink = min(shrink, reach / max(abs(step[i]), 1e-300))
-        if gain < _GAIN:
-            return value, True
-        trial = theta + shrink * step
-        _confine(trial, lower, upper, free, ln_max_ratio)
-        found = evaluate(
-            trial,
-            as_beta,
-            single,
-            counts,
-            edges_s,
-            period_s,
-            irf,
-            irf_bin_s,
-            s,
-            trial_gradient,
-            trial_information,
-        )
-        if found <= value:
-            moved = value - found
-            theta[:] = trial
-            gradient[:] = trial_gradient
-            information[:, :] = trial_information
-            value = found
-            damping = max(0.1 * damping, 1e-12)
-            if moved < 0.01 * _GAIN and damping < 1e-2:
-                return value, True
-        else:
-            damping = 10.0 * max(damping, 1e-5)
-            if damping > 1e10:
-                return value, True
-    return value, False
-
-
-def maximise(
-    likelihood: Likelihood, theta: Floats, box: Box, *, as_beta: bool = False, max_steps: int = _STEPS
-) -> Optimum:
-    """The nearest maximum of the likelihood from ``theta`` (which is left alone) within ``box``."""
-    found = theta.copy()
-    gradient = np.zeros(theta.size)
-    information = np.zeros((theta.size, theta.size))
-    value, converged = scoring(
-        found,
-        box.lower,
-        box.upper,
-        box.free,
-        math.log(likelihood.max_ratio),
-        max_steps,
-        as_beta,
-        likelihood.counts,
-        likelihood.edges_s,
-        likelihood.period_s,
-        likelihood.irf,
-        likelihood.irf_bin_s,
-        likelihood.s,
-        gradient,
-        information,
-    )
-    return Optimum(found, value, gradient, information, converged)
-
-
-def covariance(optimum: Optimum, box: Box) -> Floats:
-    """Inverse Fisher information of the parameters that are free and not at a bound; zero elsewhere."""
-    theta, diagonal = optimum.theta, np.diag(optimum.information)
-    inside = (theta > box.lower) & (theta < box.upper) & box.free & (diagonal > 0.0)
-    out = np.zeros_like(optimum.information)
-    index = np.flatnonzero(inside)
-    if index.size:
-        scale = 1.0 / np.sqrt(diagonal[index])
-        unit = optimum.information[np.ix_(index, index)] * np.outer(scale, scale)
-        out[np.ix_(index, index)] = np.linalg.pinv(unit, rcond=1e-13, hermitian=True) * np.outer(scale, scale)
-    return out

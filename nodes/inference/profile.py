@@ -9,7 +9,8 @@ import numpy as np
 
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Interval
-from photonstream.nodes.inference.likelihood import Box, Likelihood, Optimum, covariance, maximise
+from photonstream.nodes.inference.likelihood import Likelihood
+from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
 
 # Rise of the deviance at the 68.27 and 95 % points of chi-squared with one degree of freedom.
 RISE_68 = 1.0

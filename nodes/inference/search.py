@@ -20,11 +20,9 @@ from photonstream.nodes.inference.likelihood import (
     PHOTONS,
     SHARED,
     T0,
-    Box,
     Likelihood,
-    Optimum,
-    maximise,
 )
+from photonstream.nodes.inference.scoring import Box, Optimum, maximise
 from photonstream.nodes.inference.start import guess, rising_edge
 
 # A "double" exponential whose lifetimes lie closer than this is a single one for any data.

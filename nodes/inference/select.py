@@ -16,8 +16,8 @@ LIFETIME_THRESHOLD = 12.0
 # with a known instrument a lifetime can be shorter.
 SHORTEST_PER_FITTED_FWHM = 1.0
 SHORTEST_PER_KNOWN_FWHM = 0.1
-# A fast component that lives this many IRF widths or less may be the tail of the instrument.
-DOUBTFUL_PER_FWHM = 3.0
+# With a fitted Gaussian, a fast component below this many of its widths may be the tail of the real instrument.
+TAIL_PER_FITTED_FWHM = 2.0
 # A model that puts a larger share of the photons in the wrong place does not describe the decay.
 GROSS_MISFIT = 0.10
 SIGNIFICANT_Z = 5.0
@@ -70,11 +70,23 @@ def misfit(goodness: Mapping[str, float | None]) -> tuple[bool, str]:
     return significant and share > GROSS_MISFIT, text if significant else ""
 
 
-def doubtful_reason(tau_xx_s: float, fwhm_s: float, known_irf: bool) -> str:
-    """What to say of a fast component about as short as the instrument; empty otherwise."""
-    if known_irf or tau_xx_s > DOUBTFUL_PER_FWHM * fwhm_s:
+def tail_reason(tau_xx_s: float, fwhm_s: float, known_irf: bool) -> str:
+    """Why a fast component may be the tail of the instrument; empty where it cannot.
+
+    Scattered light seen through a real, skewed response fits a Gaussian and such a component.
+    """
+    if known_irf or tau_xx_s > TAIL_PER_FITTED_FWHM * fwhm_s:
         return ""
     return (
         f"the fast component ({1e9 * tau_xx_s:.3g} ns) is about as short as the fitted instrument response "
-        f"({1e9 * fwhm_s:.3g} ns full width) and may be its tail: give a measured IRF"
+        f"({1e9 * fwhm_s:.3g} ns full width) and may be scattered light or the response's tail: give a measured IRF"
+    )
+
+
+def scatter_reason(tail: str, photon_share_xx: float) -> str:
+    """Why there is no emitter to speak of when a fast component like ``tail`` holds most of the pulsed photons."""
+    if not tail or photon_share_xx <= 0.5:
+        return ""
+    return (
+        f"{100.0 * photon_share_xx:.0f} % of the pulsed photons come within the instrument response: {tail}"
     )

@@ -1,0 +1,64 @@
+"""The result table that a run ends with: the same words and roundings as the report."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+
+from photonstream.dashboard.facts import file_name, notes, window_text
+from photonstream.dashboard.findings import Findings
+from photonstream.dashboard.folder import RunFolder
+from photonstream.dashboard.html import Row
+from photonstream.dashboard.numbers import KCPS, PERCENT, SECONDS, counted, number, quantity
+
+_LABEL_WIDTH = 50
+_VALUE_WIDTH = 22
+
+
+def summary_table(run: RunFolder) -> str:
+    """The findings of a run as text: label, value with its error, 95 % interval, remark."""
+    findings = Findings(run)
+    columns = max(80, min(140, shutil.get_terminal_size().columns))
+    lines = [line for row in _recording(run) for line in _line(row, columns)]
+    lines += ["", findings.verdict]
+    lines += [line for row in findings.rows() for line in _line(row, columns)]
+    remarks = [*(f"note: {x}" for x in notes(run)), *(f"warning: {x}" for x in findings.warnings())]
+    if findings.model == "none" and findings.has_beta is False:
+        remarks.append(f"reason: {findings.reason}")
+    for remark in remarks:
+        lines += textwrap.wrap(remark, columns, subsequent_indent="  ")
+    return "\n".join(lines)
+
+
+def _recording(run: RunFolder) -> list[Row]:
+    recording, intensity, states = (run.section(x) for x in ("recording", "intensity", "states"))
+    levels = states.get("levels")
+    count = len(levels) if isinstance(levels, list) else 0
+    duration_s, on_time_s = number(recording.get("duration_s")), number(states.get("on_time_s"))
+    share = on_time_s / duration_s if duration_s and on_time_s is not None else None
+    return [
+        Row("recording", f"{file_name(run)}, {recording.get('record_type')}"),
+        Row(
+            "photons",
+            f"{counted(recording.get('photons'))} in {quantity(recording.get('duration_s'), SECONDS)}, "
+            f"{quantity(intensity.get('mean_rate_hz'), KCPS, 3)} on average",
+        ),
+        Row(
+            "selected state",
+            f"{window_text(run)}: {counted(states.get('on_photons'))} photons, {quantity(share, PERCENT, 3)} of the time"
+            + (" (the trace has one level)" if count == 1 else ""),
+        ),
+    ]
+
+
+def _line(row: Row, columns: int) -> list[str]:
+    interval = f"95 %: {row.interval}" if row.interval and row.interval[0].isdigit() else row.interval
+    tail = "  ".join(x for x in (interval, row.remark) if x)
+    head = f"{row.label:<{_LABEL_WIDTH}} {row.value}"
+    if not tail:
+        return [head]
+    head = f"{row.label:<{_LABEL_WIDTH}} {row.value:<{_VALUE_WIDTH}}"
+    if len(head) + 1 + len(tail) <= columns:
+        return [f"{head} {tail}"]
+    indent = " " * 4
+    return [head.rstrip(), *textwrap.wrap(tail, columns, initial_indent=indent, subsequent_indent=indent)]

@@ -1,0 +1,130 @@
+"""report.html: one page that holds the whole result, made from the folder of a finished run alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bokeh.embed import components
+from bokeh.models import LayoutDOM
+from bokeh.resources import Resources
+
+from photonstream.dashboard import facts
+from photonstream.dashboard.findings import Findings
+from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
+from photonstream.dashboard.html import items, rows_table, section, text
+from photonstream.dashboard.page import CSS, PAGE, POLICY
+from photonstream.dashboard.panels.decay import draw_decay
+from photonstream.dashboard.panels.flid import draw_flid
+from photonstream.dashboard.panels.histogram import draw_histogram
+from photonstream.dashboard.panels.trace import draw_trace
+from photonstream.dashboard.style import rate_axis
+from photonstream.dashboard.views import Decay, Trace, view_decay, view_trace
+from photonstream.nodes.tables import write_atomically
+
+__all__ = ["ReportError", "write_report"]
+
+# Frames of the plots in pixels; together with their axes they fill the page's width.
+TRACE_WIDTH, HISTOGRAM_WIDTH, FLID_WIDTH, RATE_HEIGHT = 610, 130, 250, 230
+DECAY_HEIGHT = 400
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into the folder of a finished run, from what is in it; returns the page's path.
+
+    Raises ReportError where the folder has no result.json or a file in it cannot be understood.
+    """
+    page = folder / "report.html"
+    write_atomically(page, render(read_folder(folder)))
+    return page
+
+
+def render(run: RunFolder) -> str:
+    """The page as HTML that needs nothing from outside itself."""
+    findings = Findings(run)
+    trace, decay = view_trace(run.curve("trace")), view_decay(run.curve("decay"))
+    script, plots = components(_plots(run, findings, trace, decay))
+    # Bokeh can put the title of a colour bar only where it disturbs.
+    plots["flid"] += "<i>bins</i>" if run.curve("flid").rows else ""
+    warnings = items(findings.warnings())
+    return PAGE.substitute(
+        policy=POLICY,
+        title=text(facts.title(run)),
+        subtitle=text(facts.subtitle(run)),
+        css=CSS,
+        library=Resources(mode="inline", components=["bokeh"]).render_js(),
+        warnings=f'<div class="warnings">{warnings}</div>' if warnings else "",
+        **plots,
+        numbers=_numbers(findings),
+        caption=_caption(run, findings, trace, decay),
+        facts=_facts(run, findings),
+        footer=text(f"photonstream {run.summary.get('photonstream') or '(version unknown)'}."),
+        script=script,
+    )
+
+
+def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> dict[str, LayoutDOM]:
+    rates, window = rate_axis(trace.highest_kcps), facts.window_kcps(run)
+    height = RATE_HEIGHT
+    reason = findings.reason if findings.model == "none" else "no fit in decay.csv"
+    return {
+        "trace": draw_trace(trace, window, rates, width=TRACE_WIDTH, height=height),
+        "histogram": draw_histogram(trace, window, rates, width=HISTOGRAM_WIDTH, height=height),
+        "flid": draw_flid(run.curve("flid"), rates, width=FLID_WIDTH, height=height),
+        "decay": draw_decay(decay, reason, width=TRACE_WIDTH, height=DECAY_HEIGHT),
+    }
+
+
+def _numbers(findings: Findings) -> str:
+    first, *others = findings.rows()
+    remark = " · ".join(
+        part for part in (first.remark, f"95 %: {first.interval}" if first.interval else "") if part
+    )
+    headline = "no beta" if first.value == "none" else f"β = {first.value}"
+    below = text(first.label) + (f"<br>{text(remark)}" if remark else "")
+    return (
+        f'<p class="headline">{text(headline)}<small>{below}</small></p>'
+        f'<p class="verdict">{text(findings.verdict)}</p>'
+        f"{rows_table(others, intervals=True)}"
+    )
+
+
+def _caption(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> str:
+    bin_ms = f"{1e3 * trace.bin_s:.4g} ms bins" if trace.bin_s else "bins"
+    window = facts.window_text(run)
+    selection = "every bin is selected" if window == "every rate" else f"selected: {window}"
+    parts = {
+        "a": f"Intensity in {bin_ms}; blue: bins of the selected state, dashed: limits of the window ({selection}).",
+        "b": "How often each intensity occurs; blue: selected bins.",
+        "c": "Bins of the trace by intensity and mean delay of their photons; colour: number of bins.",
+        "d": _decay_words(findings, decay),
+        "e": "Results with standard errors σ and 95 % intervals.",
+    }
+    return " ".join(f"<b>{letter}</b>&ensp;{text(words)}" for letter, words in parts.items())
+
+
+def _decay_words(findings: Findings, decay: Decay) -> str:
+    merged = f", {decay.merged} bins of the recording added up for each point" if decay.merged > 1 else ""
+    if "fit" not in decay.model:
+        return f"Decay of the selected photons (blue) and of all (grey){merged}; no fit."
+    parts = "its exciton part, fast component and background" if findings.model == "bi" else "its parts"
+    return (
+        f"Decay of the selected photons (blue) and of all states (grey){merged}; black: fit, with {parts}; below: "
+        "residuals in standard deviations, dashed at ±2."
+    )
+
+
+def _facts(run: RunFolder, findings: Findings) -> str:
+    details = list(findings.detail_rows())
+    return "".join(
+        (
+            section("States", facts.states_table(run)),
+            section("Fit in detail", rows_table(details, intervals=True)) if details else "",
+            section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),
+            section("Experiment", rows_table(facts.experiment_rows(run)))
+            if run.section("experiment")
+            else "",
+            section("Ledger of events", facts.ledger_table(run)),
+            section("Parameters", rows_table(facts.parameter_rows(run))) if run.section("parameters") else "",
+            section("Versions", rows_table(facts.version_rows(run))),
+        )
+    )

@@ -1,0 +1,63 @@
+"""Decays drawn photon by photon: exponential delay plus normal jitter, modulo the period."""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+
+
+@dataclass(frozen=True)
+class Truth:
+    photons: int = 100_000
+    beta: float = 0.257
+    tau_x_s: float = 46.8e-9
+    tau_xx_s: float = 3.6e-9
+    s: float = 4.0
+    share_xx: float | None = None
+    background: float = 0.01
+    t0_s: float = 20.03e-9
+    fwhm_s: float = 0.1e-9
+    tail_share: float = 0.0
+    tail_s: float = 0.3e-9
+    period_s: float = 210.5e-9
+    bin_s: float = 80e-12
+
+    @property
+    def photon_share_xx(self) -> float:
+        """From the populations: beta decays of the biexciton at radiative rate s, one exciton decay each."""
+        if self.share_xx is not None:
+            return self.share_xx
+        a_x = 1.0 + self.beta * self.tau_xx_s / (self.tau_x_s - self.tau_xx_s)
+        a_xx = self.beta * (self.s - self.tau_x_s / (self.tau_x_s - self.tau_xx_s))
+        return a_xx * self.tau_xx_s / (a_x * self.tau_x_s + a_xx * self.tau_xx_s)
+
+    @property
+    def bins(self) -> int:
+        return math.ceil(self.period_s / self.bin_s)
+
+    def jitter(self, photons: int, rng: np.random.Generator) -> np.ndarray:
+        late = rng.random(photons) < self.tail_share
+        gauss = rng.normal(0.0, self.fwhm_s / FWHM_PER_SIGMA, photons)
+        return gauss + np.where(late, rng.exponential(self.tail_s, photons), 0.0)
+
+    def histogram(self, times_s: np.ndarray) -> np.ndarray:
+        index = np.floor(times_s % self.period_s / self.bin_s).astype(np.int64)
+        return np.bincount(np.minimum(index, self.bins - 1), minlength=self.bins)
+
+    def draw(self, rng: np.random.Generator) -> np.ndarray:
+        photons = int(rng.poisson(self.photons))
+        flat = int(rng.binomial(photons, self.background))
+        signal = photons - flat
+        tau_s = np.where(rng.random(signal) < self.photon_share_xx, self.tau_xx_s, self.tau_x_s)
+        delays_s = rng.exponential(1.0, signal) * tau_s + self.t0_s + self.jitter(signal, rng)
+        return self.histogram(np.concatenate([delays_s, rng.random(flat) * self.period_s]))
+
+
+@pytest.fixture(scope="session")
+def truth() -> Callable[..., Truth]:
+    """Makes the description of a simulated decay; the defaults are the 355 nm nanocrystal."""
+    return Truth
