@@ -5,6 +5,7 @@ The photons are drawn from distributions rather than simulated one by one: here 
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,7 @@ def write_tags(path: Path, photons: int, seed: int = 1) -> None:
             written += n
             turn += 1
         writer.close(begin * period_s)
+
+
+if __name__ == "__main__":
+    write_tags(Path(sys.argv[1]), int(sys.argv[2]))

@@ -94,7 +94,8 @@ def _level_rate(level: Mapping[str, Any], duration_s: float | None) -> str:
     rate_hz, share = number(level.get("rate_hz")), number(level.get("time_share"))
     if rate_hz is None or not share or not duration_s:
         return quantity(rate_hz, KCPS)
-    return estimate_text({"value": rate_hz, "stderr": math.sqrt(rate_hz / (share * duration_s))}, KCPS)
+    estimate = {"value": rate_hz, "stderr": math.sqrt(rate_hz / (share * duration_s))}
+    return estimate_text(estimate, KCPS, without_error="no photons")
 
 
 def _selection_rows(run: RunFolder) -> Iterator[Row]:
@@ -159,7 +160,7 @@ def _mean_rate(run: RunFolder) -> str:
     rate_hz = number(run.section("intensity").get("mean_rate_hz"))
     duration_s = number(run.section("recording").get("duration_s"))
     error_hz = math.sqrt(rate_hz / duration_s) if rate_hz and duration_s else None
-    return estimate_text({"value": rate_hz, "stderr": error_hz}, KCPS)
+    return estimate_text({"value": rate_hz, "stderr": error_hz}, KCPS, without_error="no photons")
 
 
 def notes(run: RunFolder) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from photonstream.dashboard.detail import detail_rows, estimate_row
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
@@ -13,17 +14,14 @@ from photonstream.dashboard.numbers import (
     PERCENT,
     Unit,
     counted,
-    estimate_text,
-    fixed,
-    interval_text,
     is_estimate,
-    named_quantity,
     number,
     plain,
     quantity,
 )
 
-_HEADLINE = (
+# Estimates that have a row of their own among the main numbers.
+_MAIN = (
     "tau_x_s",
     "tau_xx_s",
     "amplitude_x",
@@ -36,13 +34,6 @@ _HEADLINE = (
     "beta_signed",
     "eta",
 )
-_UNITS = {
-    "amplitude_x": PERCENT,
-    "amplitude_xx": PERCENT,
-    "beta": PERCENT,
-    "beta_signed": PERCENT,
-    "eta": PERCENT,
-}
 
 
 class Findings:
@@ -107,7 +98,7 @@ class Findings:
             fast = "biexciton" if self.has_beta else "fast component"
             rows += [
                 self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
-                self._row(f"{fast}, amplitude share Aₓₓ/(Aₓ + Aₓₓ)", "amplitude_xx", PERCENT),
+                self._row(f"{fast}, amplitude share Aₓₓ/(Aₓ\u00a0+\u00a0Aₓₓ)", "amplitude_xx", PERCENT),
                 self._row(f"{fast}, photon share", "photon_share_xx", PERCENT),
             ]
         given = self._lifetime_parameter("irf") is not None
@@ -118,15 +109,22 @@ class Findings:
         ]
         return rows
 
+    @property
+    def _held(self) -> str:
+        assumed = number(self._get("assumed_tau_xx_s"))
+        return (
+            "fast lifetime assumed"
+            if assumed is None
+            else f"fast lifetime of {quantity(assumed, NS)} assumed"
+        )
+
     def _limits(self) -> Iterator[Row]:
         """The upper limit and the signed beta that go with one component."""
-        assumed = number(self._get("assumed_tau_xx_s"))
-        held = f"τₓₓ = {plain(1e9 * assumed)} ns assumed" if assumed is not None else "τₓₓ assumed"
         upper = number(self._get("beta_upper95"))
         if upper is not None:
-            yield Row("beta, upper limit", f"{plain(100 * upper, 2)} %", "one-sided 95 %", held)
+            yield Row("beta, upper limit", f"{plain(100 * upper, 2)} %", "one-sided 95 %", self._held)
         if self.model == "mono" and is_estimate(self._get("beta_signed")):
-            yield self._row("beta, signed", "beta_signed", PERCENT, remark=held)
+            yield self._row("beta, signed", "beta_signed", PERCENT, remark=self._held)
 
     def _eta_rows(self) -> Iterator[Row]:
         """Efficiency per absorbed photon: one number, or one for each model that was asked."""
@@ -137,46 +135,26 @@ class Findings:
         elif isinstance(eta, Mapping) and any(is_estimate(v) for v in eta.values()):
             for name, value in eta.items():
                 if is_estimate(value):
-                    yield _estimate_row(label, value, PERCENT, remark=str(name).replace("_", " "))
-        elif self.has_beta or self._get("eta_reason"):
+                    yield estimate_row(label, value, PERCENT, remark=str(name).replace("_", " "))
+        elif self.model != "none":
             why = self._get("eta_reason") or "<N> is not known: give it to have beta corrected for it"
             yield Row(label, "none", "", str(why))
 
     def _row(self, label: str, key: str, unit: Unit, without_error: str = NO_ERROR, remark: str = "") -> Row:
-        return _estimate_row(label, self._get(key), unit, without_error, remark)
+        return estimate_row(label, self._get(key), unit, without_error, remark)
 
     def _lifetime_parameter(self, name: str) -> Any:
         lifetime = self._parameters.get("lifetime")
         return lifetime.get(name) if isinstance(lifetime, Mapping) else None
 
     def detail_rows(self) -> list[Row]:
-        """Everything else the fit gave: other estimates, channels, the tests of the model."""
-        rows = [*self._held_rows()] if self.model == "bi" else []
-        for key, value in self._fit.items():
-            if is_estimate(value) and key not in _HEADLINE:
-                words, unit = _unit_of(key)
-                rows.append(_estimate_row(words, value, unit))
-            elif key == "channels" or _holds_estimates(value):
-                rows += _group_rows(key, value)
-        rows += list(self._tests())
-        return rows
-
-    def _tests(self) -> Iterator[Row]:
-        ratio = number(self._fit.get("likelihood_ratio"))
-        if ratio is not None:
-            yield Row(
-                "likelihood ratio 2 ln(L₂/L₁), two components against one", plain(ratio), "", _STATISTIC
+        """Everything else the fit gave: estimates that are not shown above, channels, the tests of the model."""
+        rows = []
+        if self.model == "bi" and is_estimate(self._get("beta_signed")):
+            rows.append(
+                self._row("beta with the fast lifetime held", "beta_signed", PERCENT, remark=self._held)
             )
-        tests = self._fit.get("goodness")
-        for key, value in tests.items() if isinstance(tests, Mapping) else ():
-            words, unit = named_quantity(str(key))
-            known = number(value)
-            unit = PERCENT if str(key).startswith("misplaced") else unit
-            shown = "unknown" if known is None else quantity(known, unit)
-            yield Row(f"goodness: {_TEST_WORDS.get(str(key), words)}", shown)
-        outside = number(self._fit.get("photons_outside"))
-        if outside:
-            yield Row("selected photons outside the fitted bins", fixed(outside, 0))
+        return rows + list(detail_rows(self._fit, _MAIN))
 
     def warnings(self) -> list[str]:
         """What a reader must know before using the numbers."""
@@ -191,54 +169,5 @@ class Findings:
         return found
 
 
-_STATISTIC = "a test statistic; it has no error of its own"
-_TEST_WORDS = {
-    "reduced_chi2": "reduced χ²",
-    "z": "deviance, standard deviations above expectation",
-    "p": "one-sided p of the deviance",
-    "expectation": "expected deviance",
-    "sd": "standard deviation of the deviance",
-    "runs_z": "runs of equal sign, z",
-    "misplaced_share": "share of photons in the wrong place, at most",
-    "misplaced_sd": "the same by chance alone",
-}
-
-
 def _value(estimate: Any) -> Any:
     return estimate.get("value") if isinstance(estimate, Mapping) else estimate
-
-
-def _estimate_row(
-    label: str, estimate: Any, unit: Unit, without_error: str = NO_ERROR, remark: str = ""
-) -> Row:
-    interval = interval_text(estimate, "ci95", unit) if is_estimate(estimate) else ""
-    return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
-
-
-def _unit_of(key: str) -> tuple[str, Unit]:
-    """Words and unit of an estimate; the times of a decay are in nanoseconds."""
-    if key in _UNITS:
-        return key.replace("_", " "), _UNITS[key]
-    words, unit = named_quantity(key)
-    return words, NS if key.endswith("_s") else unit
-
-
-def _holds_estimates(value: Any) -> bool:
-    parts = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
-    return any(is_estimate(part) for part in parts)
-
-
-def _group_rows(key: str, group: Any) -> Iterator[Row]:
-    """One row for each estimate of a list or mapping, by channel."""
-    named = (
-        group.items() if isinstance(group, Mapping) else enumerate(group if isinstance(group, list) else ())
-    )
-    for name, member in named:
-        if is_estimate(member):
-            words, unit = _unit_of(key)
-            yield _estimate_row(f"channel {name}: {words}", member, unit)
-        elif isinstance(member, Mapping):
-            for inner, value in member.items():
-                if is_estimate(value):
-                    words, unit = _unit_of(str(inner))
-                    yield _estimate_row(f"channel {name}: {words}", value, unit)

@@ -28,11 +28,13 @@ def text(value: object) -> str:
     return escape(whole)
 
 
-def rows_table(rows: Iterable[Row], *, intervals: bool = False) -> str:
-    """A table of quantities; with ``intervals`` a third column holds the 95 % ones."""
-    head = "<thead><tr><th></th><th>value ± σ</th><th>95 % interval</th></tr></thead>"
-    body = "".join(_row(row, intervals) for row in rows)
-    return f'<table class="rows">{head if intervals else ""}<tbody>{body}</tbody></table>'
+def rows_table(rows: Iterable[Row], *, intervals: str = "") -> str:
+    """A table of quantities; with ``intervals``, the head of a third column, also their 95 % intervals."""
+    head = (
+        f"<thead><tr><th></th><th>value ± σ</th><th>{text(intervals)}</th></tr></thead>" if intervals else ""
+    )
+    body = "".join(_row(row, bool(intervals)) for row in rows)
+    return f'<table class="rows">{head}<tbody>{body}</tbody></table>'
 
 
 def _row(row: Row, intervals: bool) -> str:

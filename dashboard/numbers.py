@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MINUS, THIN, PLUS_MINUS = "\u2212", "\u2009", "\u00b1"
+MINUS, THIN, PLUS_MINUS, NBSP = "\u2212", "\u2009", "\u00b1", "\u00a0"
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NO_ERROR = "no error computed"
 # Significant digits of an uncertainty, and of a value that has none.
 ERROR_DIGITS, PLAIN_DIGITS = 2, 4
@@ -66,14 +67,14 @@ def plain(value: float, digits: int = PLAIN_DIGITS) -> str:
         return fixed(value, 0)
     if not 1e-4 <= abs(value) < 1e7:
         mantissa, _, exponent = f"{value:.{digits - 1}e}".partition("e")
-        return f"{mantissa} × 10^{int(exponent)}".replace("-", MINUS)
+        return f"{mantissa.replace('-', MINUS)}{NBSP}×{NBSP}10{str(int(exponent)).translate(_RAISED)}"
     text = fixed(value, max(0, decimals_of(abs(value), digits)))
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def with_unit(text: str, unit: Unit) -> str:
     """The text and the unit, kept together by a space that does not break."""
-    return f"{text}\u00a0{unit.name}" if unit.name else text
+    return f"{text}{NBSP}{unit.name}" if unit.name else text
 
 
 def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
@@ -93,7 +94,8 @@ def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO
     if error is None or error <= 0:
         return f"{with_unit(plain(value * unit.per_si), unit)} ({without_error})"
     decimals = decimals_of(error * unit.per_si)
-    pair = f"{fixed(value * unit.per_si, decimals)} {PLUS_MINUS} {fixed(error * unit.per_si, decimals)}"
+    numbers = (fixed(x * unit.per_si, decimals) for x in (value, error))
+    pair = f"{NBSP}{PLUS_MINUS}{NBSP}".join(numbers)
     return with_unit(pair, unit)
 
 

@@ -29,6 +29,7 @@ figure { margin: 0; }
 .headline { font-size: 27px; line-height: 1.15; margin: 0; }
 .headline small { display: block; font-size: 13px; line-height: 1.4; color: var(--soft); margin-top: 2px; }
 .verdict { margin: 8px 0 6px; font-weight: 600; }
+.verdict small { display: block; font-weight: 400; font-size: 13px; }
 .rows thead th:first-child { width: 46%; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th { font-weight: 400; text-align: left; vertical-align: top; }
@@ -37,7 +38,6 @@ tbody tr { border-bottom: 1px solid var(--line); }
 td, tbody th { padding: 3px 10px 3px 0; vertical-align: top; overflow-wrap: anywhere; }
 .rows td { white-space: normal; }
 .rows tbody th { color: var(--soft); overflow-wrap: normal; }
-.numbers .rows td { white-space: nowrap; }
 .numbers .rows tbody th { color: var(--ink); }
 .rows th small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; max-width: 46ch; }
 figcaption { margin: 10px 0 20px; font-size: 13px; line-height: 1.5; }

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from bokeh.embed import components
-from bokeh.models import LayoutDOM
+from bokeh.model import Model
 from bokeh.resources import Resources
 
 from photonstream.dashboard import facts
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
+from photonstream.dashboard.numbers import MS, number, quantity
 from photonstream.dashboard.page import CSS, PAGE, POLICY
 from photonstream.dashboard.panels.decay import draw_decay
 from photonstream.dashboard.panels.flid import draw_flid
@@ -55,14 +56,14 @@ def render(run: RunFolder) -> str:
         warnings=f'<div class="warnings">{warnings}</div>' if warnings else "",
         **plots,
         numbers=_numbers(findings),
-        caption=_caption(run, findings, trace, decay),
+        caption=_caption(run, findings, decay),
         facts=_facts(run, findings),
         footer=text(f"photonstream {run.summary.get('photonstream') or '(version unknown)'}."),
         script=script,
     )
 
 
-def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> dict[str, LayoutDOM]:
+def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> dict[str, Model]:
     rates, window = rate_axis(trace.highest_kcps), facts.window_kcps(run)
     height = RATE_HEIGHT
     reason = findings.reason if findings.model == "none" else "no fit in decay.csv"
@@ -81,19 +82,22 @@ def _numbers(findings: Findings) -> str:
     )
     headline = "no beta" if first.value == "none" else f"β = {first.value}"
     below = text(first.label) + (f"<br>{text(remark)}" if remark else "")
+    why = findings.reason if findings.model == "none" and findings.reason not in remark else ""
+    reason = f"<small>{text(why)}</small>" if why else ""
     return (
         f'<p class="headline">{text(headline)}<small>{below}</small></p>'
-        f'<p class="verdict">{text(findings.verdict)}</p>'
-        f"{rows_table(others, intervals=True)}"
+        f'<p class="verdict">{text(findings.verdict)}{reason}</p>'
+        f"{rows_table(others, intervals='95 % interval') if others else ''}"
     )
 
 
-def _caption(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> str:
-    bin_ms = f"{1e3 * trace.bin_s:.4g} ms bins" if trace.bin_s else "bins"
+def _caption(run: RunFolder, findings: Findings, decay: Decay) -> str:
+    bin_s = number(run.section("intensity").get("bin_s"))
+    bins = "bins" if bin_s is None else f"bins of {quantity(bin_s, MS)}"
     window = facts.window_text(run)
     selection = "every bin is selected" if window == "every rate" else f"selected: {window}"
     parts = {
-        "a": f"Intensity in {bin_ms}; blue: bins of the selected state, dashed: limits of the window ({selection}).",
+        "a": f"Intensity in {bins}; blue: bins of the selected state, dashed: limits of the window ({selection}).",
         "b": "How often each intensity occurs; blue: selected bins.",
         "c": "Bins of the trace by intensity and mean delay of their photons; colour: number of bins.",
         "d": _decay_words(findings, decay),
@@ -105,10 +109,11 @@ def _caption(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> 
 def _decay_words(findings: Findings, decay: Decay) -> str:
     merged = f", {decay.merged} bins of the recording added up for each point" if decay.merged > 1 else ""
     if "fit" not in decay.model:
-        return f"Decay of the selected photons (blue) and of all (grey){merged}; no fit."
+        return f"Decay of the selected photons (blue) and of all states (grey){merged}; no fit."
+    black = "fit" if findings.model != "none" else "best fit, which was not accepted"
     parts = "its exciton part, fast component and background" if findings.model == "bi" else "its parts"
     return (
-        f"Decay of the selected photons (blue) and of all states (grey){merged}; black: fit, with {parts}; below: "
+        f"Decay of the selected photons (blue) and of all states (grey){merged}; black: {black}, with {parts}; below: "
         "residuals in standard deviations, dashed at ±2."
     )
 
@@ -118,7 +123,9 @@ def _facts(run: RunFolder, findings: Findings) -> str:
     return "".join(
         (
             section("States", facts.states_table(run)),
-            section("Fit in detail", rows_table(details, intervals=True)) if details else "",
+            section("Fit in detail", rows_table(details, intervals="95 % interval, or expected"))
+            if details
+            else "",
             section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),
             section("Experiment", rows_table(facts.experiment_rows(run)))
             if run.section("experiment")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 from bokeh.models import CustomJS, PlainText, Range1d
+from bokeh.models.annotations import Label
 from bokeh.plotting import figure
 
 # Okabe and Ito, "Color Universal Design" (2008).
@@ -27,6 +29,7 @@ def plain_figure(width: int, height: int, **options: Any) -> figure:
     plot = figure(
         frame_width=width,
         frame_height=height,
+        output_backend="svg",
         toolbar_location=None,
         tools="box_zoom,reset",
         active_drag="box_zoom",
@@ -65,18 +68,19 @@ def label_axes(plot: figure, x: str, y: str | None) -> None:
         plot.min_border_left = BORDER_LEFT
 
 
+def interval(low: float, high: float) -> Range1d:
+    """A range of an axis that zooming cannot leave."""
+    return Range1d(start=low, end=high, bounds=(low, high))
+
+
 def rate_axis(highest_kcps: float) -> Range1d:
     """The rate axis that trace, histogram and map share; ``highest_kcps`` is the largest rate on it."""
     top = 1.06 * highest_kcps if highest_kcps > 0 else 1.0
-    return Range1d(-0.03 * top, top, bounds=(-0.03 * top, top))
+    return interval(-0.03 * top, top)
 
 
 def say(plot: figure, text: str, width: int, height: int) -> None:
     """Write ``text`` into the middle of an empty plot; ``width`` and ``height`` are those of its frame."""
-    from textwrap import wrap
-
-    from bokeh.models import Label
-
     lines = wrap(text, max(20, width // 8)) or [""]
     plot.add_layout(
         Label(

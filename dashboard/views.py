@@ -96,10 +96,10 @@ def rate_histogram(trace: Trace, most: int = 90) -> RateHistogram:
         return RateHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64))
     top = int(counts.max()) + 1
     width = -(-top // most)
-    edges = np.arange(0, top + width, width) - 0.5
+    edges: Floats = np.arange(0, top + width, width, dtype=np.float64) - 0.5
     everything, _ = np.histogram(counts, edges)
     selected, _ = np.histogram(counts[on], edges)
-    return RateHistogram(edges / trace.bin_s / 1e3, everything, selected)
+    return RateHistogram(edges / (1e3 * trace.bin_s), everything, selected)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,11 @@ class Decay:
     @property
     def bin_ns(self) -> float:
         return float(self.edges_ns[1] - self.edges_ns[0]) if len(self.selected) else 0.0
+
+    @property
+    def photons(self) -> float:
+        """Photons of either curve: 0 where there is nothing to draw."""
+        return float(np.nansum(self.everything) + np.nansum(self.selected))
 
     @property
     def residual(self) -> Floats:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import Column, ColumnDataSource, HoverTool, Legend, LegendItem, Range1d, Span
+from bokeh.models import BasicTicker, Column, ColumnDataSource, HoverTool, Range1d
+from bokeh.models.annotations import Legend, LegendItem, Span
+from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
 from photonstream.dashboard.style import (
@@ -15,6 +19,7 @@ from photonstream.dashboard.style import (
     FONT,
     PALE,
     SELECTED,
+    interval,
     label_axes,
     plain_figure,
     say,
@@ -35,7 +40,7 @@ def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
     has_fit = "fit" in decay.model
     below = round(RESIDUAL_SHARE * height) if has_fit else 0
     ends = _time_ends(decay)
-    time = Range1d(*ends, bounds=ends)
+    time = interval(*ends)
     main = _draw_counts(decay, time, width, height - below - (GAP if has_fit else 0))
     if not has_fit:
         label_axes(main, "Delay after the pulse (ns)", _counts_label(decay))
@@ -50,9 +55,7 @@ def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
 
 def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure:
     low, high = _count_ends(decay)
-    plot = plain_figure(
-        width, height, x_range=time, y_axis_type="log", y_range=Range1d(low, high, bounds=(low, high))
-    )
+    plot = plain_figure(width, height, x_range=time, y_axis_type="log", y_range=interval(low, high))
     source = ColumnDataSource(
         {
             "time": decay.centre_ns,
@@ -61,11 +64,11 @@ def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure
             **{name: _positive(values) for name, values in decay.model.items()},
         }
     )
-    items = []
+    items: list[tuple[str, GlyphRenderer[Any]]] = []
     grey = plot.scatter("time", "everything", source=source, size=2.5, fill_color=PALE, line_color=None)
     blue = plot.scatter("time", "selected", source=source, size=3, fill_color=SELECTED, line_color=None)
     items += [("selected photons", blue), ("all states", grey)]
-    styles = {
+    styles: dict[str, tuple[str, str, str | list[int], float]] = {
         "exciton": ("exciton", EXCITON, "solid", 1.6),
         "fast": ("fast component", FAST, "solid", 1.6),
         "background": ("background", BACKGROUND, [5, 3], 1.4),
@@ -77,7 +80,8 @@ def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure
                 "time", name, source=source, line_color=color, line_dash=dash, line_width=line_width
             )
             items.append((words, line))
-    plot.add_layout(_legend(items))
+    if decay.photons:
+        plot.add_layout(_legend(items))
     tooltips = [
         ("delay", "@time{0.000} ns"),
         ("selected", "@selected{0,0}"),
@@ -92,10 +96,10 @@ def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure
 def _draw_residuals(decay: Decay, time: Range1d, width: int, height: int) -> figure:
     residual = decay.residual
     top = max(4.5, 1.05 * float(np.nanmax(np.abs(residual), initial=0.0)))
-    plot = plain_figure(width, height, x_range=time, y_range=Range1d(-top, top, bounds=(-top, top)))
+    plot = plain_figure(width, height, x_range=time, y_range=interval(-top, top))
     plot.min_border_top = 0
     label_axes(plot, "Delay after the pulse (ns)", "Residual (σ)")
-    plot.yaxis.ticker.desired_num_ticks = 4
+    plot.yaxis.ticker = BasicTicker(desired_num_ticks=4)
     for place, color, dash in ((-2.0, PALE, [4, 3]), (2.0, PALE, [4, 3]), (0.0, FIT, "solid")):
         plot.add_layout(
             Span(location=place, dimension="width", line_color=color, line_dash=dash, line_width=1)
@@ -118,7 +122,7 @@ def _draw_residuals(decay: Decay, time: Range1d, width: int, height: int) -> fig
     return plot
 
 
-def _legend(items: list[tuple[str, object]]) -> Legend:
+def _legend(items: list[tuple[str, GlyphRenderer[Any]]]) -> Legend:
     return Legend(
         items=[LegendItem(label=words, renderers=[renderer]) for words, renderer in items],
         location="top_right",
@@ -129,13 +133,12 @@ def _legend(items: list[tuple[str, object]]) -> Legend:
         label_height=14,
         glyph_height=14,
         spacing=1,
-        padding=4,
         margin=6,
     )
 
 
 def _counts_label(decay: Decay) -> str:
-    if not len(decay.selected):
+    if not decay.photons:
         return "Counts"
     width_ns = decay.bin_ns
     shown = f"{width_ns:.3g} ns" if width_ns >= 1 else f"{1e3 * width_ns:.3g} ps"
@@ -149,8 +152,8 @@ def _positive(values: Floats) -> Floats:
 
 def _time_ends(decay: Decay) -> tuple[float, float]:
     """From 0 to the period where there is a fit, else to the last photon."""
-    if not len(decay.selected) or not np.isfinite(decay.edges_ns).all():
-        return 0.0, 1.0
+    if not decay.photons or not np.isfinite(decay.edges_ns).all():
+        return 0.0, max(1.0, float(np.nanmax(decay.edges_ns, initial=0.0)))
     if "fit" in decay.model:
         return float(decay.edges_ns[0]), float(decay.edges_ns[-1])
     filled = np.flatnonzero(np.nan_to_num(decay.everything) + np.nan_to_num(decay.selected) > 0)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from bokeh.models import ColorBar, ColumnDataSource, HoverTool, LogColorMapper, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, LogColorMapper, Range1d
+from bokeh.models.annotations import ColorBar
 from bokeh.palettes import YlGnBu9, interp_palette
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.style import FONT, label_axes, plain_figure, say
+from photonstream.dashboard.style import FONT, interval, label_axes, plain_figure, say
 
 # Few bins are pale, many dark, so that the map is drawn on white paper.
 PALETTE = interp_palette(tuple(reversed(YlGnBu9))[2:], 256)
@@ -21,14 +22,14 @@ def draw_flid(flid: Curve, rates: Range1d, *, width: int, height: int) -> figure
     known = np.all([np.isfinite(values) for values in columns.values()], axis=0) & (columns["bins"] > 0)
     columns = {name: values[known] for name, values in columns.items()}
     if not columns["bins"].size:
-        plot = plain_figure(width, height, x_range=Range1d(0, 1), y_range=rates)
+        plot = plain_figure(width, height, x_range=interval(0, 1), y_range=rates)
         label_axes(plot, "Mean delay (ns)", None)
         say(plot, "No delays after a laser pulse: no map.", width, height)
         return plot
     ends = (float(columns["mean_dtime_start"].min()), float(columns["mean_dtime_stop"].max()))
-    plot = plain_figure(width, height, x_range=Range1d(*ends, bounds=ends), y_range=rates)
+    plot = plain_figure(width, height, x_range=interval(*ends), y_range=rates)
     label_axes(plot, "Mean delay (ns)", None)
-    plot.xaxis.ticker.desired_num_ticks = 4
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=4)
     mapper = LogColorMapper(palette=PALETTE, low=1, high=max(2.0, float(columns["bins"].max())))
     cells = plot.quad(
         left="mean_dtime_start",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
 
 from photonstream.dashboard.panels.trace import draw_window
-from photonstream.dashboard.style import REST, SELECTED, label_axes, plain_figure
+from photonstream.dashboard.style import REST, SELECTED, interval, label_axes, plain_figure
 from photonstream.dashboard.views import Trace, rate_histogram
 
 
@@ -18,10 +18,10 @@ def draw_histogram(
     """Bars of all bins in grey, their selected part in blue."""
     histogram = rate_histogram(trace)
     most = float(histogram.bins.max()) if len(histogram.bins) else 1.0
-    ends = (0.0, 1.08 * most)
-    plot = plain_figure(width, height, x_range=Range1d(*ends, bounds=ends), y_range=rates)
+    plot = plain_figure(width, height, x_range=interval(0, 1.08 * most), y_range=rates)
     label_axes(plot, "Bins", None)
-    plot.xaxis.ticker.desired_num_ticks = 3
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=3)
+    plot.xaxis.formatter = NumeralTickFormatter(format="0.[0]a")
     draw_window(plot, window_kcps)
     bars = plot.quad(
         left=0,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from bokeh.models import BoxAnnotation, ColumnDataSource, HoverTool, Range1d, Span
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
+from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
 from photonstream.dashboard.decimate import skyline
-from photonstream.dashboard.style import REST, SELECTED, label_axes, plain_figure, say
+from photonstream.dashboard.style import REST, SELECTED, interval, label_axes, plain_figure, say
 from photonstream.dashboard.views import Trace, envelope
 
 # Two columns a pixel, for screens of high resolution.
@@ -24,7 +26,7 @@ def draw_trace(
     """
     shown = envelope(trace, COLUMNS_PER_PIXEL * width)
     ends = (float(shown.edges_s[0]), float(shown.edges_s[-1])) if len(shown.low) else (0.0, 1.0)
-    plot = plain_figure(width, height, x_range=Range1d(*ends, bounds=ends), y_range=rates)
+    plot = plain_figure(width, height, x_range=interval(*ends), y_range=rates)
     label_axes(plot, "Time (s)", "Intensity (kcps)")
     draw_window(plot, window_kcps)
     if not len(shown.low):
@@ -66,18 +68,14 @@ def draw_trace(
 
 def draw_window(plot: figure, window_kcps: Sequence[float | None] | None) -> None:
     """The window as a faint band with its limits; a window that takes everything has none."""
-    if window_kcps is None:
-        return
-    low, high = (limit or None for limit in window_kcps)
-    if low is None and high is None:
+    sides = zip(("bottom", "top"), window_kcps or (), strict=False)
+    limits: dict[str, Any] = {side: limit for side, limit in sides if limit}
+    if not limits:
         return
     plot.add_layout(
-        BoxAnnotation(
-            bottom=low, top=high, fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay"
-        )
+        BoxAnnotation(**limits, fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay")
     )
-    for limit in (low, high):
-        if limit is not None:
-            plot.add_layout(
-                Span(location=limit, dimension="width", line_color=SELECTED, line_dash=[5, 3], line_width=1)
-            )
+    for limit in limits.values():
+        plot.add_layout(
+            Span(location=limit, dimension="width", line_color=SELECTED, line_dash=[5, 3], line_width=1)
+        )

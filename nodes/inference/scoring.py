@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.likelihood import (
+    BACKGROUND,
     LN_SIGMA,
     LN_TAU_X,
     LN_TAU_XX,
@@ -238,9 +239,14 @@ def maximise(
 
 
 def covariance(optimum: Optimum, box: Box) -> Floats:
-    """Inverse Fisher information of the parameters that are free and not at a bound; zero elsewhere."""
+    """Inverse Fisher information of the parameters that are free and not at a bound; zero elsewhere.
+
+    A background at its bound of nothing stays in: it is well determined there, and its error is part of the others.
+    """
     theta, diagonal = optimum.theta, np.diag(optimum.information)
-    inside = (theta > box.lower) & (theta < box.upper) & box.free & (diagonal > 0.0)
+    inside = (theta > box.lower) & (theta < box.upper)
+    inside[SHARED + BACKGROUND :: PER_CHANNEL] = True
+    inside &= box.free & (diagonal > 0.0)
     out = np.zeros_like(optimum.information)
     index = np.flatnonzero(inside)
     if index.size:

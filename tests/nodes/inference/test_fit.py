@@ -1,0 +1,336 @@
+"""The fit against decays of known truth: bound, bias, coverage, choice of model, refusals."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.irf import GaussianIrf, measured_irf
+
+KNOWN_IRF = FitOptions(irf=GaussianIrf(0.1e-9))
+
+
+def drawn(decay, seed, channels=1):
+    rng = np.random.default_rng(seed)
+    return DecayData(np.array([decay.draw(rng) for _ in range(channels)]), decay.bin_s, decay.period_s)
+
+
+def expected(decay):
+    """Expected counts in each bin, by summing the exponentials of a fine grid of instrument delays."""
+    sigma_s = decay.fwhm_s / 2.3548200450309493
+    offsets = np.linspace(-6.0, 6.0, 601)
+    weights = np.exp(-0.5 * offsets**2)
+    edges_s = np.minimum(np.arange(decay.bins + 1) * decay.bin_s, decay.period_s)
+    total = np.zeros(decay.bins)
+    q = decay.photon_share_xx
+    for offset, weight in zip(offsets, weights / weights.sum(), strict=True):
+        u = edges_s - decay.t0_s - offset * sigma_s
+        turns = np.floor(u / decay.period_s)
+        within = u - turns * decay.period_s
+        for share, tau_s in ((1.0 - q, decay.tau_x_s), (q, decay.tau_xx_s)):
+            full = -math.expm1(-decay.period_s / tau_s)
+            total += weight * share * np.diff(turns - np.expm1(-within / tau_s) / full)
+    flat = np.diff(edges_s) / decay.period_s
+    return decay.photons * ((1.0 - decay.background) * total + decay.background * flat)
+
+
+@pytest.mark.parametrize(
+    ("beta", "tau_x_ns", "tau_xx_ns", "photons", "sigma"),
+    [
+        (0.05, 47.1, 3.6, 10_000, 0.0266),
+        (0.05, 47.1, 3.6, 1_000_000, 0.0027),
+        (0.181, 46.6, 3.7, 100_000, 0.0096),
+        (0.257, 46.8, 3.6, 10_000, 0.0332),
+        (0.257, 46.8, 3.6, 100_000, 0.0105),
+        (0.257, 46.8, 3.6, 1_000_000, 0.0033),
+        (0.273, 46.8, 3.6, 30_000, 0.0195),
+    ],
+)
+def test_standard_error_is_the_cramer_rao_bound(truth, beta, tau_x_ns, tau_xx_ns, photons, sigma):
+    decay = truth(beta=beta, tau_x_s=tau_x_ns * 1e-9, tau_xx_s=tau_xx_ns * 1e-9, photons=photons)
+    # Expectations scaled up and rounded stand in for the expectation itself.
+    scale = 100
+    counts = np.rint(expected(decay) * scale).astype(np.int64)[None, :]
+    options = replace(KNOWN_IRF, intervals=False)
+    fit = fit_decay(DecayData(counts, decay.bin_s, decay.period_s), options)
+    assert fit.beta is not None
+    assert fit.beta.value == pytest.approx(beta, abs=0.002)
+    assert fit.beta.stderr * math.sqrt(scale) == pytest.approx(sigma, rel=0.03)
+
+
+@pytest.fixture(scope="module")
+def many(truth):
+    """100 fits of 1e5 photons of the 355 nm nanocrystal with a known IRF."""
+    return [fit_decay(drawn(truth(), seed), KNOWN_IRF) for seed in range(100)]
+
+
+def test_beta_is_unbiased_and_reaches_the_bound(many):
+    values = np.array([fit.beta.value for fit in many])
+    errors = np.array([fit.beta.stderr for fit in many])
+    assert abs(values.mean() - 0.257) < 3.0 * 0.0105 / 10.0
+    assert 0.75 < values.std() / 0.0105 < 1.25
+    assert np.median(errors) == pytest.approx(0.0105, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "value"), [("beta", 0.257), ("tau_x_s", 46.8e-9), ("tau_xx_s", 3.6e-9)])
+def test_profile_intervals_cover(many, name, value):
+    found = [getattr(fit, name) for fit in many]
+    inside68 = sum(e.ci68[0] < value < e.ci68[1] for e in found)
+    inside95 = sum(e.ci95[0] < value < e.ci95[1] for e in found)
+    assert 54 <= inside68 <= 82
+    assert inside95 >= 89
+    assert inside95 > inside68
+
+
+def test_a_good_fit_is_called_good(many):
+    assert {fit.model for fit in many} == {"bi"}
+    assert sum(bool(fit.reason) for fit in many) <= 5
+    assert abs(np.mean([fit.goodness["z"] for fit in many])) < 0.4
+
+
+def test_shares_belong_together(many):
+    fit = many[0]
+    assert fit.amplitude_x.value + fit.amplitude_xx.value == pytest.approx(1.0)
+    assert fit.photon_share_x.value + fit.photon_share_xx.value == pytest.approx(1.0)
+    ratio = fit.amplitude_xx.value / fit.amplitude_x.value * fit.tau_xx_s.value / fit.tau_x_s.value
+    assert fit.photon_share_xx.value == pytest.approx(ratio / (1.0 + ratio))
+    assert fit.photon_share_xx.value == pytest.approx(0.053, abs=0.01)
+    values = [f.amplitude_xx.value for f in many]
+    assert np.median([f.amplitude_xx.stderr for f in many]) == pytest.approx(np.std(values), rel=0.3)
+    backgrounds = [f.background_share.value for f in many]
+    assert np.mean(backgrounds) == pytest.approx(0.01, abs=0.001)
+    assert np.median([f.background_share.stderr for f in many]) == pytest.approx(np.std(backgrounds), rel=0.3)
+
+
+def test_curves_add_up_to_the_photons(many):
+    curves = many[0].curves
+    np.testing.assert_allclose(curves.total, curves.x + curves.xx + curves.background)
+    assert curves.total.sum() == pytest.approx(many[0].photons, rel=1e-6)
+
+
+def test_one_exponential_is_called_two_in_about_one_of_a_hundred(truth):
+    decay = truth(beta=0.0, tau_x_s=47e-9, photons=20_000)
+    options = FitOptions(intervals=False)
+    models = [fit_decay(drawn(decay, 1000 + seed), options).model for seed in range(200)]
+    assert models.count("bi") <= 7
+    assert models.count("none") == 0
+
+
+def test_a_single_exponential_has_a_signed_beta_and_an_upper_limit(truth):
+    decay = truth(beta=0.0, tau_x_s=47e-9, photons=30_000)
+    fits = [fit_decay(drawn(decay, 2000 + seed), FitOptions()) for seed in range(40)]
+    mono = [fit for fit in fits if fit.model == "mono"]
+    assert len(mono) >= 38
+    assert all(fit.beta is None and "one component" in fit.beta_reason for fit in mono)
+    assert all(fit.assumed_tau_xx_s == 3.9e-9 for fit in mono)
+    signed = np.array([fit.beta_signed.value for fit in mono])
+    assert 8 <= np.count_nonzero(signed < 0.0) <= 32
+    assert abs(signed.mean()) < 3.0 * signed.std() / math.sqrt(len(mono))
+    limits = np.array([fit.beta_upper95 for fit in mono])
+    assert np.all(limits > np.maximum(signed, 0.0))
+    assert np.median(limits) < 0.06
+    assert np.mean([fit.beta_signed.ci95[0] < 0.0 < fit.beta_signed.ci95[1] for fit in mono]) > 0.85
+
+
+def test_the_upper_limit_is_above_the_truth_in_95_percent(truth):
+    decay = truth(beta=0.02, tau_xx_s=3.9e-9, photons=10_000)
+    options = FitOptions(mono_bi_threshold=1e9)
+    limits = [fit_decay(drawn(decay, 3000 + seed), options).beta_upper95 for seed in range(60)]
+    assert 52 <= sum(limit > 0.02 for limit in limits) <= 60
+
+
+def test_two_detectors_with_a_skew(truth):
+    first, second = truth(photons=200_000), truth(photons=200_000, t0_s=20.53e-9, fwhm_s=0.2e-9)
+    rng = np.random.default_rng(11)
+    counts = np.array([first.draw(rng), second.draw(rng)])
+    fit = fit_decay(DecayData(counts, first.bin_s, first.period_s), FitOptions())
+    assert abs(fit.beta.value - 0.257) < 3.0 * fit.beta.stderr
+    assert fit.channels[1].t0_s.value - fit.channels[0].t0_s.value == pytest.approx(0.5e-9, abs=0.03e-9)
+    assert fit.channels[1].irf_fwhm_s.value == pytest.approx(0.2e-9, abs=0.04e-9)
+    merged = fit_decay(DecayData(counts.sum(axis=0, keepdims=True), first.bin_s, first.period_s), KNOWN_IRF)
+    assert merged.beta.value < fit.beta.value - 5.0 * fit.beta.stderr
+
+
+def test_a_short_period_is_no_bias_of_the_fit(truth):
+    decay = truth(period_s=50e-9, t0_s=4e-9, photons=1_000_000)
+    fit = fit_decay(drawn(decay, 12), FitOptions())
+    assert abs(fit.beta.value - 0.257) < 3.0 * fit.beta.stderr
+
+
+def test_an_irf_tail_is_followed_by_a_measured_irf(truth):
+    decay = truth(tail_share=0.3, photons=1_000_000)
+    rng = np.random.default_rng(13)
+    response = decay.histogram(5e-9 + decay.jitter(2_000_000, rng))
+    data = DecayData(decay.draw(rng)[None, :], decay.bin_s, decay.period_s)
+    with_irf = fit_decay(data, FitOptions(irf=measured_irf(response, decay.bin_s)))
+    without = fit_decay(data, FitOptions())
+    assert abs(with_irf.beta.value - 0.257) < 3.0 * with_irf.beta.stderr
+    assert without.beta.value < 0.257 - 4.0 * without.beta.stderr
+    assert with_irf.channels[0].t0_s.value == pytest.approx(15.03e-9, abs=0.02e-9)
+    assert without.model == "bi"
+
+
+def test_bins_may_end_before_the_period(truth):
+    decay = truth(photons=400_000)
+    data = drawn(decay, 14)
+    part = DecayData(data.counts[:, :1500], decay.bin_s, decay.period_s)
+    fit = fit_decay(part, KNOWN_IRF)
+    assert fit.photons == int(data.counts[:, :1500].sum())
+    assert abs(fit.beta.value - 0.257) < 3.0 * fit.beta.stderr
+    assert abs(fit.tau_x_s.value - 46.8e-9) < 3.0 * fit.tau_x_s.stderr
+
+
+def test_bins_beyond_the_period_are_left_out_and_counted(truth):
+    decay = truth()
+    data = drawn(decay, 15)
+    longer = np.pad(data.counts, ((0, 0), (0, 100)), constant_values=7)
+    fit = fit_decay(DecayData(longer, decay.bin_s, decay.period_s), KNOWN_IRF)
+    same = fit_decay(data, KNOWN_IRF)
+    assert fit.photons_outside == 700
+    assert fit.photons == same.photons
+    assert fit.beta == same.beta
+    assert fit.curves.total.shape == longer.shape
+
+
+def test_many_bins_are_joined_without_loss(truth):
+    decay = truth(bin_s=8e-12, photons=100_000)
+    data = drawn(decay, 16)
+    assert data.counts.shape[1] > 26_000
+    fit = fit_decay(data, KNOWN_IRF)
+    assert fit.beta.stderr == pytest.approx(0.0105, rel=0.15)
+    assert abs(fit.beta.value - 0.257) < 3.0 * fit.beta.stderr
+    assert fit.curves.total.shape == data.counts.shape
+
+
+def test_a_cold_fit_depends_on_the_data_alone(truth):
+    data = drawn(truth(), 17)
+    first, second = fit_decay(data, FitOptions()), fit_decay(data, FitOptions())
+    assert first.beta == second.beta
+    assert first.goodness == second.goodness
+    np.testing.assert_array_equal(first.curves.total, second.curves.total)
+    np.testing.assert_array_equal(first.start.double, second.start.double)
+
+
+def test_a_warm_fit_finds_the_cold_optimum(truth):
+    decay = truth(photons=30_000)
+    earlier, later = drawn(decay, 18), drawn(decay, 19)
+    start = fit_decay(earlier, FitOptions()).start
+    grown = DecayData(earlier.counts + later.counts, decay.bin_s, decay.period_s)
+    warm, cold = fit_decay(grown, FitOptions(), cold=False, start=start), fit_decay(grown, FitOptions())
+    assert warm.beta.value == pytest.approx(cold.beta.value, abs=1e-4)
+    assert warm.beta.stderr == pytest.approx(cold.beta.stderr, rel=1e-3)
+    assert warm.beta.ci68 is None
+    assert warm.likelihood_ratio == pytest.approx(cold.likelihood_ratio, abs=1e-4)
+
+
+def test_a_slow_fast_component_is_no_biexciton(truth):
+    decay = truth(tau_x_s=47e-9, tau_xx_s=19.9e-9, share_xx=0.2, photons=1_000_000)
+    fit = fit_decay(drawn(decay, 20), FitOptions())
+    assert fit.model == "bi"
+    assert fit.beta is None
+    assert "tau_x/(s Q_x)" in fit.beta_reason
+    assert fit.tau_xx_s.ci95[0] < 19.9e-9 < fit.tau_xx_s.ci95[1]
+
+
+def test_too_few_photons():
+    fit = fit_decay(DecayData(np.full((1, 100), 2, dtype=np.int64), 1e-9, 100e-9), FitOptions())
+    assert (fit.model, fit.beta) == ("none", None)
+    assert fit.reason == "too few photons: 200, 300 needed"
+    assert fit_decay(DecayData(np.zeros((2, 0), dtype=np.int64), 1e-9, 100e-9), FitOptions()).model == "none"
+
+
+def test_flat_background_is_no_emitter(truth):
+    for seed in range(20):
+        fit = fit_decay(drawn(truth(background=1.0, photons=5_000), 4000 + seed, channels=2), FitOptions())
+        assert fit.model == "none"
+        assert "no pulsed emission" in fit.reason
+
+
+def test_a_dark_channel_is_left_out(truth):
+    decay, dark = truth(), truth(background=1.0, photons=900)
+    rng = np.random.default_rng(21)
+    counts = np.array([dark.draw(rng), decay.draw(rng)])
+    fit = fit_decay(DecayData(counts, decay.bin_s, decay.period_s), KNOWN_IRF)
+    alone = fit_decay(DecayData(counts[1:], decay.bin_s, decay.period_s), KNOWN_IRF)
+    assert fit.beta == alone.beta
+    assert "channel 0 left out: no pulsed emission" in fit.reason
+    assert [channel.used for channel in fit.channels] == [False, True]
+
+
+def test_scattered_light_is_no_emitter(truth):
+    scatter = truth(tau_x_s=1e-14, beta=0.0, photons=20_000, background=0.2)
+    tailed = replace(scatter, tail_share=0.3)
+    for decay in (scatter, tailed):
+        fit = fit_decay(drawn(decay, 22), FitOptions())
+        assert fit.model == "none"
+        assert "instrument" in fit.reason
+    fit = fit_decay(drawn(scatter, 23), KNOWN_IRF)
+    assert fit.model == "none"
+
+
+def test_what_no_two_exponentials_describe_is_refused(truth):
+    decay = truth(photons=200_000)
+    rng = np.random.default_rng(24)
+    late = rng.normal(120e-9, 8e-9, 100_000)
+    data = DecayData((decay.draw(rng) + decay.histogram(late))[None, :], decay.bin_s, decay.period_s)
+    fit = fit_decay(data, FitOptions())
+    assert fit.model == "none"
+    assert "nothing fits" in fit.reason
+    assert fit.goodness["misplaced_share"] > 0.1
+
+
+def test_a_slightly_wrong_irf_is_a_warning(truth):
+    decay = truth(photons=2_000_000, tail_share=0.3)
+    fit = fit_decay(drawn(decay, 25), KNOWN_IRF)
+    assert fit.model == "bi"
+    assert "misses the data beyond chance" in fit.reason
+    assert fit.goodness["misplaced_share"] < 0.02
+
+
+@pytest.mark.parametrize("name", ["dead_time_s", "afterpulsing", "pile_up"])
+def test_corrections_that_are_not_available_are_refused(name):
+    with pytest.raises(ValueError, match=f"{name} was given, but a correction"):
+        FitOptions(**{name: 0.01})
+
+
+@pytest.mark.parametrize(
+    "counts", [np.ones(5, dtype=np.int64), np.ones((1, 5)), -np.ones((1, 5), dtype=np.int64)]
+)
+def test_counts_that_are_none_are_refused(counts):
+    with pytest.raises(ValueError, match="decay counts"):
+        DecayData(counts, 1e-9, 1e-8)
+
+
+def test_eta_comes_with_its_model(truth):
+    fit = fit_decay(drawn(truth(), 26), FitOptions(mean_n=0.1))
+    assert fit.eta.value == pytest.approx(1 - (1 - fit.beta.value) * math.expm1(0.1) / 0.1)
+    assert "two levels" in fit.eta_model
+    assert fit_decay(drawn(truth(), 26), FitOptions()).eta_reason == "no eta: <N> is not known"
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bins=st.integers(2, 400),
+    per_bin=st.floats(0.0, 500.0),
+    spikes=st.integers(0, 5),
+    cut=st.floats(0.3, 1.3),
+)
+def test_any_histogram_gets_an_answer(seed, bins, per_bin, spikes, cut):
+    rng = np.random.default_rng(seed)
+    counts = rng.poisson(per_bin * rng.random((2, bins)))
+    for _ in range(spikes):
+        counts[rng.integers(2), rng.integers(bins)] += rng.integers(100_000)
+    fit = fit_decay(DecayData(counts, 1e-10, max(bins * cut, 1.5) * 1e-10), FitOptions(mean_n=0.1))
+    assert fit.model in ("mono", "bi", "none")
+    assert fit.reason or fit.model != "none"
+    assert fit.beta is not None or fit.beta_reason
+    if fit.model != "none":
+        assert math.isfinite(fit.tau_x_s.value)
+        assert np.all(np.isfinite(fit.curves.total))
+        assert np.all(np.isfinite(fit.covariance))
