@@ -42,8 +42,9 @@ _KNOWN_TESTS = (
 def estimate_row(
     label: str, estimate: Any, unit: Unit, without_error: str = NO_ERROR, remark: str = ""
 ) -> Row:
-    """An estimate with its error and its 95 % interval."""
-    interval = interval_text(estimate, "ci95", unit) if is_estimate(estimate) else ""
+    """An estimate with its error and its 95 % interval; ``without_error`` says why it has neither."""
+    has_error = is_estimate(estimate) and any(estimate.get(key) for key in ("stderr", "ci68", "ci95"))
+    interval = interval_text(estimate, "ci95", unit) if has_error else ""
     return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
 
 

@@ -83,10 +83,8 @@ class Findings:
         """Apparent beta, or why there is none."""
         if self.has_beta:
             return self._row(self.beta_label, "beta", PERCENT)
-        why = str(self._get("beta_reason") or "") or (
-            "" if self.model == "none" else "the result names no reason"
-        )
-        return Row(self.beta_label, "none", "", why or self.reason)
+        why = self._get("beta_reason") or "the result names no reason"
+        return Row(self.beta_label, "none", "", self.reason if self.model == "none" else str(why))
 
     def rows(self) -> list[Row]:
         """The main numbers, beta first; amplitude share and photon share together."""

@@ -29,7 +29,6 @@ figure { margin: 0; }
 .headline { font-size: 27px; line-height: 1.15; margin: 0; }
 .headline small { display: block; font-size: 13px; line-height: 1.4; color: var(--soft); margin-top: 2px; }
 .verdict { margin: 8px 0 6px; font-weight: 600; }
-.verdict small { display: block; font-weight: 400; font-size: 13px; }
 .rows thead th:first-child { width: 46%; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th { font-weight: 400; text-align: left; vertical-align: top; }

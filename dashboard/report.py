@@ -82,11 +82,9 @@ def _numbers(findings: Findings) -> str:
     )
     headline = "no beta" if first.value == "none" else f"β = {first.value}"
     below = text(first.label) + (f"<br>{text(remark)}" if remark else "")
-    why = findings.reason if findings.model == "none" and findings.reason not in remark else ""
-    reason = f"<small>{text(why)}</small>" if why else ""
     return (
         f'<p class="headline">{text(headline)}<small>{below}</small></p>'
-        f'<p class="verdict">{text(findings.verdict)}{reason}</p>'
+        f'<p class="verdict">{text(findings.verdict)}</p>'
         f"{rows_table(others, intervals='95 % interval') if others else ''}"
     )
 

@@ -87,6 +87,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         on = selection["on_levels"][rows["levels"]]
         selected = counts[on].sum(axis=0)
         fit = self._fit(selected, rows, final=final)
+        fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start
         yield self.result("fit", {"summary": summarise(fit), "headline": headline(fit)}, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
@@ -104,10 +105,9 @@ class Lifetime(ResultNode[LifetimeParameters]):
         if period_s is None:
             reason = "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=...)"
             return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
-        beyond = int(rows["beyond"].sum())
-        if beyond and not rows["counts"].any():
+        if rows["beyond"].any() and not rows["counts"].any():
             reason = "no decay: none of the photons follows a known laser pulse within its period"
-            return DecayFit("none", reason, 0, beyond, beta_reason=reason, eta_reason=reason)
+            return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
         data = DecayData(selected, rows["resolution_s"], period_s)
         try:
             return fit_decay(data, self._options, cold=final, start=self._start)

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.skipif(not FOLDER.is_dir(), reason="the recordings are 
 
 
 def read(name):
-    """Time in seconds, channel and dtime bin of each photon; the time-tagging header stands at byte 684."""
+    """Time in seconds, channel and dtime bin of each photon; the time-tagging header stands at byte 692."""
     content = (FOLDER / f"{name}.pt3").read_bytes()
-    fields = struct.unpack_from("<9i", content, 684)
+    fields = struct.unpack_from("<9i", content, 692)
     sync_rate_hz, records, extra = fields[3], fields[7], fields[8]
-    words = np.frombuffer(content, "<u4", count=records, offset=720 + 4 * extra)
+    words = np.frombuffer(content, "<u4", count=records, offset=728 + 4 * extra)
     channel, dtime, nsync = words >> 28, (words >> 16) & 0xFFF, words & 0xFFFF
     wraps = np.cumsum((channel == 15) & (dtime == 0), dtype=np.int64)
     photon = channel != 15
