@@ -23,8 +23,8 @@ Prepare = Callable[[Mapping[str, Any]], Work]
 def main(contestants: Mapping[str, tuple[str, Prepare]], *, compiling: frozenset[str] = frozenset()) -> None:
     """``SCRIPT NAME FILE FACTS SMALL``: do NAME's work on FILE and leave report.json, trace.bin, decay.bin.
 
-    ``contestants``: distribution and preparation by name. Those in ``compiling`` have their just-in-time
-    compiler run on the file SMALL before the clock starts.
+    ``contestants``: distribution and preparation by name. Those in ``compiling`` have a just-in-time compiler,
+    which gets to run (or to load what it has cached) on the file SMALL before the clock starts.
     """
     name, path, facts, small = sys.argv[1:]
     distribution, prepare = contestants[name]

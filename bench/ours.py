@@ -102,4 +102,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "facts":
         Path("report.json").write_text(json.dumps(facts(Path(sys.argv[2]))))
     else:
-        contestant.main(STAGES)
+        contestant.main(STAGES, compiling=frozenset(STAGES))

@@ -87,20 +87,14 @@ def trattoria(facts: Facts) -> contestant.Work:
         ptu = trattoria.PTUFile(path)
         # It numbers the inputs from 1 and keeps 0 for the sync.
         channels = [channel + 1 for channel in facts["channels"]]
-        trace = sum(
-            np.asarray(ptu.timetrace(trattoria.TimeTraceParameters(resolution=BIN_S, channel=c)).tt)
-            for c in channels
-        )
         resolution_s = facts["dtime_resolution_s"]
-        decay = sum(
-            np.asarray(
-                ptu.lifetime(
-                    trattoria.LifetimeParameters(channel_sync=0, channel_source=c, resolution=resolution_s)
-                ).g2
-            )
-            for c in channels
-        )
-        return trace, decay
+        traces, decays = [], []
+        for c in channels:
+            trace = trattoria.TimeTraceParameters(resolution=BIN_S, channel=c)
+            decay = trattoria.LifetimeParameters(channel_sync=0, channel_source=c, resolution=resolution_s)
+            traces.append(ptu.timetrace(trace).tt)
+            decays.append(ptu.lifetime(decay).g2)
+        return np.sum(traces, axis=0), np.sum(decays, axis=0)
 
     return work
 

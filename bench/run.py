@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import environments
@@ -97,8 +98,8 @@ class Bench:
             Contestant(words, [sys.executable, str(HERE / "ours.py"), stage], takes_facts=True, reader=False)
             for stage, words in OURS.items()
         ]
-        command = Path(sys.executable).with_name("photonstream")
-        replay = [str(command), "replay", "--headless", "--out", "results"]
+        program = Path(sys.executable).with_name("photonstream")
+        replay = [str(program), "replay", "--headless", "--out", "results"]
         others = []
         for name in environments.REQUIREMENTS:
             python = environments.interpreter(self.cache, name)
@@ -123,24 +124,39 @@ def contest(
             cost = bench.once(contestant, path, facts, small)
             if k and cost is not None:
                 contestant.costs.append(cost)
+    if reference.failure:
+        raise SystemExit(f"{reference.name}: {reference.failure}")
     for contestant in everyone:
-        curves = bench.folder(contestant)
-        if not contestant.failure and (curves / "trace.bin").exists():
-            contestant.check = table.check(curves, bench.folder(reference), facts["photons"])
+        if not contestant.failure:
+            contestant.check = _check(bench.folder(contestant), bench.folder(reference), facts["photons"])
     return everyone, facts
 
 
-def memory(bench: Bench, lengths: Sequence[int]) -> dict[str, list[tuple[int, Cost | None]]]:
+def _check(folder: Path, reference: Path, photons: int) -> str:
+    """What a contestant's work amounts to, from what it left behind."""
+    if (folder / "trace.bin").exists():
+        return table.check(folder, reference, photons)
+    result = folder / "results" / "result.json"
+    if result.exists():
+        found = json.loads(result.read_text())["recording"]["photons"]
+        return "all photons" if found == photons else f"misses {photons - found} photons"
+    return ""
+
+
+def memory(bench: Bench, lengths: Sequence[int]) -> dict[str, list[tuple[int, Cost]]]:
     """Our whole pipeline and the whole command on files of several lengths."""
     small = bench.tags(1)
     watched = [c for c in bench.contestants({}) if c.name in (OURS["pipeline"], REPLAY)]
-    peaks: dict[str, list[tuple[int, Cost | None]]] = {c.name: [] for c in watched}
+    peaks: dict[str, list[tuple[int, Cost]]] = {c.name: [] for c in watched}
     for photons in lengths:
         path = bench.tags(photons)
         facts = bench.facts(path)
         for contestant in watched:
             print(f"memory at {photons:,} photons: {contestant.name}", file=sys.stderr)
-            peaks[contestant.name].append((facts["photons"], bench.once(contestant, path, facts, small)))
+            cost = bench.once(contestant, path, facts, small)
+            if cost is None:
+                raise SystemExit(f"{contestant.name}: {contestant.failure}")
+            peaks[contestant.name].append((facts["photons"], cost))
     return peaks
 
 
@@ -185,7 +201,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         for c in everyone
     ]
     costs = [cost for c in everyone for cost in c.costs]
-    others = max((c.others_cores for c in costs if c.others_cores is not None), default=None)
+    others = sorted(c.others_cores for c in costs if c.others_cores is not None)
     said = {
         "date": date.today().isoformat(),
         "python": platform.python_version(),
@@ -194,8 +210,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         "records": facts["records"],
         "record_type": facts["record_type"],
         "runs": arguments.runs,
-        "busiest_others_cores": others,
-        "versions": sorted({row.version for row in rows if row.version}),
+        "cores_busy_with_other_things": {"median": round(median(others), 2), "most": round(others[-1], 2)}
+        if others
+        else None,
+        "versions": ", ".join(sorted({row.version for row in rows if row.version})),
     }
     print("\n".join(f"{key}: {value}" for key, value in said.items()))
     print("\n" + table.main_table(rows, facts["photons"]))
@@ -218,7 +236,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 }
                 for row, c in zip(rows, everyone, strict=True)
             ],
-            "memory": {name: [(n, c and asdict(c)) for n, c in costs] for name, costs in peaks.items()},
+            "memory": {name: [(n, asdict(c)) for n, c in costs] for name, costs in peaks.items()},
             "fits": fits,
         }
         arguments.json.write_text(json.dumps(figures, indent=2) + "\n")

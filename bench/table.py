@@ -60,12 +60,12 @@ def main_table(rows: Sequence[Row], photons: int) -> str:
     return align(lines)
 
 
-def memory_table(peaks: Mapping[str, Sequence[tuple[int, Cost | None]]]) -> str:
+def memory_table(peaks: Mapping[str, Sequence[tuple[int, Cost]]]) -> str:
     """Peak memory of our own stages by length of the file."""
     lengths = [photons for photons, _ in next(iter(peaks.values()))]
     lines = [["peak MB by photons", *(f"{photons / 1e6:.0f} M" for photons in lengths)]]
     for name, costs in peaks.items():
-        lines.append([name, *("-" if c is None else f"{c.peak_bytes / 1e6:.0f}" for _, c in costs)])
+        lines.append([name, *(f"{cost.peak_bytes / 1e6:.0f}" for _, cost in costs)])
     return align(lines)
 
 
@@ -84,23 +84,24 @@ def align(lines: Sequence[Sequence[str]]) -> str:
 
 def check(folder: Path, reference: Path, photons: int) -> str:
     """Whether the curves of a contestant are those of ``reference``; in words, with what differs."""
-    return "; ".join(_compare(title, folder, reference, photons) for title in ("trace", "decay"))
+    found = [f"{title} {_compare(title, folder, reference, photons)}" for title in ("trace", "decay")]
+    return "; ".join(found)
 
 
 def _compare(title: str, folder: Path, reference: Path, photons: int) -> str:
     got, true = _counts(folder / f"{title}.bin"), _counts(reference / f"{title}.bin")
     if sum(true) != photons:
-        return f"{title}: the reference itself holds {sum(true)} of {photons} photons"
+        raise SystemExit(f"our own {title} holds {sum(true)} of {photons} photons")
     if got == true:
-        return f"{title} equal"
+        return "equal"
+    missing = photons - sum(got)
     if got == true[: len(got)]:
-        return f"{title} equal, without its last {len(true) - len(got)} bins ({photons - sum(got)} photons)"
+        return f"equal but for its end ({missing} photons)"
     length = max(len(got), len(true))
     got += [0] * (length - len(got))
     true += [0] * (length - len(true))
     differ = sum(a != b for a, b in zip(got, true, strict=True))
-    moved = sum(abs(a - b) for a, b in zip(got, true, strict=True))
-    return f"{title} {sum(got) - photons:+d} photons, {differ} bins differ by {moved} in all"
+    return f"misses {missing} photons, {differ} of {length} bins differ"
 
 
 def _counts(path: Path) -> list[int]:

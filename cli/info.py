@@ -6,12 +6,11 @@ import argparse
 import json
 from typing import Any
 
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import with_prefix
 from photonstream.nodes.pipeline import photon_path
 from photonstream.nodes.recording import describe_recording
 from photonstream.stream.runner import InlineRunner, Progress
-
-from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import with_prefix
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -8,12 +8,11 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from photonstream.nodes.formats import TagFileError
+from photonstream.cli import info, replay, simulate
+from photonstream.nodes.formats.base import TagFileError
 from photonstream.stream.chunk import ChunkLawError
 from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.topology import TopologyError
-
-from photonstream.cli import info, replay, simulate
 
 BAD_INPUT = 2
 BROKEN_RUN = 3

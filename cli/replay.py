@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import duration, setting, speed, window, with_prefix
+from photonstream.cli.summary import summary_table
 from photonstream.dashboard.folder import read_folder
 from photonstream.dashboard.report import write_report
 from photonstream.nodes.experiment import read_experiment
@@ -21,10 +24,6 @@ from photonstream.nodes.tables import EXPORTS
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner, Outcome, Progress
 from photonstream.stream.topology import NodeSpec, Topology, build, parameter_owners
-
-from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import duration, setting, speed, window, with_prefix
-from photonstream.cli.summary import summary_table
 
 BROKEN_LEDGER = 3
 # Interim fits for the progress line; they have no part in the result.
@@ -118,7 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
     out = make_folder(arguments.out, Path(arguments.file))
     line = ProgressLine()
     line.show(None, "warming up (kernels are compiled once and kept)")
-    runner = InlineRunner(with_folder(topology, out), results_s=INTERIM_S, on_progress=lambda p: show(line, p))
+    runner = InlineRunner(
+        with_folder(topology, out), results_s=INTERIM_S, on_progress=lambda p: show(line, p)
+    )
     outcome = run_interruptibly(runner)
     line.clear()
     print(summary_table(read_folder(out)))

@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.results import SCHEMA
 
+# The tables that the report draws.
+CURVES = ("trace", "decay", "flid")
+
 
 class ReportError(ValueError):
     """A folder that no report can be made of; the text names the folder or file and what is wrong with it."""
@@ -64,7 +67,8 @@ def read_folder(path: Path) -> RunFolder:
     if not path.is_dir():
         raise ReportError(f"{path}: there is no such folder")
     summary = _read_summary(path / "result.json")
-    return RunFolder(path, summary, {file.stem: read_curve(file) for file in sorted(path.glob("*.csv"))})
+    files = {name: path / f"{name}.csv" for name in CURVES}
+    return RunFolder(path, summary, {name: read_curve(file) for name, file in files.items() if file.exists()})
 
 
 def _read_summary(file: Path) -> Mapping[str, Any]:

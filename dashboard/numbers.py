@@ -104,14 +104,12 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
     if not isinstance(estimate, Mapping):
         return ""
     ends = _ends(estimate.get(key))
-    known = [end * unit.per_si for end in ends if end is not None]
-    if not known:
+    if ends == (None, None):
         return "not computed"
-    error, value = number(estimate.get("stderr")), number(estimate.get("value"))
-    scale = error or (abs(known[0] - value * unit.per_si) / unit.per_si if value is not None else 0) or None
-    decimals = (
-        decimals_of(scale * unit.per_si) if scale else max(0, decimals_of(abs(known[0]) or 1.0, PLAIN_DIGITS))
-    )
+    value = number(estimate.get("value"))
+    arms = () if value is None else (abs(end - value) for end in ends if end is not None)
+    scale = next((size for size in (number(estimate.get("stderr")), *arms) if size), None)
+    decimals = decimals_of(scale * unit.per_si) if scale else 0
     low, high = (None if end is None else fixed(end * unit.per_si, decimals) for end in ends)
     if low is None:
         return f"below {high}"

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.kernels.decay import histogram_levels
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
-
-from photonstream.nodes.kernels.decay import histogram_levels
 
 # A T2 tick is often 1 ps: its dtimes are put into at most this many bins a period.
 MOST_T2_BINS = 4096

@@ -9,11 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.formats.records import RecordType
+from photonstream.nodes.kernels.decode import (
+    NO_DTIME,
+    EventArrays,
+    counts,
+    decode_into,
+    new_carry,
+    watermark_ticks,
+)
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, ParameterError, PhotonNode
-
-from photonstream.nodes.formats.records import RecordType
-from photonstream.nodes.kernels.decode import NO_DTIME, EventArrays, counts, decode_into, new_carry, watermark_ticks
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.stream.chunk import Chunk, Result
-from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode
-
 from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.kernels.intensity import count_bins
+from photonstream.stream.chunk import Chunk, Result
+from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode
 
 # More than this is no trace of an experiment but a recording whose time is corrupt (5.8 days of 10 ms bins).
 MOST_BINS = 50_000_000

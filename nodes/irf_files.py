@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.formats import TagFileError, open_tag_file
+from photonstream.nodes.formats import open_tag_file
+from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, measured_irf
 from photonstream.nodes.pipeline import photon_path
 from photonstream.stream.node import ParameterError
@@ -51,7 +52,10 @@ def _gaussian(fwhm_s: float, text: str) -> GaussianIrf:
 
 def _from_tags(path: Path) -> MeasuredIrf:
     """All photons of a tag file, by channel and dtime."""
-    everything = {"states": {"on": (0.0, float("inf"))}, "source": {"path": str(path)}}
+    everything: dict[str, dict[str, Any]] = {
+        "states": {"on": (0.0, float("inf"))},
+        "source": {"path": str(path)},
+    }
     rows = InlineRunner(photon_path(everything)).run().results["decay", "rows"].value
     histogram = rows["counts"].sum(axis=0)
     if rows["pulse_period_s"] is None or not histogram.sum():
@@ -64,7 +68,7 @@ def _from_tags(path: Path) -> MeasuredIrf:
 
 def _from_text(path: Path) -> MeasuredIrf:
     """Two columns, time in ns and counts, separated by white space, commas or semicolons; other lines are headers."""
-    rows = []
+    rows: list[list[float]] = []
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError as error:
@@ -75,7 +79,9 @@ def _from_text(path: Path) -> MeasuredIrf:
             values = [float(cell) for cell in cells if cell]
         except ValueError:
             if rows:
-                raise ParameterError(f"{path}: line {number} is not two numbers: {line.strip()[:60]!r}") from None
+                raise ParameterError(
+                    f"{path}: line {number} is not two numbers: {line.strip()[:60]!r}"
+                ) from None
             continue
         if len(values) >= 2:
             rows.append(values[:2])

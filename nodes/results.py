@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.stream.chunk import Result
-from photonstream.stream.node import ResultNode
-
 from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
+from photonstream.stream.chunk import Result
+from photonstream.stream.node import ResultNode
 
 SCHEMA = 1
 

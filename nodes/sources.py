@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.stream.chunk import Chunk, Result
-from photonstream.stream.node import Opening, Source
-
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES
 from photonstream.nodes.kernels.decode import EventArrays, decode_into, new_carry, watermark_ticks
+from photonstream.stream.chunk import Chunk, Result
+from photonstream.stream.node import Opening, Source
 
 # A paced source sends what belongs to about this much recorded time in one chunk.
 PACED_CHUNK_S = 0.02

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.inference.levels import (
+    LevelRange,
+    automatic_ranges,
+    first_count,
+    level_of,
+    window_ranges,
+)
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
-
-from photonstream.nodes.inference.levels import LevelRange, automatic_ranges, first_count, level_of, window_ranges
 
 # Columns of the FLID (fluorescence lifetime-intensity distribution) over the pulse period.
 FLID_COLUMNS = 128

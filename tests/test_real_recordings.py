@@ -128,13 +128,17 @@ def test_the_histogram_of_the_80_mhz_source(real_data):
     rows = InlineRunner(photon_path({"source": source})).run().results["decay", "rows"].value
     ours = rows["counts"].sum(axis=0)[0]
     with np.load(folder / "expected_200213_HH400_T3_80MHz_lifetime.npz") as expected:
-        theirs = next(expected[key] for key in expected.files if expected[key].ndim == 1 and expected[key].sum() > 1e5)
+        theirs = next(
+            expected[key] for key in expected.files if expected[key].ndim == 1 and expected[key].sum() > 1e5
+        )
     n = min(len(ours), len(theirs))
     differing = np.flatnonzero(ours[:n] != theirs[:n])
     assert differing.tolist() == [344]
 
 
-@pytest.mark.parametrize("name", ["hydraharp2_t2_ptu/hydraharp_v30_t2.ptu", "timeharp260n_t2_ptu/default_000.ptu"])
+@pytest.mark.parametrize(
+    "name", ["hydraharp2_t2_ptu/hydraharp_v30_t2.ptu", "timeharp260n_t2_ptu/default_000.ptu"]
+)
 def test_t2_without_laser_pulses_has_a_trace_and_says_that_there_is_no_decay(replayed, name):
     result = replayed(name)
     assert result["intensity"]["bins"] >= 500

@@ -67,7 +67,9 @@ def test_the_curves_say_what_the_result_says(folder):
     assert units["time_start"] == "ns"
     assert decay["counts"].sum() == result["fit"]["photons"]
     assert decay["counts_all_states"].sum() <= result["recording"]["photons"]
-    np.testing.assert_allclose(decay["fit"], decay["exciton"] + decay["fast"] + decay["background"], rtol=1e-6)
+    np.testing.assert_allclose(
+        decay["fit"], decay["exciton"] + decay["fast"] + decay["background"], rtol=1e-6
+    )
     assert decay["fit"].sum() == pytest.approx(decay["counts"].sum(), rel=1e-3)
     # A fit that describes the data leaves residuals of unit variance where there are enough counts.
     many = decay["fit"] > 20
@@ -111,7 +113,18 @@ def test_a_new_folder_each_time(tmp_path, monkeypatch):
 
 
 def test_settings_reach_the_nodes_and_the_result(tmp_path):
-    arguments = ["--bin", "20ms", "--on", "15k:", "--irf", "0.1ns", "--set", "s=3.5", "--set", "lifetime.min_photons=500"]
+    arguments = [
+        "--bin",
+        "20ms",
+        "--on",
+        "15k:",
+        "--irf",
+        "0.1ns",
+        "--set",
+        "s=3.5",
+        "--set",
+        "lifetime.min_photons=500",
+    ]
     assert main(["replay", str(NC_355), "--out", str(tmp_path), *arguments]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["intensity"]["bin_s"] == pytest.approx(0.02, rel=1e-5)
@@ -126,7 +139,9 @@ def test_settings_reach_the_nodes_and_the_result(tmp_path):
 
 def test_a_meta_file_describes_the_experiment(tmp_path):
     meta = tmp_path / "meta.toml"
-    meta.write_text('particle = "NC 7"\nexcitation_nm = 355\nmean_n = 0.1\nmean_n_stderr = 0.01\n', encoding="utf-8")
+    meta.write_text(
+        'particle = "NC 7"\nexcitation_nm = 355\nmean_n = 0.1\nmean_n_stderr = 0.01\n', encoding="utf-8"
+    )
     assert main(["replay", str(NC_355), "--out", str(tmp_path / "out"), "--meta", str(meta)]) == 0
     result = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
     assert result["experiment"]["particle"] == "NC 7"
@@ -276,7 +291,9 @@ def test_bad_parameters_are_one_sentence_and_code_2(tmp_path, monkeypatch, capsy
     assert not (tmp_path / "runs").exists() or not list((tmp_path / "runs").rglob("result.json"))
 
 
-@pytest.mark.parametrize("arguments", [["--bin", "0"], ["--on", "9:3"], ["--speed", "-2"], ["--export", "excel"]])
+@pytest.mark.parametrize(
+    "arguments", [["--bin", "0"], ["--on", "9:3"], ["--speed", "-2"], ["--export", "excel"]]
+)
 def test_bad_usage_is_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["replay", str(NC_355), *arguments])

@@ -9,8 +9,9 @@ FOLDER is that of a finished run; its report.html is written anew first.
 import argparse
 from pathlib import Path
 
-from photonstream.dashboard.report import write_report
 from playwright.sync_api import sync_playwright
+
+from photonstream.dashboard.report import write_report
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = (
@@ -38,7 +39,9 @@ def shoot(page_file: Path, picture: Path) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("picture", type=Path)
     arguments = parser.parse_args()

@@ -1,7 +1,5 @@
 """The photon path as a whole: any split of the recording gives the same results, and known photons their figures."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,7 +67,12 @@ def values(outcome):
 words = st.one_of(
     st.integers(0, 2**32 - 1),
     # Photons close to each other in time, wraps of one, and in T2 laser pulses: what a recording is made of.
-    st.builds(lambda t, d, c: (c << 25) | (d << 10) | t, st.integers(0, 1023), st.integers(0, 3000), st.integers(0, 1)),
+    st.builds(
+        lambda t, d, c: (c << 25) | (d << 10) | t,
+        st.integers(0, 1023),
+        st.integers(0, 3000),
+        st.integers(0, 1),
+    ),
     st.just((1 << 31) | (63 << 25) | 1),
     st.builds(lambda t: (1 << 31) | t, st.integers(0, 1023)),
 )
@@ -94,11 +97,10 @@ def test_any_split_gives_the_same_results(tmp_path_factory, kind, records, chunk
     parameters = {"intensity": {"bin_s": bin_ticks * unit_s}}
     try:
         whole = run(path, **parameters)
-    except NodeError as error:
+    except NodeError:
         # Random T2 words wrap to months; such a recording is refused whole and in pieces.
         with pytest.raises(NodeError, match=r"records are corrupt"):
             run(path, source={"chunk_records": chunk}, **parameters)
-        assert "records are corrupt" in str(error)
         return
     pieces = run(path, source={"chunk_records": chunk}, **parameters)
     same(values(whole), values(pieces))

@@ -43,7 +43,8 @@ def test_beta_of_100_nanocrystals_lies_in_its_intervals(tmp_path):
     value = np.array([r["beta"]["value"] for r in found])
     stderr = np.array([r["beta"]["stderr"] for r in found])
     inside = {
-        key: np.mean([r["beta"][key][0] <= truth <= r["beta"][key][1] for r in found]) for key in ("ci68", "ci95")
+        key: np.mean([r["beta"][key][0] <= truth <= r["beta"][key][1] for r in found])
+        for key in ("ci68", "ci95")
     }
     # The counts in an interval are binomial: 90 of 100 is 2.3 standard deviations below 95, 54 is 3 below 68.
     assert inside["ci95"] >= 0.90
@@ -87,10 +88,14 @@ def expected_reading(parameters):
             # A bin in which the pulse falls begins before it and ends after it; the grid is finer than the bins.
             cumulative = lambda t, r=rate_hz: -np.expm1(-r * t) / -np.expm1(-r * period_s)  # noqa: E731
             stop = phase + width
-            counts += w * share * (
-                cumulative(np.minimum(stop, period_s))
-                - cumulative(phase)
-                + np.where(stop > period_s, cumulative(np.maximum(stop - period_s, 0.0)), 0.0)
+            counts += (
+                w
+                * share
+                * (
+                    cumulative(np.minimum(stop, period_s))
+                    - cumulative(phase)
+                    + np.where(stop > period_s, cumulative(np.maximum(stop - period_s, 0.0)), 0.0)
+                )
             )
     assert counts.sum() == pytest.approx(1.0, rel=1e-6)
     data = DecayData(np.round(counts * 1e9).astype(np.int64)[None, :], width_s, period_s)
@@ -108,4 +113,3 @@ def test_an_emitter_without_multiplication_reads_what_two_absorptions_make(tmp_p
     error = np.array([v["stderr"] for v in signed])
     # The signed beta holds tau_xx at 3.9 ns where the truth is 3.6: a few per cent of a small beta.
     assert abs(np.mean(value) - truth) < 3 * np.mean(error) / np.sqrt(len(value)) + 0.003
-

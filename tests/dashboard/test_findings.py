@@ -1,0 +1,125 @@
+"""The words that go with the numbers, and that no number stands alone."""
+
+from pathlib import Path
+
+import pytest
+
+from photonstream.dashboard.findings import Findings
+from photonstream.dashboard.folder import RunFolder
+
+
+def findings(result):
+    return Findings(RunFolder(Path("run"), result, {}))
+
+
+def by_label(rows):
+    return {row.label: row for row in rows}
+
+
+def shown(text):
+    return text.replace("\u00a0", " ").replace("\u2212", "-")
+
+
+def test_two_components_with_beta(result):
+    rows = by_label(findings(result).rows())
+    beta = rows["beta (apparent, s = 4, <N> not corrected)"]
+    assert shown(beta.value) == "27.0 ± 1.1 %"
+    assert shown(beta.interval) == "24.9 to 29.1"
+    eta = rows["CM efficiency per absorbed photon, <N>-corrected"]
+    assert (shown(eta.value), eta.remark) == ("23.2 ± 1.4 %", "two levels")
+    assert shown(rows["exciton lifetime τₓ"].value) == "46.80 ± 0.21 ns"
+    assert shown(rows["biexciton lifetime τₓₓ"].value) == "3.61 ± 0.12 ns"
+    labels = [*rows]
+    amplitude = next(k for k, label in enumerate(labels) if "amplitude share" in label)
+    assert "photon share" in labels[amplitude + 1]
+    assert shown(rows[labels[amplitude]].value) == "43.5 ± 1.2 %"
+    assert shown(rows[labels[amplitude + 1]].value) == "5.60 ± 0.31 %"
+
+
+def test_outside_the_domain_it_is_a_fast_component(result):
+    result |= {"beta": None, "beta_reason": "no beta: tau_xx is above tau_x/4", "eta": None}
+    rows = by_label(findings(result).rows())
+    assert "fast component lifetime τₓₓ" in rows
+    assert not any("biexciton" in label for label in rows)
+    beta = rows["beta (apparent, s = 4, <N> not corrected)"]
+    assert (beta.value, beta.remark) == ("none", "no beta: tau_xx is above tau_x/4")
+
+
+def test_one_component(result):
+    result["fit"] |= {"model": "mono", "tau_xx_s": None, "amplitude_xx": None, "photon_share_xx": None}
+    signed = {"value": -0.004, "stderr": 0.011, "ci68": None, "ci95": [-0.026, 0.018]}
+    result |= {"beta": None, "beta_reason": "one component suffices", "beta_signed": signed, "eta": None}
+    result |= {"beta_upper95": 0.0171, "assumed_tau_xx_s": 3.9e-9}
+    found = findings(result)
+    rows = by_label(found.rows())
+    assert found.verdict == "One component suffices"
+    upper = rows["beta, upper limit"]
+    assert shown(upper.value) == "1.7 %"
+    assert "95 %" in upper.interval
+    assert shown(upper.remark) == "fast lifetime of 3.9 ns assumed"
+    assert shown(rows["beta, signed"].value) == "-0.4 ± 1.1 %"
+    assert not any("τₓₓ" in label for label in rows)
+
+
+def test_no_fit_gives_its_reason(result):
+    result["fit"] = {"model": "none", "reason": "too few photons: 12, 300 needed"}
+    result |= {"beta": None, "eta": None}
+    found = findings(result)
+    (row,) = found.rows()
+    assert (row.value, row.remark) == ("none", "too few photons: 12, 300 needed")
+    assert found.verdict == "No lifetime fitted"
+
+
+@pytest.mark.parametrize(
+    "result_part", [{}, {"fit": None}, {"fit": {"model": "none"}}, {"fit": {"model": 7}}]
+)
+def test_a_result_without_a_fit_still_says_something(result_part):
+    (row,) = findings(result_part).rows()
+    assert row.value == "none"
+    assert row.remark
+
+
+def test_eta_of_several_models(result):
+    value = {"value": 0.2, "stderr": 0.02, "ci68": None, "ci95": None}
+    result["eta"] = {"two_levels": value, "cascade": value | {"value": 0.18}}
+    rows = [row for row in findings(result).rows() if row.label.startswith("CM efficiency")]
+    assert [(shown(row.value), row.remark) for row in rows] == [
+        ("20.0 ± 2.0 %", "two levels"),
+        ("18.0 ± 2.0 %", "cascade"),
+    ]
+
+
+def test_eta_without_mean_n_says_why_not(result):
+    result |= {"eta": None, "eta_reason": "no eta: <N> is not known"}
+    row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
+    assert (row.value, row.remark) == ("none", "no eta: <N> is not known")
+
+
+def test_no_value_without_an_error_or_a_word_about_it(result):
+    result["fit"]["irf_fwhm_s"] = {"value": 1e-10, "stderr": None, "ci68": None, "ci95": None}
+    result["parameters"]["lifetime"]["irf"] = "0.1ns"
+    result["fit"]["another_s"] = {"value": 2e-9, "stderr": None, "ci68": None, "ci95": None}
+    found = findings(result)
+    rows = by_label([*found.rows(), *found.detail_rows()])
+    assert shown(rows["instrument response, FWHM"].value) == "0.1 ns (given)"
+    assert shown(rows["another"].value) == "2 ns (no error computed)"
+    for label, row in rows.items():
+        exact = label == "photons fitted"
+        assert exact or "±" in row.value + row.interval or "(" in row.value or row.remark, label
+
+
+def test_channels_and_unknown_estimates_are_in_the_details(result):
+    result["fit"]["skew_s"] = {"value": 2e-10, "stderr": 1e-11, "ci68": None, "ci95": None}
+    rows = by_label(findings(result).detail_rows())
+    assert shown(rows["channel 0: t0"].value) == "3.0000 ± 0.0044 ns"
+    assert shown(rows["skew"].value) == "0.200 ± 0.010 ns"
+    assert shown(rows["reduced χ²"].interval) == "expected 1 ± 0.05"
+
+
+def test_warnings(result):
+    result["fit"]["reason"] = "channel 1 left out"
+    result["fit"]["warnings"] = ["beta depends on the selection"]
+    result["interrupted"] = True
+    interrupted, *others = findings(result).warnings()
+    assert "interrupted" in interrupted
+    assert others == ["channel 1 left out", "beta depends on the selection"]

@@ -1,0 +1,128 @@
+"""The page as a file: whole, closed in itself, and never broken by what is in the folder."""
+
+import re
+
+import pytest
+
+from photonstream.dashboard.report import ReportError, write_report
+
+EVIL = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>\"&"
+
+
+def visible(page):
+    """The page without Bokeh's code and data."""
+    return re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+
+
+def test_the_page_needs_nothing_from_outside(write_run, result):
+    path = write_report(write_run(result))
+    page = path.read_text(encoding="utf-8")
+    assert path.name == "report.html"
+    assert path.stat().st_size < 5_000_000
+    assert not re.search(r"<(script|link|img|iframe)[^>]*(src|href)=[\"']?(https?:)?//", page)
+    assert "default-src 'none'" in page
+    assert [p.name for p in path.parent.glob(".*")] == []
+
+
+def test_it_shows_what_was_recorded(write_run, result):
+    page = visible(write_report(write_run(result)).read_text(encoding="utf-8"))
+    for words in (
+        "NC 12",
+        "nc.ptu",
+        "ab" * 32,
+        "2021-05-04T12:00:00",
+        "first particle",
+        "the last record is cut",
+        "30\u2009300",
+        "9\u2009700 overflows",
+        "lifetime.s",
+        "8\u00a0kcps and above",
+    ):
+        assert words in page, words
+    assert re.search(r"selected</td><td>15\.\d+\u00a0±\u00a00\.\d+\u00a0kcps</td><td>66\.7\u00a0%", page)
+
+
+def test_text_is_escaped_wherever_it_stands(write_run, result):
+    places = {
+        "recording": ("comment", "path", "created", "sha256", "format"),
+        "experiment": ("particle", "sample", EVIL),
+        "states": ("method",),
+        "fit": ("reason",),
+        "parameters": (EVIL,),
+    }
+    for section, keys in places.items():
+        for key in keys:
+            result[section][key] = EVIL
+    result["recording"]["notes"] = [EVIL]
+    result["ledger"][0] |= {"node": EVIL, "losses": [{"events": 1, "place": 2, "cause": EVIL}]}
+    page = write_report(write_run(result)).read_text(encoding="utf-8")
+    assert "<script>window.hacked" not in page
+    assert "<img src=x" not in page
+    assert page.count("&lt;script&gt;window.hacked = 1") >= 14
+
+
+def test_text_on_a_plot_is_escaped(write_run, result):
+    result["fit"] = {"model": "none", "reason": EVIL}
+    result["beta"] = None
+    decay = "time_start,time_stop,counts,counts_all_states\nns,ns,counts,counts\n0,1,5,6\n1,2,3,4\n"
+    page = write_report(write_run(result, decay=decay)).read_text(encoding="utf-8")
+    assert "<script>window.hacked" not in page
+    assert "<img src=x" not in page
+
+
+def test_an_absurdly_long_comment_is_cut(write_run, result):
+    result["recording"]["comment"] = "x" * 3_000_000
+    path = write_report(write_run(result))
+    assert path.stat().st_size < 5_000_000
+    assert "more characters in result.json" in path.read_text(encoding="utf-8")
+
+
+NO_ROWS = "time_start,time_stop,counts\ns,s,counts\n"
+NAN_ROWS = "time_start,time_stop,counts,rate,on\ns,s,counts,1/s,\n,,,,\n,,,,\n"
+
+
+@pytest.mark.parametrize(
+    ("leave_out", "texts"),
+    [
+        (("flid",), {}),
+        (("trace",), {}),
+        (("decay",), {}),
+        (("trace", "decay", "flid"), {}),
+        ((), {"trace": NO_ROWS, "decay": NO_ROWS, "flid": NO_ROWS}),
+        ((), {"trace": NAN_ROWS, "decay": NAN_ROWS, "flid": NAN_ROWS}),
+        ((), {"trace": "time_start,time_stop\ns,s\n0,1\n1,2\n", "decay": "counts\ncounts\n1\n2\n"}),
+        ((), {"trace": "time_start,time_stop,counts,rate,on\ns,s,counts,1/s,\n0,0.01,0,0,1\n"}),
+        ((), {"trace": "", "decay": "", "flid": ""}),
+    ],
+)
+def test_missing_and_empty_curves(write_run, result, leave_out, texts):
+    page = write_report(write_run(result, leave_out=leave_out, **texts)).read_text(encoding="utf-8")
+    assert "27.0" in visible(page)
+
+
+@pytest.mark.parametrize("value", [None, {}, [], [3], {"levels": [1], "notes": 4, "goodness": []}, "text", 5])
+def test_missing_or_odd_sections(write_run, result, value):
+    for key in ("fit", "states", "recording", "intensity", "parameters", "ledger"):
+        result[key] = value
+    assert "NC 12" in visible(write_report(write_run(result)).read_text(encoding="utf-8"))
+
+
+def test_a_bare_result(write_run):
+    page = write_report(write_run({}, leave_out=("trace", "decay", "flid"))).read_text(encoding="utf-8")
+    assert "no beta" in visible(page)
+    assert "unknown" in visible(page)
+
+
+def test_a_new_page_replaces_the_old_one(write_run, result):
+    folder = write_run(result)
+    (folder / "report.html").write_text("old")
+    assert write_report(folder).read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_an_error_leaves_the_old_page(write_run, result):
+    folder = write_run(result)
+    (folder / "report.html").write_text("old")
+    (folder / "result.json").unlink()
+    with pytest.raises(ReportError, match="run"):
+        write_report(folder)
+    assert (folder / "report.html").read_text() == "old"

@@ -1,0 +1,97 @@
+"""Curves in the units and with the number of points that the panels draw."""
+
+import numpy as np
+
+from photonstream.dashboard.folder import Curve
+from photonstream.dashboard.views import envelope, rate_histogram, view_decay, view_trace
+
+
+def trace_of(counts, on, *, bin_s=0.01, last_s=None):
+    start = np.arange(len(counts)) * bin_s
+    stop = start + bin_s
+    if last_s is not None:
+        stop[-1] = start[-1] + last_s
+    counts = np.asarray(counts, float)
+    columns = {"time_start": start, "time_stop": stop, "counts": counts, "rate": counts / (stop - start)}
+    return view_trace(Curve({**columns, "on": np.asarray(on, float)}))
+
+
+def test_trace_in_kcps_with_its_last_short_bin():
+    trace = trace_of([10, 20, 9], [0, 1, 0], last_s=0.001)
+    np.testing.assert_allclose(trace.rate_kcps, [1, 2, 9])
+    np.testing.assert_allclose(trace.edges_s, [0, 0.01, 0.02, 0.021])
+    assert trace.on.tolist() == [False, True, False]
+    # The short bin's rate is mostly noise: it does not set the axis.
+    assert trace.highest_kcps == 2.0
+
+
+def test_envelope_marks_selected_bins_by_column():
+    shown = envelope(trace_of([1, 5, 30, 40, 2, 3], [0, 0, 1, 1, 0, 0]), 3)
+    np.testing.assert_allclose(shown.low, [0.1, 3.0, 0.2])
+    np.testing.assert_allclose(shown.high, [0.5, 4.0, 0.3])
+    np.testing.assert_allclose(shown.on_low, [np.nan, 3.0, np.nan])
+    np.testing.assert_array_equal(shown.on_share, [0, 1, 0])
+    np.testing.assert_allclose(shown.edges_s, [0, 0.02, 0.04, 0.06])
+
+
+def test_histogram_counts_every_whole_bin_once():
+    counts = np.random.default_rng(1).poisson(150, 2000)
+    on = counts > 150
+    trace = trace_of(np.append(counts, 3), np.append(on, False), last_s=0.001)
+    histogram = rate_histogram(trace)
+    assert histogram.bins.sum() == 2000
+    assert histogram.on_bins.sum() == on.sum()
+    assert (histogram.on_bins <= histogram.bins).all()
+    # Every class is equally many counts wide.
+    np.testing.assert_allclose(np.diff(histogram.edges_kcps) / 0.1, round(histogram.edges_kcps[1] / 0.05))
+
+
+def test_nothing_at_all():
+    trace = view_trace(Curve())
+    assert trace.highest_kcps == 0.0
+    assert rate_histogram(trace).bins.size == 0
+    assert envelope(trace, 100).low.size == 0
+    decay = view_decay(Curve())
+    assert decay.photons == 0
+    assert decay.model == {}
+
+
+def decay_curve(bins):
+    edges = np.linspace(0, 100, bins + 1)
+    fit = 50 * np.exp(-edges[:-1] / 20) + 1
+    counts = np.random.default_rng(2).poisson(fit).astype(float)
+    columns = {
+        "time_start": edges[:-1],
+        "time_stop": edges[1:],
+        "counts": counts,
+        "counts_all_states": counts + 1,
+    }
+    return Curve({**columns, "fit": fit, "background": np.ones(bins)})
+
+
+def test_decay_of_few_bins_is_shown_as_it_is():
+    curve = decay_curve(400)
+    decay = view_decay(curve)
+    assert decay.merged == 1
+    np.testing.assert_array_equal(decay.selected, curve["counts"])
+    np.testing.assert_allclose(decay.residual, (curve["counts"] - curve["fit"]) / np.sqrt(curve["fit"]))
+
+
+def test_decay_of_many_bins_is_summed_and_loses_nothing():
+    curve = decay_curve(4097)
+    decay = view_decay(curve, 2000)
+    assert decay.merged == 3
+    assert len(decay.selected) == 1366
+    assert decay.selected.sum() == curve["counts"].sum()
+    assert decay.everything.sum() == curve["counts_all_states"].sum()
+    np.testing.assert_allclose(decay.model["fit"].sum(), curve["fit"].sum())
+    assert decay.edges_ns[-1] == 100.0
+    np.testing.assert_allclose(decay.bin_ns, 3 * 100 / 4097)
+    # Joining bins of Poisson counts leaves the residuals at unit width.
+    assert 0.9 < decay.residual.std() < 1.1
+
+
+def test_a_fit_of_empty_cells_is_none():
+    curve = decay_curve(10)
+    columns = {**curve.columns, "fit": np.full(10, np.nan)}
+    assert view_decay(Curve(columns)).model == {}
