@@ -45,7 +45,8 @@ def _recording(run: RunFolder) -> list[Row]:
         ),
         Row(
             "selected state",
-            f"{window_text(run)}: {counted(states.get('on_photons'))} photons, {quantity(share, PERCENT, 3)} of the time"
+            f"{window_text(run)}: {counted(states.get('on_photons'))} photons, "
+            f"{quantity(share, PERCENT, 3)} of the time"
             + (" (the trace has one level)" if count == 1 else ""),
         ),
     ]

@@ -1,0 +1,51 @@
+"""The progress of a run on a terminal and in a log."""
+
+import io
+
+import pytest
+
+from photonstream.cli import progress
+from photonstream.cli.progress import ProgressLine
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 100.0
+
+        def monotonic(self):
+            return self.now
+
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    return clock
+
+
+def test_a_terminal_shows_one_line_with_the_time_left(clock, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    terminal = Terminal()
+    line = ProgressLine(terminal)
+    clock.now += 10.0
+    line.show(0.25, "1,000 photons " + "x" * 200)
+    shown = terminal.getvalue()
+    assert "\n" not in shown
+    assert "25%" in shown
+    assert "0:30 left" in shown
+    assert len(shown.removeprefix("\r\x1b[K")) == 59
+    line.clear()
+    assert terminal.getvalue().endswith("\r\x1b[K")
+
+
+def test_a_log_gets_a_line_in_five_seconds_at_most(clock):
+    log = io.StringIO()
+    line = ProgressLine(log)
+    for _ in range(100):
+        clock.now += 0.1
+        line.show(None, "working")
+    line.clear()
+    assert log.getvalue() == "working\nworking\n" or log.getvalue() == "working\n"

@@ -1,0 +1,78 @@
+"""Numbers with units as people type them."""
+
+import argparse
+import math
+
+import pytest
+
+from photonstream.cli.quantities import duration, rate, setting, speed, window, with_prefix
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("10ms", 0.01),
+        ("0.01", 0.01),
+        ("10 ms", 0.01),
+        ("5us", 5e-6),
+        ("80ps", 8e-11),
+        ("2min", 120.0),
+        ("1e-3s", 1e-3),
+    ],
+)
+def test_durations(text, seconds):
+    assert duration(text) == pytest.approx(seconds, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [
+        ("20k:80k", (2e4, 8e4)),
+        ("20k:", (2e4, math.inf)),
+        (":80 kcps", (0.0, 8e4)),
+        ("100:2e3", (100.0, 2000.0)),
+    ],
+)
+def test_windows(text, limits):
+    assert window(text) == pytest.approx(limits)
+    assert window("auto") == "auto"
+
+
+def test_rates_speeds_and_settings():
+    assert rate("4.75MHz") == pytest.approx(4.75e6)
+    assert speed("max") is None
+    assert speed("0.5") == 0.5
+    assert setting("lifetime.s = 3.5") == ("lifetime.s", "3.5")
+
+
+@pytest.mark.parametrize(
+    ("parse", "text"),
+    [
+        (duration, "ten"),
+        (duration, "-1s"),
+        (duration, "0"),
+        (duration, "3 parsec"),
+        (duration, "nan"),
+        (duration, "1e400s"),
+        (window, "20k"),
+        (window, "80k:20k"),
+        (window, "a:b"),
+        (window, "-5:20"),
+        (speed, "nan"),
+        (speed, "inf"),
+        (speed, "fast"),
+        (setting, "s"),
+        (setting, "=3"),
+    ],
+)
+def test_what_is_no_quantity_is_refused(parse, text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        parse(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(3.6e-9, "3.6 ns"), (0.0, "0 s"), (2.105e-7, "210 ns"), (4.75e6, "4.75 Ms"), (1e-16, "0.0001 ps")],
+)
+def test_prefixes(value, text):
+    assert with_prefix(value, "s") == text
