@@ -182,7 +182,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--cache",
         type=Path,
         default=Path(tempfile.gettempdir()) / "photonstream-bench",
-        help="folder of the files and environments (1.5 GB; default in the temporary folder)",
+        help="folder of the files and environments (2.5 GB; default: in the temporary folder)",
     )
     return parser.parse_args(argv)
 

@@ -23,8 +23,6 @@ def summary_table(run: RunFolder) -> str:
     lines += ["", findings.verdict]
     lines += [line for row in findings.rows() for line in _line(row, columns)]
     remarks = [*(f"note: {x}" for x in notes(run)), *(f"warning: {x}" for x in findings.warnings())]
-    if findings.model == "none" and findings.has_beta is False:
-        remarks.append(f"reason: {findings.reason}")
     for remark in remarks:
         lines += textwrap.wrap(remark, columns, subsequent_indent="  ")
     return "\n".join(lines)
@@ -53,7 +51,7 @@ def _recording(run: RunFolder) -> list[Row]:
 
 
 def _line(row: Row, columns: int) -> list[str]:
-    interval = f"95 %: {row.interval}" if row.interval and row.interval[0].isdigit() else row.interval
+    interval = f"95 %: {row.interval}" if any(c.isdigit() for c in row.interval) else ""
     tail = "  ".join(x for x in (interval, row.remark) if x)
     head = f"{row.label:<{_LABEL_WIDTH}} {row.value}"
     if not tail:

@@ -93,9 +93,9 @@ def _caption(run: RunFolder, findings: Findings, decay: Decay) -> str:
     bin_s = number(run.section("intensity").get("bin_s"))
     bins = "bins" if bin_s is None else f"bins of {quantity(bin_s, MS)}"
     window = facts.window_text(run)
-    selection = "every bin is selected" if window == "every rate" else f"selected: {window}"
+    limits = "all of them" if window == "every rate" else f"dashed: limits of the window ({window})"
     parts = {
-        "a": f"Intensity in {bins}; blue: bins of the selected state, dashed: limits of the window ({selection}).",
+        "a": f"Intensity in {bins}; blue: bins of the selected state, {limits}.",
         "b": "How often each intensity occurs; blue: selected bins.",
         "c": "Bins of the trace by intensity and mean delay of their photons; colour: number of bins.",
         "d": _decay_words(findings, decay),
