@@ -78,7 +78,8 @@ class DecayData:
 class FitOptions:
     """How to fit.
 
-    ``irf`` None fits a Gaussian of unknown width to each channel. ``s``: radiative rate of the biexciton over
+    ``irf`` None fits a Gaussian of unknown width to each channel (sigma from a fifth of a fitted bin to a twentieth of
+    the period). ``s``: radiative rate of the biexciton over
     that of the exciton. ``quantum_yield_x``: Q_x of the physical bound tau_xx <= tau_x/(s Q_x).
     ``intervals``: profile-likelihood intervals at a cold fit. ``assumed_tau_xx_s``: the fast lifetime at which a
     single exponential is given its signed beta and upper limit (default: the mean of 45 nanocrystals in the
@@ -108,6 +109,8 @@ class FitOptions:
                 raise ValueError(
                     f"{name} was given, but a correction for it is not available in this version"
                 )
+        if self.min_photons < 1:
+            raise ValueError(f"min_photons is {self.min_photons}: a fit needs photons")
         if not self.s > 1.0:
             raise ValueError(f"s is {self.s}: the biexciton must radiate faster than the exciton")
         if not 0.0 < self.quantum_yield_x <= 1.0:

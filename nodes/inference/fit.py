@@ -155,7 +155,12 @@ def _choose(
         start=FitStart(fits.channels, fits.single.theta, fits.double.theta),
     )
     if refused:
-        return replace(common, reason="; ".join([refused, *notes]), beta_reason=f"no beta: {refused}")
+        return replace(
+            common,
+            reason="; ".join([refused, *notes]),
+            beta_reason=f"no beta: {refused}",
+            eta_reason=f"no eta: {refused}",
+        )
     parts = report.components(theta, errors, profiles, double=double)
     beta = fit_beta(likelihood, optimum, box, options, parts, tail, intervals=intervals)
     eta, eta_model, eta_reason = _eta(options, beta, parts.tau_x_s, period_s)

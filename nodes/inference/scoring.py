@@ -28,8 +28,12 @@ from photonstream.nodes.inference.likelihood import (
 )
 
 _STEPS = 60
-# Expected or made gain of log-likelihood at which the scoring stops.
+# The scoring stops when the next step would gain less log-likelihood than this,
 _GAIN = 1e-8
+# or when so many steps together gained less than that: an edge much steeper than a bin makes the likelihood of t0
+# a chain of kinks, on which expected gains mean little.
+_PATIENCE = 8
+_PATIENT_GAIN = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +154,7 @@ def scoring(
     gradient: Floats,
     information: Floats,
 ) -> tuple[float, bool]:
-    """Descend from ``theta``, in place; returns half the deviance and whether the expected gain fell below 1e-8."""
+    """Descend from ``theta``, in place; returns half the deviance and whether it stopped by itself."""
     size = theta.size
     active = np.zeros(size, np.bool_)
     step = np.empty(size)
@@ -162,7 +166,12 @@ def scoring(
         theta, as_beta, single, counts, edges_s, period_s, irf, irf_bin_s, s, gradient, information
     )
     damping = 1e-3
-    for _ in range(max_steps):
+    milestone = value
+    for done in range(max_steps):
+        if done % _PATIENCE == _PATIENCE - 1:
+            if milestone - value < _PATIENT_GAIN:
+                return value, True
+            milestone = value
         if not value < math.inf:
             return value, False
         _movable(theta, gradient, information, lower, upper, free, ln_max_ratio, active)
@@ -196,14 +205,11 @@ def scoring(
             trial_information,
         )
         if found <= value:
-            moved = value - found
             theta[:] = trial
             gradient[:] = trial_gradient
             information[:, :] = trial_information
             value = found
             damping = max(0.1 * damping, 1e-12)
-            if moved < 0.01 * _GAIN and damping < 1e-2:
-                return value, True
         else:
             damping = 10.0 * max(damping, 1e-5)
             if damping > 1e10:

@@ -28,6 +28,9 @@ from photonstream.nodes.inference.start import guess, rising_edge
 # A "double" exponential whose lifetimes lie closer than this is a single one for any data.
 MAX_RATIO = 0.8
 MAX_TAU_PERIODS = 4.0
+# A fitted IRF is at least this many bins wide in sigma: the bin hides a steeper edge, and the likelihood of t0 becomes
+# a chain of kinks.
+MIN_SIGMA_BINS = 0.2
 _FEW_STEPS = 10
 # Starts of the double exponential: fast over single lifetime, share of the photons, slow over single lifetime.
 _DOUBLE_STARTS = (
@@ -82,7 +85,7 @@ def box_of(likelihood: Likelihood, options: FitOptions, theta: Floats) -> Box:
         lower[base + BACKGROUND], upper[base + BACKGROUND] = 1e-3, 1e3 * photons[c] + 10.0
         lower[base + T0] = theta[base + T0] - 0.5 * period_s
         upper[base + T0] = theta[base + T0] + 0.5 * period_s
-        lower[base + LN_SIGMA] = math.log(min(0.05 * bin_s, 0.1 * max_sigma_s(period_s)))
+        lower[base + LN_SIGMA] = math.log(min(MIN_SIGMA_BINS * bin_s, 0.1 * max_sigma_s(period_s)))
         upper[base + LN_SIGMA] = math.log(max_sigma_s(period_s))
         free[base + LN_SIGMA] = options.irf is None
     return Box(lower, upper, free)

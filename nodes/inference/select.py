@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 # 99 % point of 2 ln(L_bi/L_mono) on single-exponential data, with tau_xx free from half the IRF's width to 0.8 tau_x
 # and a share of at least 0. Simulated by bench/calibrate_mono_bi.py (1000 runs a setting): it lies between 6.5 and
-# 8.6, and 8 is exceeded in 0.2 to 1.4 % of runs from 3e3 to 1e6 photons, with one and two detectors.
+# 8.1, and 8 is exceeded in 0.2 to 1.1 % of runs from 3e3 to 1e6 photons, with one and two detectors.
 MONO_BI_THRESHOLD = 8.0
 # Twice the log-likelihood gained by a pulsed decay (lifetime, t0, width, photons) over a flat background. Searching
 # t0 and lifetime over the whole period reaches 25 by chance in one of a thousand flat histograms (same simulation).
