@@ -27,7 +27,7 @@ from photonstream.stream.topology import NodeSpec, Topology, build, parameter_ow
 
 BROKEN_LEDGER = 3
 # Interim fits for the progress line; they have no part in the result.
-INTERIM_S = 1.0
+INTERIM_S = 0.3
 
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)

@@ -1,0 +1,49 @@
+"""Where compiled kernels are kept: a folder of their own for each state of the source.
+
+numba keeps a kernel's machine code until the file changes that defines it; when a function that it calls changes
+in another file, the old code goes on being used without a word. So the folder's name carries a hash over the
+source of all kernels: after an update everything is compiled afresh. ``NUMBA_CACHE_DIR`` overrules this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from pathlib import Path
+
+from numba import config
+
+_NODES = Path(__file__).parent
+_FOLDERS = ("kernels", "inference", "simulate")
+
+
+def source_hash() -> str:
+    """Hash over the names and texts of every module that may hold a kernel."""
+    digest = hashlib.sha256()
+    for path in sorted(path for folder in _FOLDERS for path in (_NODES / folder).rglob("*.py")):
+        digest.update(path.relative_to(_NODES).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def user_cache() -> Path:
+    """The folder in which this system keeps what can be made again."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def keep_kernels() -> None:
+    """Point numba at the folder; where none can be made, numba finds a place by itself as ever."""
+    if config.CACHE_DIR:
+        return
+    try:
+        folder = user_cache() / "photonstream" / f"kernels-{source_hash()}"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return
+    if os.access(folder, os.W_OK):
+        config.CACHE_DIR = str(folder)
