@@ -1,0 +1,279 @@
+"""The wire format: one message is a msgpack header and the raw little-endian buffers of its arrays.
+
+A message travels as frames. The first is a msgpack map with the protocol version ``v``, the ``kind`` and the
+fields of that kind; wherever a field holds an array, an extension (code 1) stands for it: its frame, dtype and
+shape, themselves as msgpack. The further frames are the arrays, C-contiguous. Nothing on the wire is ever executed
+or unpickled. docs/wire.md describes it for other languages.
+
+Unknown fields are ignored, so later versions may add some; an unknown kind or version is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, ClassVar
+
+import msgpack
+import numpy as np
+from numpy.typing import NDArray
+
+PROTOCOL = 1
+# What one message may hold: far above anything the nodes send, far below what would hurt a machine.
+MOST_FRAMES = 256
+MOST_HEADER_BYTES = 1 << 20
+MOST_BYTES = 1 << 30
+_ARRAY = 1
+_DTYPES = frozenset(
+    ["<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8", "<f4", "<f8", "|u1", "|i1", "|b1"]
+)
+
+Frames = list[Any]
+
+
+class WireError(ValueError):
+    """Frames that are no message, or a message that cannot be sent; the text says why."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """Base of all messages; ``kind`` is how it is called on the wire."""
+
+    kind: ClassVar[str]
+
+
+@dataclass(frozen=True)
+class Hello(Message):
+    """A reader introduces itself: who it is and which protocol it speaks."""
+
+    kind: ClassVar[str] = "HELLO"
+    protocol: int
+    reader: str
+
+
+@dataclass(frozen=True)
+class Open(Message):
+    """A stream begins: run, epoch, what is known of it, and the versions that wrote it."""
+
+    kind: ClassVar[str] = "OPEN"
+    run: str
+    epoch: int
+    writer: str
+    policy: str
+    info: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ChunkSent(Message):
+    """One chunk; ``number`` is its place in the writer's outbox, counted in each epoch."""
+
+    kind: ClassVar[str] = "CHUNK"
+    epoch: int
+    number: int
+    sequence: int
+    start: int
+    stop: int
+    events: int
+    columns: Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class GapSent(Message):
+    """Where data were lost, with the cause."""
+
+    kind: ClassVar[str] = "GAP"
+    epoch: int
+    number: int
+    start: int
+    stop: int
+    cause: str
+
+
+@dataclass(frozen=True)
+class ResultSent(Message):
+    """The whole present state of one (node, key)."""
+
+    kind: ClassVar[str] = "RESULT"
+    epoch: int
+    number: int
+    node: str
+    key: str
+    final: bool
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Need(Message):
+    """What a reader says, again until it is answered: all before ``next`` has arrived, send up to ``limit``."""
+
+    kind: ClassVar[str] = "NEED"
+    epoch: int
+    next: int
+    limit: int
+
+
+@dataclass(frozen=True)
+class Status(Message):
+    """Once a second: the ledger of a node and how it spends its time (shares of idle, busy, blocked)."""
+
+    kind: ClassVar[str] = "STATUS"
+    epoch: int
+    node: str
+    ledger: Mapping[str, Any]
+    shares: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Close(Message):
+    """The stream of an epoch ends; ``number`` is one past its last message."""
+
+    kind: ClassVar[str] = "CLOSE"
+    epoch: int
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Error(Message):
+    """Something was refused; the sender goes on."""
+
+    kind: ClassVar[str] = "ERROR"
+    text: str
+
+
+KINDS: Mapping[str, type[Message]] = {
+    cls.kind: cls for cls in (Hello, Open, ChunkSent, GapSent, ResultSent, Need, Status, Close, Error)
+}
+
+
+def encode(message: Message) -> Frames:
+    """The frames of ``message``; arrays are not copied. Raises WireError for what cannot be sent."""
+    arrays: list[NDArray[Any]] = []
+    header: dict[str, Any] = {"v": PROTOCOL, "kind": message.kind}
+    header |= {f.name: _pack(getattr(message, f.name), arrays, f.name) for f in fields(message)}
+    try:
+        packed = msgpack.packb(header, use_bin_type=True)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise WireError(f"{message.kind} cannot be sent: {error}") from error
+    if len(packed) > MOST_HEADER_BYTES or len(arrays) >= MOST_FRAMES:
+        raise WireError(f"{message.kind} cannot be sent: {len(packed)} bytes of header, {len(arrays)} arrays")
+    return [packed, *(array.reshape(-1).view(np.uint8).data for array in arrays)]
+
+
+def _pack(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
+    """``value`` with arrays replaced by their extension, and only plain types besides."""
+    if isinstance(value, np.ndarray):
+        plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
+        if plain.dtype.str not in _DTYPES:
+            raise WireError(f"{where}: arrays of {value.dtype} are not sent")
+        arrays.append(plain)
+        return msgpack.ExtType(_ARRAY, msgpack.packb([len(arrays), plain.dtype.str, list(value.shape)]))
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) for key in value):
+            raise WireError(f"{where}: keys on the wire are texts")
+        return {key: _pack(inner, arrays, f"{where}.{key}") for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_pack(inner, arrays, where) for inner in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise WireError(f"{where}: {type(value).__name__} is not sent")
+
+
+def decode(frames: Sequence[Any]) -> Message:
+    """The message of ``frames`` (anything with the buffer protocol); arrays are read-only views of them.
+
+    Raises WireError, and nothing else, for whatever is no message of this protocol.
+    """
+    buffers = [memoryview(frame) for frame in frames]
+    if not 1 <= len(buffers) <= MOST_FRAMES or sum(buffer.nbytes for buffer in buffers) > MOST_BYTES:
+        raise WireError(
+            f"{len(buffers)} frames of {sum(b.nbytes for b in buffers)} bytes are too few or too many"
+        )
+    if buffers[0].nbytes > MOST_HEADER_BYTES:
+        raise WireError(f"a header of {buffers[0].nbytes} bytes is too long")
+    used: set[int] = set()
+
+    def array(code: int, data: bytes) -> NDArray[Any]:
+        if code != _ARRAY:
+            raise WireError(f"unknown extension {code}")
+        return _array(data, buffers, used)
+
+    try:
+        header = msgpack.unpackb(buffers[0], ext_hook=array, raw=False, strict_map_key=True)
+    except WireError:
+        raise
+    # msgpack documents ValueError and its kin; a hostile header can also nest too deep or clash in its keys.
+    except (ValueError, TypeError, RecursionError, OverflowError, UnicodeDecodeError) as error:
+        raise WireError(f"the header is not msgpack: {error}") from error
+    if len(used) != len(buffers) - 1:
+        raise WireError(f"{len(buffers) - 1} arrays came, {len(used)} are named")
+    return _message(header)
+
+
+def _array(data: bytes, buffers: Sequence[memoryview], used: set[int]) -> NDArray[Any]:
+    description = msgpack.unpackb(data)
+    if not (isinstance(description, list) and len(description) == 3):
+        raise WireError("an array is described by frame, dtype and shape")
+    frame, dtype, shape = description
+    if not isinstance(frame, int) or not 1 <= frame < len(buffers) or frame in used:
+        raise WireError(f"there is no frame {frame!r} for an array, or it is named twice")
+    if dtype not in _DTYPES:
+        raise WireError(f"arrays of {dtype!r} are not taken")
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape) or len(shape) > 8:
+        raise WireError(f"{shape!r} is no shape")
+    expected = math.prod(shape) * np.dtype(dtype).itemsize
+    if expected != buffers[frame].nbytes:
+        raise WireError(f"an array of {expected} bytes came with {buffers[frame].nbytes}")
+    used.add(frame)
+    view: NDArray[Any] = np.frombuffer(buffers[frame], dtype).reshape(shape)
+    view.flags.writeable = False
+    return view
+
+
+_PLAIN: Mapping[str, tuple[type, ...]] = {
+    "int": (int,),
+    "str": (str,),
+    "bool": (bool,),
+    "Mapping": (dict,),
+}
+
+
+def _message(header: Any) -> Message:
+    if not isinstance(header, dict):
+        raise WireError("the header is not a map")
+    if header.get("v") != PROTOCOL:
+        raise WireError(f"protocol {header.get('v')!r} is not spoken here, only {PROTOCOL}")
+    cls = KINDS.get(header["kind"]) if isinstance(header.get("kind"), str) else None
+    if cls is None:
+        raise WireError(f"unknown kind {header.get('kind')!r}")
+    given: dict[str, Any] = {}
+    for f in fields(cls):
+        if f.name not in header:
+            raise WireError(f"{cls.kind} without {f.name}")
+        value = header[f.name]
+        wanted = _PLAIN[str(f.type).partition("[")[0]]
+        # bool is an int to Python; on the wire they are different things.
+        if not isinstance(value, wanted) or (wanted == (int,) and isinstance(value, bool)):
+            raise WireError(f"{cls.kind}.{f.name} is {type(value).__name__}, not {f.type}")
+        given[f.name] = value
+    _check(cls, given)
+    return cls(**given)
+
+
+def _check(cls: type[Message], given: Mapping[str, Any]) -> None:
+    """Numbers count from 0, and columns are arrays of the same messages."""
+    for name in ("epoch", "number", "sequence", "start", "stop", "events", "next", "limit"):
+        if given.get(name, 0) < 0:
+            raise WireError(f"{cls.kind}.{name} is negative")
+    for name in ("columns",):
+        if not all(isinstance(column, np.ndarray) for column in given.get(name, {}).values()):
+            raise WireError(f"{cls.kind}.{name} holds something that is no array")
+    for name in ("versions", "shares"):
+        kind = str if name == "versions" else int | float
+        if not all(isinstance(value, kind) for value in given.get(name, {}).values()):
+            raise WireError(f"{cls.kind}.{name} holds values of the wrong type")

@@ -1,0 +1,219 @@
+"""The wire format: golden bytes, round trips, and hostile input."""
+
+import msgpack
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from photonstream.stream.wire import (
+    KINDS,
+    PROTOCOL,
+    ChunkSent,
+    Close,
+    Error,
+    GapSent,
+    Hello,
+    Need,
+    Open,
+    ResultSent,
+    Status,
+    WireError,
+    decode,
+    encode,
+)
+
+CHUNK = ChunkSent(
+    1, 2, 3, 10, 20, 2, {"macrotime": np.array([10, 19], np.uint64), "channel": np.array([0, 1], np.uint8)}
+)
+MESSAGES = [
+    Hello(1, "decay"),
+    Open(
+        "run", 0, "decode", "lossless", {"mode": "T3", "unit_s": 2e-7}, {"bin_ticks": 50000}, {"numpy": "2.0"}
+    ),
+    CHUNK,
+    GapSent(0, 4, 100, 200, "FIFO overrun"),
+    ResultSent(
+        0, 1, "decay", "rows", True, {"counts": np.arange(6).reshape(2, 3), "note": None, "x": [1.5, "a"]}
+    ),
+    Need(0, 17, 33),
+    Status(0, "decode", {"events_in": 5}, {"idle": 0.5, "busy": 0.5}),
+    Close(0, 9, "end of the recording"),
+    Error("not understood"),
+]
+
+
+def flat(frames):
+    return [bytes(frame) for frame in frames]
+
+
+def same(a, b):
+    if isinstance(a, np.ndarray):
+        return (
+            isinstance(b, np.ndarray) and a.dtype == b.dtype and a.shape == b.shape and bool((a == b).all())
+        )
+    if isinstance(a, dict):
+        return isinstance(b, dict) and a.keys() == b.keys() and all(same(a[k], b[k]) for k in a)
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
+    return type(a) is type(b) and a == b
+
+
+def test_every_kind_has_an_example():
+    assert {m.kind for m in MESSAGES} == set(KINDS)
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda m: m.kind)
+def test_a_message_comes_back_as_it_was(message):
+    back = decode(flat(encode(message)))
+    assert type(back) is type(message)
+    assert same(vars(message), vars(back))
+
+
+def test_golden_bytes():
+    """The protocol as bytes: what changes here changes PROTOCOL. 0xd7 01 is an array, described in 8 bytes."""
+    header = (
+        b"\x89\xa1v\x01\xa4kind\xa5CHUNK\xa5epoch\x01\xa6number\x02\xa8sequence\x03\xa5start\x0a\xa4stop\x14"
+        b"\xa6events\x02\xa7columns\x82"
+        b"\xa9macrotime\xd7\x01\x93\x01\xa3<u8\x91\x02"
+        b"\xa7channel\xd7\x01\x93\x02\xa3|u1\x91\x02"
+    )
+    assert flat(encode(CHUNK)) == [header, np.array([10, 19], "<u8").tobytes(), b"\x00\x01"]
+
+
+def test_arrays_are_sent_and_received_without_a_copy():
+    column = np.arange(1000, dtype=np.uint64)
+    frames = encode(ChunkSent(0, 0, 0, 0, 1000, 1000, {"macrotime": column}))
+    assert np.shares_memory(np.frombuffer(frames[1], np.uint64), column)
+    back = decode(frames)
+    assert np.shares_memory(back.columns["macrotime"], column)
+    with pytest.raises(ValueError, match="read-only"):
+        back.columns["macrotime"][0] = 1
+
+
+plain = st.recursive(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(-(2**63), 2**64 - 1),
+        st.floats(allow_nan=False),
+        st.text(max_size=20),
+        st.sampled_from(["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", "f4", "f8", "b1"]).flatmap(
+            lambda dtype: st_numpy.arrays(
+                dtype,
+                st_numpy.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=4),
+                elements={"allow_nan": False} if dtype[0] == "f" else None,
+            )
+        ),
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(value=st.dictionaries(st.text(max_size=8), plain, max_size=5))
+def test_any_plain_value_comes_back(value):
+    message = ResultSent(0, 0, "node", "key", False, value)
+    assert same(value, decode(flat(encode(message))).value)
+
+
+def header_of(message):
+    return msgpack.unpackb(encode(message)[0], strict_map_key=True)
+
+
+def with_header(message, **changes):
+    header = {**header_of(message), **changes}
+    return [msgpack.packb({k: v for k, v in header.items() if v is not ...})]
+
+
+@pytest.mark.parametrize(
+    ("frames", "words"),
+    [
+        ([], "too few"),
+        ([b""], "not msgpack"),
+        ([b"\xc1"], "not msgpack"),
+        ([msgpack.packb([1, 2])], "not a map"),
+        ([b"\x93" * 5000], "not msgpack"),
+        (with_header(Need(0, 1, 2), v=99), "protocol 99"),
+        (with_header(Need(0, 1, 2), kind="EXECUTE"), "unknown kind 'EXECUTE'"),
+        (with_header(Need(0, 1, 2), kind=["NEED"]), "unknown kind"),
+        (with_header(Need(0, 1, 2), next=...), "without next"),
+        (with_header(Need(0, 1, 2), next="7"), "next is str"),
+        (with_header(Need(0, 1, 2), next=True), "next is bool"),
+        (with_header(Need(0, 1, 2), next=-1), "negative"),
+        (with_header(Status(0, "a", {}, {}), shares={"idle": "much"}), "wrong type"),
+        ([encode(Need(0, 1, 2))[0], b"stray"], "1 arrays came, 0 are named"),
+        ([encode(CHUNK)[0], encode(CHUNK)[1]], "no frame 2"),
+        ([encode(CHUNK)[0], b"\0" * 15, encode(CHUNK)[2]], "came with 15"),
+        ([b"x" * ((1 << 20) + 1)], "too long"),
+        ([b"\x80"] * 300, "too many"),
+        ([msgpack.packb({"v": 1, "kind": "ERROR", "text": msgpack.ExtType(5, b"")})], "unknown extension"),
+    ],
+)
+def test_what_is_no_message_is_refused_with_the_reason(frames, words):
+    with pytest.raises(WireError, match=words):
+        decode(frames)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [[1, "O", [2]], [1, "<u8", [-2]], [1, "<u8", "2"], [9, "<u8", [2]], [1, "<u8", [1] * 9], [1], 7],
+)
+def test_an_array_of_a_forbidden_kind_is_refused(description):
+    header = header_of(GapSent(0, 0, 0, 1, "x")) | {"kind": "RESULT", "node": "a", "key": "b", "final": True}
+    header["value"] = {"x": msgpack.ExtType(1, msgpack.packb(description))}
+    with pytest.raises(WireError):
+        decode([msgpack.packb(header), np.arange(2, dtype=np.uint64).tobytes()])
+
+
+def test_unknown_fields_are_ignored():
+    assert decode(with_header(Need(0, 1, 2), colour="green")) == Need(0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"x": object()}, {1: 2}, {"x": np.array(["text"])}, {"x": np.array([1], object)}, {"x": 1 << 70}],
+)
+def test_what_cannot_be_sent_is_said_at_once(value):
+    with pytest.raises(WireError):
+        encode(ResultSent(0, 0, "n", "k", False, value))
+
+
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_mutated_messages_never_raise_anything_but_wire_errors(data):
+    frames = [bytearray(frame) for frame in flat(encode(data.draw(st.sampled_from(MESSAGES))))]
+    for _ in range(data.draw(st.integers(1, 6))):
+        frame = data.draw(st.sampled_from(frames)) if frames else bytearray()
+        action = data.draw(st.sampled_from(["flip", "cut", "insert", "drop", "double"]))
+        if action == "flip" and frame:
+            frame[data.draw(st.integers(0, len(frame) - 1))] = data.draw(st.integers(0, 255))
+        elif action == "cut" and frame:
+            del frame[data.draw(st.integers(0, len(frame) - 1)) :]
+        elif action == "insert":
+            at = data.draw(st.integers(0, len(frame)))
+            frame[at:at] = data.draw(st.binary(max_size=20))
+        elif action == "drop" and len(frames) > 1:
+            frames.pop()
+        elif action == "double" and frames:
+            frames.append(bytearray(frames[-1]))
+    try:
+        message = decode(frames)
+    except WireError:
+        return
+    assert type(message) in KINDS.values()
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.binary(max_size=60), max_size=4))
+def test_noise_is_refused(frames):
+    try:
+        decode(frames)
+    except WireError:
+        return
+    # Noise that happens to be a message has said so with its version and kind.
+    assert msgpack.unpackb(frames[0])["v"] == PROTOCOL
