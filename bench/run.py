@@ -43,6 +43,7 @@ class Contestant:
     costs: list[Cost] = field(default_factory=list)
     failure: str | None = None
     check: str = ""
+    complete: bool = False
     version: str = ""
 
 
@@ -128,19 +129,21 @@ def contest(
         raise SystemExit(f"{reference.name}: {reference.failure}")
     for contestant in everyone:
         if not contestant.failure:
-            contestant.check = _check(bench.folder(contestant), bench.folder(reference), facts["photons"])
+            contestant.check, contestant.complete = _check(
+                bench.folder(contestant), bench.folder(reference), facts["photons"]
+            )
     return everyone, facts
 
 
-def _check(folder: Path, reference: Path, photons: int) -> str:
-    """What a contestant's work amounts to, from what it left behind."""
+def _check(folder: Path, reference: Path, photons: int) -> tuple[str, bool]:
+    """What a contestant's work amounts to, from what it left behind, and whether it counts."""
     if (folder / "trace.bin").exists():
         return table.check(folder, reference, photons)
     result = folder / "results" / "result.json"
     if result.exists():
         found = json.loads(result.read_text())["recording"]["photons"]
-        return "all photons" if found == photons else f"misses {photons - found} photons"
-    return ""
+        return "all photons" if found == photons else f"misses {photons - found} photons", found == photons
+    return "", True
 
 
 def memory(bench: Bench, lengths: Sequence[int]) -> dict[str, list[tuple[int, Cost]]]:
@@ -196,7 +199,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     everyone, facts = contest(bench, path, arguments.runs, failures)
     rows = [
         table.Row(
-            c.name, measure.middle(c.costs) if c.costs else None, c.failure or c.check, c.reader, c.version
+            c.name,
+            measure.middle(c.costs) if c.costs else None,
+            c.failure or c.check,
+            c.complete,
+            c.reader,
+            c.version,
         )
         for c in everyone
     ]

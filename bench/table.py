@@ -17,21 +17,28 @@ HEADER = (
     "trace and decay beside ours",
 )
 
+# A reader that loses a larger share of the photons has not done the work (an open last bin is less).
+MOST_MISSING = 0.01
+
 
 @dataclass(frozen=True)
 class Row:
-    """One contestant: its median cost, or why it has none; ``reader`` is that of others."""
+    """One contestant: its median cost, or why it has none; ``reader`` is that of others.
+
+    ``complete``: the work was done, so its time is one to compare with.
+    """
 
     name: str
     cost: Cost | None
     check: str
+    complete: bool
     reader: bool
     version: str = ""
 
 
 def main_table(rows: Sequence[Row], photons: int) -> str:
     """The contest: each beside the fastest reader of others, above 1 is faster than it."""
-    others = [row.cost for row in rows if row.reader and row.cost]
+    others = [row.cost for row in rows if row.reader and row.complete and row.cost]
     best_wall = min((c.work_wall_s for c in others if c.work_wall_s), default=None)
     best_cpu = min((c.work_cpu_s for c in others if c.work_cpu_s), default=None)
     best_process = min((c.wall_s for c in others), default=None)
@@ -82,26 +89,28 @@ def align(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(text)
 
 
-def check(folder: Path, reference: Path, photons: int) -> str:
-    """Whether the curves of a contestant are those of ``reference``; in words, with what differs."""
-    found = [f"{title} {_compare(title, folder, reference, photons)}" for title in ("trace", "decay")]
-    return "; ".join(found)
+def check(folder: Path, reference: Path, photons: int) -> tuple[str, bool]:
+    """Whether the curves of a contestant are those of ``reference``, in words, and whether its work counts."""
+    found = {title: _compare(title, folder, reference, photons) for title in ("trace", "decay")}
+    text = "; ".join(f"{title} {words}" for title, (words, _) in found.items())
+    return text, all(complete for _, complete in found.values())
 
 
-def _compare(title: str, folder: Path, reference: Path, photons: int) -> str:
+def _compare(title: str, folder: Path, reference: Path, photons: int) -> tuple[str, bool]:
     got, true = _counts(folder / f"{title}.bin"), _counts(reference / f"{title}.bin")
     if sum(true) != photons:
         raise SystemExit(f"our own {title} holds {sum(true)} of {photons} photons")
     if got == true:
-        return "equal"
+        return "equal", True
     missing = photons - sum(got)
-    if got == true[: len(got)]:
-        return f"equal but for its end ({missing} photons)"
+    complete = abs(missing) <= MOST_MISSING * photons
+    if complete and got == true[: len(got)]:
+        return f"equal but for its end ({missing} photons)", True
     length = max(len(got), len(true))
     got += [0] * (length - len(got))
     true += [0] * (length - len(true))
     differ = sum(a != b for a, b in zip(got, true, strict=True))
-    return f"misses {missing} photons, {differ} of {length} bins differ"
+    return f"misses {missing} photons, {differ} of {length} bins differ", complete
 
 
 def _counts(path: Path) -> list[int]:

@@ -8,6 +8,7 @@ import time
 from typing import TextIO
 
 LOG_EVERY_S = 5.0
+TERMINAL_EVERY_S = 0.3
 
 
 class ProgressLine:
@@ -19,6 +20,11 @@ class ProgressLine:
         self._began = time.monotonic()
         self._last_log = self._began
         self._shown = False
+
+    @property
+    def interval_s(self) -> float:
+        """How often there is something new to show: no need to compute it more often."""
+        return TERMINAL_EVERY_S if self._terminal else LOG_EVERY_S
 
     def show(self, share: float | None, text: str) -> None:
         """Show ``share`` (0 to 1, None where the whole is not known) and what there is to say."""

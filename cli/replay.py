@@ -16,7 +16,6 @@ from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import duration, setting, speed, window, with_prefix
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.folder import read_folder
-from photonstream.dashboard.report import write_report
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.pipeline import kinds, standard
@@ -26,8 +25,6 @@ from photonstream.stream.runner import InlineRunner, Outcome, Progress
 from photonstream.stream.topology import NodeSpec, Topology, build, parameter_owners
 
 BROKEN_LEDGER = 3
-# Interim fits for the progress line; they have no part in the result.
-INTERIM_S = 0.3
 
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
@@ -118,10 +115,13 @@ def run(arguments: argparse.Namespace) -> int:
     line = ProgressLine()
     line.show(None, "warming up (kernels are compiled once and kept)")
     runner = InlineRunner(
-        with_folder(topology, out), results_s=INTERIM_S, on_progress=lambda p: show(line, p)
+        with_folder(topology, out), results_s=line.interval_s, on_progress=lambda p: show(line, p)
     )
     outcome = run_interruptibly(runner)
     line.clear()
+    # Bokeh takes a third of a second to import: only now is it needed.
+    from photonstream.dashboard.report import write_report
+
     print(summary_table(read_folder(out)))
     print(f"\n{write_report(out)}")
     return _judge(outcome)

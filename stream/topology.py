@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoints, entry_points
 from typing import Any
 
 from photonstream.stream.node import Node, PhotonNode, ResultNode, Source, make_parameters
@@ -43,9 +44,15 @@ class Topology:
             seen.add(spec.name)
 
 
+@functools.cache
+def registered() -> EntryPoints:
+    """The kinds of nodes that the installed distributions offer; looking through them all takes a while."""
+    return entry_points(group=NODE_GROUP)
+
+
 def node_class(kind: str) -> type[Node[Any]]:
     """The class registered for ``kind``; raises TopologyError with the known kinds where there is none."""
-    found = entry_points(group=NODE_GROUP)
+    found = registered()
     try:
         cls = found[kind].load()
     except KeyError:

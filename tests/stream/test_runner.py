@@ -100,7 +100,7 @@ def own_kinds(monkeypatch):
             return KINDS[self.name]
 
     points = EntryPoints(Point(name, "made.here:X", topology_module.NODE_GROUP) for name in KINDS)
-    monkeypatch.setattr(topology_module, "entry_points", lambda group: points)
+    monkeypatch.setattr(topology_module, "registered", lambda: points)
 
 
 def line(*kinds, **parameters):
