@@ -13,6 +13,8 @@ from photonstream.dashboard.numbers import KCPS, PERCENT, SECONDS, counted, numb
 
 _LABEL_WIDTH = 50
 _VALUE_WIDTH = 22
+# A page sets thin and unbreakable spaces; a terminal may show them as anything.
+_PLAIN_SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")
 
 
 def summary_table(run: RunFolder) -> str:
@@ -25,7 +27,7 @@ def summary_table(run: RunFolder) -> str:
     remarks = [*(f"note: {x}" for x in notes(run)), *(f"warning: {x}" for x in findings.warnings())]
     for remark in remarks:
         lines += textwrap.wrap(remark, columns, subsequent_indent="  ")
-    return "\n".join(lines)
+    return "\n".join(lines).translate(_PLAIN_SPACES)
 
 
 def _recording(run: RunFolder) -> list[Row]:

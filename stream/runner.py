@@ -39,8 +39,9 @@ class InlineRunner:
     """Folds the whole recording through the nodes in this thread.
 
     ``on_progress`` is called at most every ``progress_s`` of wall time; interim results are asked for every
-    ``results_s`` (None: never), less often where they would cost more than a tenth of the time. Neither has any part in the final results. After ``stop`` the stream ends with
-    the present chunk, and what was read so far is finished as usual.
+    ``results_s`` (None: never), less often where they would cost more than a tenth of the time. Neither has any
+    part in the final results. After ``stop`` the stream ends with the present chunk, and what was read so far is
+    finished as usual.
     """
 
     def __init__(
