@@ -26,11 +26,14 @@ PHOTONS, T0, LN_SIGMA, BACKGROUND = 0, 1, 2, 3
 class Likelihood:
     """What the likelihood needs beside the parameters.
 
-    ``counts``: float64 (channels, bins). ``edges_s``: (bins + 1,). ``irf``: shares, (channels, IRF bins), with no
-    IRF bins for a Gaussian. ``max_ratio`` bounds tau_xx/tau_x.
+    ``counts``: float64 (channels, bins). A bin whose photons have the mean mu records ``efficiency * mu + extra``,
+    both of the shape of ``counts``; one and zero for an ideal detector. ``edges_s``: (bins + 1,). ``irf``: shares,
+    (channels, IRF bins), with no IRF bins for a Gaussian. ``max_ratio`` bounds tau_xx/tau_x.
     """
 
     counts: Floats
+    efficiency: Floats
+    extra: Floats
     edges_s: Floats
     period_s: float
     irf: Floats
@@ -75,6 +78,8 @@ def evaluate(
     as_beta: bool,
     single: bool,
     counts: Floats,
+    efficiency: Floats,
+    extra: Floats,
     edges_s: Floats,
     period_s: float,
     irf: Floats,
@@ -120,7 +125,8 @@ def evaluate(
             p_slow = slow[0, b + 1] - slow[0, b]
             p_fast = fast[0, b + 1] - fast[0, b]
             share = (1.0 - q) * p_slow + q * p_fast
-            mean = photons * share + background * width
+            seen = efficiency[c, b]
+            mean = seen * (photons * share + background * width) + extra[c, b]
             if not mean > 0.0:
                 return math.inf
             n = counts[c, b]
@@ -142,6 +148,7 @@ def evaluate(
             d[6] = width / period_s
             weight = 1.0 / mean
             for i in range(size):
+                d[i] *= seen
                 local_gradient[i] += excess * d[i]
                 weighted = weight * d[i]
                 for k in range(i + 1):

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 
 import numpy as np
 
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curves
-from photonstream.nodes.inference.decay_model import Floats, bin_shares
+from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate, Interval
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, fwhm_s
 from photonstream.nodes.inference.likelihood import (
@@ -18,17 +17,11 @@ from photonstream.nodes.inference.likelihood import (
     LN_TAU_X,
     LN_TAU_XX,
     MIX,
-    PER_CHANNEL,
-    PHOTONS,
-    SHARED,
     T0,
     Likelihood,
 )
+from photonstream.nodes.inference.means import at, model_means
 from photonstream.nodes.inference.profile import Profile
-
-
-def _at(channel: int, which: int) -> int:
-    return SHARED + PER_CHANNEL * channel + which
 
 
 def parameter_names(channels: tuple[int, ...]) -> tuple[str, ...]:
@@ -38,34 +31,17 @@ def parameter_names(channels: tuple[int, ...]) -> tuple[str, ...]:
     return shared + tuple(f"{name}_{c}" for c in channels for name in local)
 
 
-def model_means(likelihood: Likelihood, theta: Floats, edges_s: Floats) -> tuple[Floats, Floats, Floats]:
-    """Mean counts of slow component, fast component and background between ``edges_s``, each (channels, bins)."""
-    channels = likelihood.counts.shape[0]
-    slow, fast, flat = (np.zeros((channels, edges_s.size - 1)) for _ in range(3))
-    q = float(theta[MIX])
-    for c in range(channels):
-        shares = partial(
-            bin_shares,
-            edges_s,
-            likelihood.period_s,
-            float(theta[_at(c, T0)]),
-            sigma_s=math.exp(float(theta[_at(c, LN_SIGMA)])),
-            irf=likelihood.irf[c] if likelihood.irf.size else None,
-            irf_bin_s=likelihood.irf_bin_s,
-        )
-        photons = theta[_at(c, PHOTONS)]
-        slow[c] = photons * (1.0 - q) * shares(math.exp(float(theta[LN_TAU_X])))
-        if q != 0.0:
-            fast[c] = photons * q * shares(math.exp(float(theta[LN_TAU_XX])))
-        flat[c] = theta[_at(c, BACKGROUND)] * np.diff(edges_s) / likelihood.period_s
-    return slow, fast, flat
-
-
 def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], theta: Floats) -> Curves:
-    """The model in the data's own bins."""
+    """The model of what is recorded, in the data's own bins; afterpulses count as background."""
+    bins = data.bins_in_period
+    rows = list(channels)
     parts = np.zeros((3, *data.counts.shape))
+    joined = np.arange(bins) // data.fit_group
     for part, means in zip(parts, model_means(likelihood, theta, data.edges_s()), strict=True):
-        part[list(channels), : data.bins_in_period] = means
+        part[rows, :bins] = likelihood.efficiency[:, joined] * means
+    widths_s = np.diff(data.edges_s())
+    density = likelihood.extra / np.diff(likelihood.edges_s)
+    parts[2, rows, :bins] += density[:, joined] * widths_s
     return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2])
 
 
@@ -119,7 +95,7 @@ def background_share(
     chosen = range(likelihood.counts.shape[0]) if channel is None else [channel]
     covered = float(likelihood.edges_s[-1] - likelihood.edges_s[0]) / likelihood.period_s
     scale = covered / float(likelihood.counts[list(chosen)].sum())
-    index = [_at(c, BACKGROUND) for c in chosen]
+    index = [at(c, BACKGROUND) for c in chosen]
     variance = float(errors[np.ix_(index, index)].sum())
     return Estimate(scale * float(theta[index].sum()), _error(scale * scale * variance))
 
@@ -131,7 +107,7 @@ def _fwhm(
         return Estimate(options.irf.fwhm_s)
     if isinstance(options.irf, MeasuredIrf):
         return Estimate(fwhm_s(likelihood.irf[channel], likelihood.irf_bin_s))
-    index = _at(channel, LN_SIGMA)
+    index = at(channel, LN_SIGMA)
     value = FWHM_PER_SIGMA * math.exp(float(theta[index]))
     return Estimate(value, _error(value * value * float(errors[index, index])))
 
@@ -164,13 +140,13 @@ def channel_fits(
     out = list(unfitted_channels(data))
     period_s = likelihood.period_s
     for row, c in enumerate(channels):
-        t0_s = float(theta[_at(row, T0)]) % period_s
+        t0_s = float(theta[at(row, T0)]) % period_s
         if isinstance(options.irf, MeasuredIrf) and t0_s > 0.5 * period_s:
             t0_s -= period_s
         out[c] = ChannelFit(
             out[c].photons,
             used=True,
-            t0_s=Estimate(t0_s, _error(float(errors[_at(row, T0), _at(row, T0)]))),
+            t0_s=Estimate(t0_s, _error(float(errors[at(row, T0), at(row, T0)]))),
             irf_fwhm_s=_fwhm(options, likelihood, theta, errors, row),
             background_share=background_share(likelihood, theta, errors, row),
         )

@@ -146,6 +146,8 @@ def scoring(
     max_steps: int,
     as_beta: bool,
     counts: Floats,
+    efficiency: Floats,
+    extra: Floats,
     edges_s: Floats,
     period_s: float,
     irf: Floats,
@@ -163,7 +165,7 @@ def scoring(
     single = theta[MIX] == 0.0 and not free[MIX]
     _confine(theta, lower, upper, free, ln_max_ratio)
     value = evaluate(
-        theta, as_beta, single, counts, edges_s, period_s, irf, irf_bin_s, s, gradient, information
+        theta, as_beta, single, counts, efficiency, extra, edges_s, period_s, irf, irf_bin_s, s, gradient, information
     )
     damping = 1e-3
     milestone = value
@@ -196,6 +198,8 @@ def scoring(
             as_beta,
             single,
             counts,
+            efficiency,
+            extra,
             edges_s,
             period_s,
             irf,
@@ -233,6 +237,8 @@ def maximise(
         max_steps,
         as_beta,
         likelihood.counts,
+        likelihood.efficiency,
+        likelihood.extra,
         likelihood.edges_s,
         likelihood.period_s,
         likelihood.irf,

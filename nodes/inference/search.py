@@ -46,7 +46,7 @@ _DOUBLE_STARTS = (
 
 
 def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int]) -> Likelihood:
-    """The likelihood of the named channels, in joined bins. Raises ValueError for an IRF that does not fit."""
+    """The likelihood of the named channels with ideal detectors, in joined bins. Raises ValueError for an IRF that does not fit."""
     rows = list(channels)
     irf = np.zeros((len(rows), 0))
     irf_bin_s = 0.0
@@ -56,8 +56,11 @@ def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int])
     elif isinstance(options.irf, GaussianIrf):
         check_irf_width(options.irf, data.pulse_period_s)
     group = data.fit_group
+    counts = np.ascontiguousarray(data.grouped(group)[rows])
     return Likelihood(
-        counts=np.ascontiguousarray(data.grouped(group)[rows]),
+        counts=counts,
+        efficiency=np.ones_like(counts),
+        extra=np.zeros_like(counts),
         edges_s=data.edges_s(group),
         period_s=data.pulse_period_s,
         irf=np.ascontiguousarray(irf),

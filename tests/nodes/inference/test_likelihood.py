@@ -17,7 +17,22 @@ NO_IRF = np.zeros((2, 0))
 
 def value_at(theta, counts, as_beta, irf):
     gradient, information = np.zeros(theta.size), np.zeros((theta.size, theta.size))
-    half = evaluate(theta, as_beta, False, counts, EDGES_S, PERIOD_S, irf, 0.1e-9, 4.0, gradient, information)
+    shape = counts.shape
+    half = evaluate(
+        theta,
+        as_beta,
+        False,
+        counts,
+        EFFICIENCY[: shape[0]],
+        EXTRA[: shape[0]],
+        EDGES_S,
+        PERIOD_S,
+        irf,
+        0.1e-9,
+        4.0,
+        gradient,
+        information,
+    )
     return half, gradient, information
 
 
