@@ -40,7 +40,11 @@ def run(arguments: argparse.Namespace) -> int:
     recording = describe_recording(
         outcome.results["source", "recording"].value, outcome.results["decode", "counts"].value
     )
-    print(json.dumps(recording, indent=2, allow_nan=False) if arguments.json else _text(recording))
+    if arguments.json:
+        settings = outcome.results["source", "recording"].value["settings"]
+        print(json.dumps({**recording, "settings": settings}, indent=2, allow_nan=False))
+    else:
+        print(_text(recording))
     return 0
 
 
@@ -69,8 +73,13 @@ def _text(recording: dict[str, Any]) -> str:
         ("other records", f"{recording['other']:,}"),
         ("sha256", recording["sha256"]),
     ]
-    text = [f"{name:<18}{value}" for name, value in lines if value is not None and value != ""]
-    return "\n".join([*text, *(f"note: {note}" for note in recording["notes"])])
+    text = [f"{name:<18}{_printable(value)}" for name, value in lines if value is not None and value != ""]
+    return "\n".join([*text, *(f"note: {_printable(note)}" for note in recording["notes"])])
+
+
+def _printable(value: object) -> str:
+    """A file's own texts may hold anything; what would move the cursor or forge a line is escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 
 def _mean_rate(photons: int, duration_s: float) -> str:

@@ -9,15 +9,9 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from photonstream.cli import info, replay, simulate
-from photonstream.nodes.formats.base import TagFileError
-from photonstream.stream.chunk import ChunkLawError
-from photonstream.stream.node import NodeError, ParameterError
-from photonstream.stream.topology import TopologyError
-
 BAD_INPUT = 2
 BROKEN_RUN = 3
-# What a shell gives a command that was ended by Ctrl-C: here the second one, or one before anything was read.
+# What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
 ABORTED = 130
 
 _EPILOG = """\
@@ -27,12 +21,14 @@ examples:
   photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
 
 exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unreadable input;
-3 a run that broke: a ledger that does not balance, or a node that cannot go on
+3 a run that broke: a ledger that does not balance, or a node that cannot go on; 130 a second Ctrl-C
 """
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
+    from photonstream.cli import info, replay, simulate
+
     parser = argparse.ArgumentParser(
         prog="photonstream",
         description="Single-emitter spectroscopy from time-tagged photons: intensity trace, decay of the "
@@ -50,24 +46,43 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    # A terminal that cannot show a Greek letter gets a question mark rather than a crash.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-    arguments = build_parser().parse_args(argv)
     try:
-        code = int(arguments.run(arguments))
-        sys.stdout.flush()
-    except (TagFileError, ParameterError, TopologyError) as error:
-        return _fail(error, BAD_INPUT)
-    except (NodeError, ChunkLawError) as error:
-        return _fail(error, BROKEN_RUN)
+        _prepare_streams()
+        return _run(argv)
     except KeyboardInterrupt:
-        return _fail("ended at once; there are no results of this run", ABORTED)
+        return _fail("ended at once", ABORTED)
     except BrokenPipeError:
         # The reader of our output has gone (such as `| head`): nobody is left to tell.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _prepare_streams() -> None:
+    """A missing stream (``>&-``) is no reason to fail, nor a terminal that cannot show a Greek letter."""
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    # Within the try of `main`, because importing numba takes long enough for a Ctrl-C.
+    from photonstream.dashboard.folder import ReportError
+    from photonstream.stream.chunk import ChunkLawError
+    from photonstream.stream.node import InputError, NodeError, ParameterError
+    from photonstream.stream.topology import TopologyError
+
+    arguments = build_parser().parse_args(argv)
+    try:
+        code = int(arguments.run(arguments))
+        sys.stdout.flush()
+    except (InputError, ParameterError, TopologyError) as error:
+        return _fail(error, BAD_INPUT)
+    except (NodeError, ChunkLawError, ReportError) as error:
+        return _fail(error, BROKEN_RUN)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BAD_INPUT)

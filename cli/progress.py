@@ -42,6 +42,14 @@ class ProgressLine:
             self._stream.flush()
             self._last_log = now
 
+    def announce(self, text: str) -> None:
+        """Say something that has to be read, on a terminal until the next progress, elsewhere on a line of its own."""
+        if self._terminal:
+            self.show(None, text)
+        else:
+            self._stream.write(f"{text}\n")
+            self._stream.flush()
+
     def clear(self) -> None:
         """Take the line away, so that what follows begins on a clean one."""
         if self._shown:

@@ -57,6 +57,12 @@ def window(text: str) -> str | tuple[float, float]:
     return limits
 
 
+def irf(text: str) -> float | str:
+    """A full width in seconds from text such as 0.1ns, else the name of a file."""
+    match = _NUMBER.fullmatch(text)
+    return duration(text) if match is not None and match[2].lower() in _SECONDS and match[2] else text
+
+
 def speed(text: str) -> float | None:
     """How fast to replay: "max" (None), or recorded seconds per second."""
     if text == "max":
@@ -83,5 +89,7 @@ def with_prefix(value: float, unit: str, digits: int = 3) -> str:
     if value == 0 or not math.isfinite(value):
         return f"{value:g} {unit}"
     prefixes = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G"}
-    power = min(9, max(-12, 3 * math.floor(math.log10(abs(value)) / 3)))
+    # Rounded first: 999.7 to three digits is 1000, and so 1 k.
+    rounded = float(f"{value:.{digits}g}")
+    power = min(9, max(-12, 3 * math.floor(math.log10(abs(rounded)) / 3)))
     return f"{value / 10.0**power:.{digits}g} {prefixes[power]}{unit}"

@@ -5,24 +5,31 @@ from __future__ import annotations
 import argparse
 import ast
 import datetime
+import itertools
 import re
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import duration, setting, speed, window, with_prefix
+from photonstream.cli.quantities import duration, irf, setting, speed, window, with_prefix
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.folder import read_folder
+from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
-from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.pipeline import kinds, standard
 from photonstream.nodes.tables import EXPORTS
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner, Outcome, Progress
-from photonstream.stream.topology import NodeSpec, Topology, build, parameter_owners
+from photonstream.stream.topology import Topology, parameter_owners
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where two runs into one folder are not kept apart
+    fcntl = None  # type: ignore[assignment]
 
 BROKEN_LEDGER = 3
 
@@ -45,7 +52,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "replay",
-        help="a recording to trace, on-state decay, lifetimes and beta",
+        help="a recording to trace, decay of the selected state, lifetimes and beta",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -71,6 +78,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--irf",
+        type=irf,
         metavar="FILE|FWHM",
         help="instrument response: a recording of it (tag file or two columns, time in ns and counts), or the "
         "full width of a Gaussian such as 0.1ns; without it the width is fitted",
@@ -104,31 +112,36 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay, print the table, write the folder. Returns the exit code."""
-    # What is wrong with the file or a parameter is told before anything is made for it.
-    open_tag_file(Path(arguments.file))
-    experiment = read_experiment(arguments.meta)
-    if arguments.mean_n is not None:
-        experiment |= {"mean_n": arguments.mean_n, "mean_n_source": "command line"}
-    topology = build_topology(arguments, experiment)
-    build(topology)
-    out = make_folder(arguments.out, Path(arguments.file))
     line = ProgressLine()
-    line.show(None, "warming up (kernels are compiled once and kept)")
-    runner = InlineRunner(
-        with_folder(topology, out), results_s=line.interval_s, on_progress=lambda p: show(line, p)
-    )
-    outcome = run_interruptibly(runner)
-    line.clear()
-    # Bokeh takes a third of a second to import: only now is it needed.
-    from photonstream.dashboard.report import write_report
+    with Interrupts() as interrupts:
+        experiment = read_experiment(arguments.meta)
+        out = arguments.out or free_folder(Path(arguments.file))
+        topology = build_topology(arguments, experiment, out)
+        runner = InlineRunner(topology, results_s=line.interval_s, on_progress=lambda p: show(line, p))
+        if not kernels_are_kept():
+            line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
+        # What is wrong with the file or a parameter is told before anything is made for it.
+        runner.open()
+        with claimed(out):
+            interrupts.call(runner.stop)
+            outcome = runner.run()
+            line.clear()
+            # Bokeh takes a third of a second to import: only now is it needed.
+            from photonstream.dashboard.report import write_report
 
-    print(summary_table(read_folder(out)))
-    print(f"\n{write_report(out)}")
+            report = write_report(out)
+            print(summary_table(read_folder(out)))
+            print(f"\n{report}")
     return _judge(outcome)
 
 
-def build_topology(arguments: argparse.Namespace, experiment: Mapping[str, Any]) -> Topology:
-    """The nodes of a replay with their parameters; raises ParameterError for a bad ``--set``."""
+def build_topology(arguments: argparse.Namespace, experiment: dict[str, Any], out: Path) -> Topology:
+    """The nodes of a replay with their parameters; raises ParameterError for a bad ``--set``.
+
+    ``experiment`` is given the <N> that is used.
+    """
+    if arguments.mean_n is not None:
+        experiment |= {"mean_n": arguments.mean_n, "mean_n_stderr": None, "mean_n_source": "command line"}
     given: dict[str, dict[str, Any]] = {
         "source": {"path": str(arguments.file), "speed": arguments.speed},
         "decode": {},
@@ -140,25 +153,18 @@ def build_topology(arguments: argparse.Namespace, experiment: Mapping[str, Any])
             "mean_n": experiment["mean_n"],
             "mean_n_stderr": experiment["mean_n_stderr"],
         },
-        "results": {"export": arguments.export, "experiment": dict(experiment)},
+        "results": {"export": arguments.export, "experiment": experiment, "out": str(out)},
     }
     owners = parameter_owners(kinds())
     for key, text in arguments.set:
         node, name = _owner(key, owners)
         given[node][name] = _literal(text)
+    for name in ("mean_n", "mean_n_stderr"):
+        experiment[name] = given["lifetime"][name]
     given["results"]["settings"] = {
         node: {k: _plain(v) for k, v in values.items()} for node, values in given.items() if node != "results"
     }
     return standard(given)
-
-
-def with_folder(topology: Topology, out: Path) -> Topology:
-    """The same nodes, writing their results to ``out``."""
-    specs = (
-        NodeSpec(s.name, s.kind, s.inputs, {**s.parameters, "out": str(out)}) if s.name == "results" else s
-        for s in topology.nodes
-    )
-    return Topology(tuple(specs))
 
 
 def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
@@ -183,7 +189,7 @@ def _literal(text: str) -> Any:
         return words[text.lower()]
     try:
         return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
         return text
 
 
@@ -194,21 +200,27 @@ def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value in (float("inf"), float("-inf")) else value
 
 
-def make_folder(wished: Path | None, file: Path) -> Path:
-    """The folder for the results: the wished one, made where it is missing, or a new one under ``runs``."""
-    if wished is not None:
-        wished.mkdir(parents=True, exist_ok=True)
-        return wished
+def free_folder(file: Path) -> Path:
+    """A folder under ``runs`` that is not there yet, named by the time and the recording."""
     stem = re.sub(r"[^\w.-]+", "_", file.stem) or "recording"
     base = f"{datetime.datetime.now().astimezone():%Y-%m-%d_%H%M%S}_{stem}"
-    for attempt in range(1, 1000):
-        folder = Path("runs") / (base if attempt == 1 else f"{base}_{attempt}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            continue
-        return folder
-    raise ParameterError(f"runs/{base}: cannot find a free name for the results")
+    names = (base if k == 1 else f"{base}_{k}" for k in itertools.count(1))
+    return next(folder for name in names if not (folder := Path("runs") / name).exists())
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Make ``folder`` where it is missing and keep other runs out of it; raises ParameterError where one is in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = folder / ".run"
+    with place.open("w", encoding="utf-8") as lock:
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise ParameterError(f"{folder}: another run is writing its results there") from None
+        yield
+        place.unlink(missing_ok=True)
 
 
 def show(line: ProgressLine, progress: Progress) -> None:
@@ -227,21 +239,37 @@ def show(line: ProgressLine, progress: Progress) -> None:
     line.show(share, "  ".join(parts))
 
 
-def run_interruptibly(runner: InlineRunner) -> Outcome:
-    """Run; the first Ctrl-C (or SIGTERM) ends the stream and finishes the results, the second one ends at once."""
+class Interrupts:
+    """Ctrl-C (or SIGTERM) while this is open: the first one ends the stream, the second one ends at once.
 
-    def stop(signum: int, frame: object) -> None:
-        runner.stop()
-        for number in handlers:
+    The first one before there is a stream is kept for it.
+    """
+
+    def __init__(self) -> None:
+        self._asked = False
+        self._stop: Callable[[], None] | None = None
+        self._before: dict[int, Any] = {}
+
+    def call(self, stop: Callable[[], None]) -> None:
+        """What the first one is to do."""
+        self._stop = stop
+        if self._asked:
+            stop()
+
+    def _hear(self, signum: int, frame: object) -> None:
+        for number in self._before:
             signal.signal(number, signal.default_int_handler)
+        self._asked = True
+        if self._stop is not None:
+            self._stop()
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in handlers:
-        signal.signal(number, stop)
-    try:
-        return runner.run()
-    finally:
-        for number, handler in handlers.items():
+    def __enter__(self) -> Interrupts:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._hear)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
             signal.signal(number, handler)
 
 

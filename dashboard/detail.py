@@ -34,6 +34,7 @@ _KNOWN_TESTS = (
     "reduced_chi2",
     "groups",
     "runs_z",
+    "local_z",
     "misplaced_share",
     "misplaced_sd",
 )
@@ -111,6 +112,13 @@ def _test_rows(tests: Mapping[str, Any]) -> Iterator[Row]:
     runs = value["runs_z"]
     if runs is not None:
         yield Row("runs of residuals of equal sign, z", plain(runs, 2), f"expected 0 {PLUS_MINUS} 1")
+    local = value["local_z"]
+    if local is not None:
+        yield Row(
+            "worst stretch of neighbouring bins, z",
+            plain(local, 2),
+            "about 3 by chance, above 5 once in a thousand",
+        )
     share = value["misplaced_share"]
     if share is not None:
         chance = f"by chance {quantity(value['misplaced_sd'], PERCENT, 2)}"

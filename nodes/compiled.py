@@ -11,8 +11,12 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
-from numba import config
+import numba
+
+# numba's settings are made at run time, which its types do not tell.
+config: Any = numba.config
 
 _NODES = Path(__file__).parent
 _FOLDERS = ("kernels", "inference", "simulate")
@@ -34,6 +38,11 @@ def user_cache() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Caches"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def kernels_are_kept() -> bool:
+    """Whether compiled kernels lie in the folder, so that a run need not wait for the compiler."""
+    return bool(config.CACHE_DIR) and next(Path(config.CACHE_DIR).rglob("*.nbi"), None) is not None
 
 
 def keep_kernels() -> None:

@@ -11,10 +11,40 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.kernels.decay import histogram_levels
 from photonstream.stream.chunk import Chunk, Result
-from photonstream.stream.node import Opening, PhotonNode
+from photonstream.stream.node import InputError, Opening, PhotonNode
+
+# What the histogram may take: a real one has some dozens of levels, two detectors and thousands of dtime bins.
+MOST_BYTES = 1 << 30
+MOST_CHANNELS = 256
 
 # A T2 tick is often 1 ps: its dtimes are put into at most this many bins a period.
 MOST_T2_BINS = 4096
+
+
+@dataclass(frozen=True)
+class DtimeAxis:
+    """Bins of the decay: ``bins`` of 2^``shift`` TCSPC bins (ticks in T2); dtimes from ``limit`` on lie outside."""
+
+    bins: int
+    shift: int
+    limit: int
+
+
+def dtime_axis(period_s: float | None, resolution_s: float, most: int, *, join: bool) -> DtimeAxis:
+    """The axis over one pulse period; the bin in which it ends is the last.
+
+    With more than ``most`` bins it joins them by powers of two (``join``), or ends after ``most``: a device cannot
+    tell longer dtimes. Without a period there is no axis, only one bin that stays empty.
+    """
+    if period_s is None:
+        return DtimeAxis(1, 0, 0)
+    # A hair less, so that a period of a whole number of bins is that number.
+    ticks = max(1, math.ceil(period_s / resolution_s * (1 - 1e-12)))
+    shift = 0
+    while join and (ticks - 1 >> shift) >= most:
+        shift += 1
+    limit = ticks if join else min(ticks, most)
+    return DtimeAxis((limit - 1 >> shift) + 1, shift, limit)
 
 
 @dataclass(frozen=True)
@@ -33,65 +63,78 @@ class Decay(PhotonNode[DecayParameters]):
 
     def open(self, opening: Opening) -> Opening:
         period_s: float | None = opening.facts["pulse_period_s"]
-        resolution_s = opening.info.dtime_resolution_s
-        self._shift = 0
-        bins = 1
-        if period_s is not None:
-            bins = max(1, math.ceil(period_s / resolution_s * (1 - 1e-12)))
-            if opening.info.mode == "T2":
-                while bins > MOST_T2_BINS:
-                    self._shift += 1
-                    bins = -(-bins // 2)
-            else:
-                bins = min(bins, opening.facts["dtime_range"])
-        self._resolution_s = resolution_s * 2**self._shift
+        info = opening.info
+        coarsest = MOST_T2_BINS if info.mode == "T2" else opening.facts["dtime_range"]
+        self._axis = dtime_axis(period_s, info.dtime_resolution_s, coarsest, join=info.mode == "T2")
+        self._resolution_s = info.dtime_resolution_s * 2**self._axis.shift
         self._period_s = period_s
         self._row_of_level = np.full(64, -1, np.int64)
         self._level_of_row: list[int] = []
-        self._histogram = np.zeros((0, 1, bins + 1), np.int64)
+        self._column_of_channel = np.full(MOST_CHANNELS, -1, np.int64)
+        self._channel_of_column: list[int] = []
+        self._histogram = np.zeros((0, 0, self._axis.bins + 1), np.int64)
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
         level = chunk["level"]
-        self._make_room(level, chunk["counts"].shape[1])
-        histogram_levels(
+        top = int(level.max()) + 1
+        if top > len(self._row_of_level):
+            self._row_of_level = np.pad(
+                self._row_of_level, (0, 2 * top - len(self._row_of_level)), constant_values=-1
+            )
+        seen = np.flatnonzero(chunk["counts"].any(axis=0))
+        self._name(level, self._row_of_level, self._level_of_row)
+        self._name(seen, self._column_of_channel, self._channel_of_column)
+        self._make_room()
+        outside = histogram_levels(
             chunk["offsets"],
             self._row_of_level[level],
             chunk["channel"],
+            self._column_of_channel,
             chunk["dtime"],
-            np.uint32(self._shift),
+            np.uint32(self._axis.shift),
+            np.uint32(self._axis.limit),
             self._histogram,
         )
-        self.ledger.end("histogram", chunk.events)
+        without_pulse = chunk.events - int(chunk["timed"].sum(dtype=np.int64))
+        self.ledger.end("histogram", chunk.events - outside)
+        self.ledger.end("beyond_period", outside - without_pulse)
+        self.ledger.end("without_pulse", without_pulse)
         return ()
 
-    def _make_room(self, level: NDArray[np.int64], channels: int) -> None:
-        """Give every level that comes for the first time a row, in the order of the bins."""
-        top = int(level.max()) + 1
-        if top > len(self._row_of_level):
-            grown = np.full(2 * top, -1, np.int64)
-            grown[: len(self._row_of_level)] = self._row_of_level
-            self._row_of_level = grown
-        new = level[self._row_of_level[level] < 0]
-        for one in dict.fromkeys(new.tolist()):
-            self._row_of_level[one] = len(self._level_of_row)
-            self._level_of_row.append(one)
-        rows, had, bins = self._histogram.shape
-        if len(self._level_of_row) > rows or channels > had:
-            rows_now = max(rows, 2 * len(self._level_of_row) if len(self._level_of_row) > rows else rows)
-            grown_histogram = np.zeros((rows_now, max(had, channels), bins), np.int64)
-            grown_histogram[:rows, :had] = self._histogram
-            self._histogram = grown_histogram
+    def _name(self, keys: NDArray[np.int64], place: NDArray[np.int64], names: list[int]) -> None:
+        """Give every key that comes for the first time the next place."""
+        for one in dict.fromkeys(keys[place[keys] < 0].tolist()):
+            place[one] = len(names)
+            names.append(one)
+
+    def _make_room(self) -> None:
+        """Let the histogram grow to the rows and columns that have been named, by doubling."""
+        rows, columns, bins = self._histogram.shape
+        wanted = len(self._level_of_row), len(self._channel_of_column)
+        if wanted[0] <= rows and wanted[1] <= columns:
+            return
+        shape = (rows if wanted[0] <= rows else 2 * wanted[0], max(columns, wanted[1]), bins)
+        if math.prod(shape) * 8 > MOST_BYTES:
+            raise InputError(
+                f"the decay histogram would take {math.prod(shape) * 8 / 1e9:.1f} GB ({wanted[1]} channels, "
+                f"{wanted[0]} levels, {bins - 1} dtime bins): the records are corrupt, or the bins too wide (--bin)"
+            )
+        grown = np.zeros(shape, np.int64)
+        grown[:rows, :columns] = self._histogram
+        self._histogram = grown
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``rows``: counts (levels, channels, dtime bins) with the level of each row; ``beyond`` (levels, channels)."""
-        used = len(self._level_of_row)
-        order = np.argsort(np.array(self._level_of_row, np.int64))
-        counts = self._histogram[:used][order]
+        """``rows``: counts (levels, channels, dtime bins) with the level and channel of each; ``beyond`` likewise."""
+        levels = np.array(self._level_of_row, np.int64)
+        channels = np.array(self._channel_of_column, np.int64)
+        order, side = np.argsort(levels), np.argsort(channels)
+        counts = self._histogram[: len(levels), : len(channels)][np.ix_(order, side)]
         yield self.result(
             "rows",
             {
-                "levels": np.array(self._level_of_row, np.int64)[order],
+                "levels": levels[order],
+                "channels": channels[side],
                 "counts": counts[:, :, :-1],
                 "beyond": counts[:, :, -1],
                 "resolution_s": self._resolution_s,

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats.records import RecordType
 from photonstream.nodes.kernels.decode import (
+    MOST_DIVIDER,
+    MOST_TICKS,
     NO_DTIME,
     EventArrays,
     counts,
@@ -47,6 +49,12 @@ class Decode(PhotonNode[DecodeParameters]):
             raise ParameterError(
                 f"the sync channel must be 0 to {self._type.channels - 1} for {self._type.name}"
             )
+        # In T3 the device itself counts the pulses; a divider matters where laser pulses are records.
+        self._divider = opening.info.sync_divider if self._type.mode == "T2" else 1
+        if not 1 <= self._divider <= MOST_DIVIDER:
+            raise ParameterError(
+                f"a sync divider of {self._divider} in the header; 1 to {MOST_DIVIDER} can be"
+            )
         self._carry = new_carry()
         self._held: dict[str, NDArray[Any]] = {}
         self._per_channel = np.zeros(self._type.channels, np.int64)
@@ -69,7 +77,7 @@ class Decode(PhotonNode[DecodeParameters]):
             held,
             0,
             sync_channel=self.parameters.sync_channel,
-            sync_divider=self._info.sync_divider,
+            sync_divider=self._divider,
         )
         after = counts(self._carry)
         for kind in ("markers", "overflows", "syncs", "other"):
@@ -109,10 +117,16 @@ class Decode(PhotonNode[DecodeParameters]):
                 f"{total.backwards:,} events were earlier than their predecessor; they keep their place and "
                 "take its time"
             )
+        if watermark_ticks(self._carry) >= MOST_TICKS:
+            notes.append("its counter wraps add up to more time than can be counted: the records are corrupt")
         if total.other:
             notes.append(f"{total.other:,} records are of no kind that {self._type.name} defines")
-        if self._type.mode == "T2" and total.photons and self._without_pulse == total.photons:
+        if total.photons and self._without_pulse == total.photons:
             notes.append("no laser pulses in this T2 recording: there is a trace, but no decay")
+        elif self._without_pulse:
+            notes.append(
+                f"{self._without_pulse:,} photons follow no known laser pulse and are not in the decay"
+            )
         value = {
             "photons": total.photons,
             "markers": total.markers,

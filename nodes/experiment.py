@@ -23,6 +23,9 @@ _TEXTS = (
 )
 _NUMBERS = ("excitation_nm", "power_w", "spot_um", "mean_n", "mean_n_stderr", "emission_nm", "eg_ev")
 
+# No quantity of an experiment in its unit is larger; and every such number can be written.
+MOST = 1e30
+
 
 def read_experiment(path: str | None) -> dict[str, Any]:
     """The experiment's fields, all present; raises ParameterError naming the file and what is wrong in it."""
@@ -32,15 +35,18 @@ def read_experiment(path: str | None) -> dict[str, Any]:
             given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
         except OSError as error:
             raise ParameterError(f"{path}: cannot be read: {error.strerror}") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise ParameterError(f"{path}: not valid TOML: {error}") from error
-    given = given.get("experiment", given)
+        given = given.get("experiment", given)
+        if not isinstance(given, dict):
+            raise ParameterError(f"{path}: experiment must be a table of fields, not {given!r:.60}")
     for key, value in given.items():
         if key in _NUMBERS:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ParameterError(f"{path}: {key} must be a number, not {value!r}")
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not number or not 0 <= value <= MOST:
+                raise ParameterError(f"{path}: {key} must be a number from 0 on, not {value!r:.60}")
         elif key not in _TEXTS:
             raise ParameterError(f"{path}: unknown field {key!r} (known: {', '.join((*_TEXTS, *_NUMBERS))})")
         elif not isinstance(value, str):
-            raise ParameterError(f"{path}: {key} must be a text, not {value!r}")
+            raise ParameterError(f"{path}: {key} must be a text, not {value!r:.60}")
     return {key: given.get(key) for key in (*_TEXTS, *_NUMBERS)}

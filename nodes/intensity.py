@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.kernels.intensity import count_bins
 from photonstream.stream.chunk import Chunk, Result
-from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode
+from photonstream.stream.node import InputError, Opening, ParameterError, PhotonNode
 
-# More than this is no trace of an experiment but a recording whose time is corrupt (5.8 days of 10 ms bins).
-MOST_BINS = 50_000_000
+# More than this is no trace of an experiment but a recording whose time is corrupt (28 hours of 1 ms bins).
+MOST_BINS = 100_000_000
+# What the bins of one chunk may take, were all channels in use: no device is silent for so many bins.
+MOST_CHANNELS = 64
+MOST_CHUNK_BYTES = 1 << 30
+LONGEST_BIN_S = 86400.0
 
 
 @dataclass(frozen=True)
@@ -25,8 +29,8 @@ class IntensityParameters:
     bin_s: float = 0.01
 
     def __post_init__(self) -> None:
-        if not self.bin_s > 0:
-            raise ValueError(f"the bin width must be positive, not {self.bin_s} s")
+        if not 0 < self.bin_s <= LONGEST_BIN_S:
+            raise ValueError(f"the bin width must be positive and at most a day, not {self.bin_s:g} s")
 
 
 class Intensity(PhotonNode[IntensityParameters]):
@@ -52,7 +56,7 @@ class Intensity(PhotonNode[IntensityParameters]):
         self._bins_done = 0
         self._sequence = 0
         self._stop = 0
-        self._counts: list[NDArray[np.uint32]] = []
+        self._counts = np.zeros((1024, 1), np.uint32)
         return opening.with_facts(bin_ticks=self._width, bin_s=self._width * unit_s)
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -68,12 +72,17 @@ class Intensity(PhotonNode[IntensityParameters]):
     def _emit(self, bins_done: int, stop: int) -> Chunk:
         """The chunk of the bins from the last one given out up to ``bins_done``, which end at ``stop``."""
         if bins_done > MOST_BINS:
-            raise NodeError(
+            raise InputError(
                 f"the recording's time runs to {stop * self._unit_s:.3g} s, more than {MOST_BINS:,} bins: "
                 "its records are corrupt, or the bins far too fine (--bin)"
             )
-        photons = self._take_held()
         first = self._bins_done
+        if (bins_done - first) * MOST_CHANNELS * 4 > MOST_CHUNK_BYTES:
+            raise InputError(
+                f"the recording's time jumps by {(bins_done - first) * self._width * self._unit_s:.3g} s within "
+                f"{self._photons_held():,} photons: its records are corrupt, or the bins far too fine (--bin)"
+            )
+        photons = self._take_held()
         edges = np.arange(first, bins_done + 1, dtype=np.uint64) * np.uint64(self._width)
         edges[-1] = stop
         offsets = np.searchsorted(photons["macrotime"], edges).astype(np.int64)
@@ -86,7 +95,7 @@ class Intensity(PhotonNode[IntensityParameters]):
         timed = np.empty(bins, np.uint32)
         dtime_sum = np.empty(bins, np.uint64)
         count_bins(offsets, channel, dtime, np.uint32(NO_DTIME), counts, timed, dtime_sum)
-        self._counts.append(counts)
+        self._remember(counts)
         columns = {name: array[:ready] for name, array in photons.items()}
         columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}
         out = Chunk(self._sequence, first * self._width, stop, ready, columns)
@@ -96,6 +105,19 @@ class Intensity(PhotonNode[IntensityParameters]):
         self._held = [Chunk(0, stop, self._stop, len(rest["channel"]), rest)]
         return out
 
+    def _remember(self, counts: NDArray[np.uint32]) -> None:
+        """Add bins to the trace, which grows by doubling: what was handed out of it before stays as it was."""
+        bins, channels = self._bins_done, self._counts.shape[1]
+        room, wanted = len(self._counts), bins + len(counts)
+        if wanted > room or counts.shape[1] > channels:
+            grown = np.zeros((max(room, 2 * wanted), max(channels, counts.shape[1])), np.uint32)
+            grown[:bins, :channels] = self._counts[:bins]
+            self._counts = grown
+        self._counts[bins:wanted, : counts.shape[1]] = counts
+
+    def _photons_held(self) -> int:
+        return sum(c.events for c in self._held)
+
     def _take_held(self) -> dict[str, NDArray[Any]]:
         if len(self._held) == 1:
             return dict(self._held[0].columns)
@@ -103,14 +125,9 @@ class Intensity(PhotonNode[IntensityParameters]):
         return dict(Chunk(0, 0, 0, 0, {n: np.concatenate([c[n] for c in self._held]) for n in names}).columns)
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``trace``: counts (bins, channels) and the bin edges in ticks; ``rate``: the mean."""
-        channels = max((c.shape[1] for c in self._counts), default=1)
-        counts = np.zeros((sum(len(c) for c in self._counts), channels), np.uint32)
-        at = 0
-        for part in self._counts:
-            counts[at : at + len(part), : part.shape[1]] = part
-            at += len(part)
-        self._counts = [counts]
+        """``trace``: counts (bins, channels), a read-only view, with the width of the bins and where they end."""
+        counts = self._counts[: self._bins_done]
+        counts.flags.writeable = False
         end = self._stop if final else self._bins_done * self._width
         yield self.result(
             "trace",

@@ -16,22 +16,19 @@ from photonstream.nodes.pipeline import photon_path
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner
 
-_WIDTH = re.compile(r"\s*(\d+\.?\d*|\.\d+)(?:[eE]([-+]?\d+))?\s*(ps|ns|s)\s*")
-_SECONDS = {"ps": 1e-12, "ns": 1e-9, "s": 1.0}
 
-
-def load_irf(text: str | float) -> GaussianIrf | MeasuredIrf:
-    """The IRF that ``text`` names: a full width such as 0.1ns (a number is seconds), else a file.
+def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
+    """The IRF that is given: a full width in seconds, else a file.
 
     A file is a tag file, whose photons per channel and dtime are the response, or text in two columns, time in
     ns and counts. Its background is removed. Raises ParameterError naming what is wrong.
     """
-    if isinstance(text, int | float):
-        return _gaussian(float(text), str(text))
-    width = _WIDTH.fullmatch(text)
-    if width is not None:
-        return _gaussian(float(f"{width[1]}e{width[2] or 0}") * _SECONDS[width[3]], text)
-    path = Path(text)
+    if isinstance(given, int | float):
+        try:
+            return GaussianIrf(float(given))
+        except ValueError as error:
+            raise ParameterError(f"IRF: {error}") from error
+    path = Path(given)
     try:
         open_tag_file(path)
     except TagFileError as error:
@@ -41,13 +38,6 @@ def load_irf(text: str | float) -> GaussianIrf | MeasuredIrf:
             ) from error
         return _from_text(path)
     return _from_tags(path)
-
-
-def _gaussian(fwhm_s: float, text: str) -> GaussianIrf:
-    try:
-        return GaussianIrf(fwhm_s)
-    except ValueError as error:
-        raise ParameterError(f"IRF {text}: {error}") from error
 
 
 def _from_tags(path: Path) -> MeasuredIrf:

@@ -29,7 +29,9 @@ class LifetimeParameters:
 
     ``s``: radiative rate of the biexciton over that of the exciton; ``quantum_yield_x`` enters the physical bound
     on tau_xx; ``assumed_tau_xx_s`` is the fast lifetime of the limit that a single exponential gets;
-    ``min_photons``: with fewer there is no fit.
+    ``min_photons``: with fewer there is no fit. ``dead_time_s``, ``pile_up`` (each channel keeps one photon per sync),
+    ``afterpulsing`` (probability) and ``afterpulse_s`` (mean wait after the dead time, 50 ns where it is not given)
+    are figures of the detectors; what is not given is not corrected.
     """
 
     irf: str | float | None = None
@@ -39,6 +41,10 @@ class LifetimeParameters:
     quantum_yield_x: float = 1.0
     assumed_tau_xx_s: float = 3.9e-9
     min_photons: int = 300
+    dead_time_s: float | None = None
+    pile_up: bool = False
+    afterpulsing: float | None = None
+    afterpulse_s: float | None = None
 
     def __post_init__(self) -> None:
         self.options()
@@ -55,6 +61,10 @@ class LifetimeParameters:
             min_photons=self.min_photons,
             mean_n=self.mean_n,
             mean_n_relative_error=relative,
+            dead_time_s=self.dead_time_s,
+            pile_up=self.pile_up,
+            afterpulsing=self.afterpulsing,
+            afterpulse_s=self.afterpulse_s,
         )
 
 
@@ -65,14 +75,15 @@ class Lifetime(ResultNode[LifetimeParameters]):
 
     def __init__(self, name: str, parameters: LifetimeParameters) -> None:
         super().__init__(name, parameters)
-        irf = None if parameters.irf is None else load_irf(parameters.irf)
-        self._options = dataclasses.replace(parameters.options(), irf=irf)
+        self._options = parameters.options()
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._start: FitStart | None = None
 
     def open(self, opening: Opening) -> Opening:
         self._latest.clear()
         self._start = None
+        if self.parameters.irf is not None:
+            self._options = dataclasses.replace(self._options, irf=load_irf(self.parameters.irf))
         return opening
 
     def take(self, result: Result) -> None:
@@ -86,37 +97,49 @@ class Lifetime(ResultNode[LifetimeParameters]):
         counts: NDArray[np.int64] = rows["counts"]
         on = selection["on_levels"][rows["levels"]]
         selected = counts[on].sum(axis=0)
-        fit = self._fit(selected, rows, final=final)
+        fit = self._fit(selected, rows, selection["on_time_s"], final=final)
         fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start
-        yield self.result("fit", {"summary": summarise(fit), "headline": headline(fit)}, final=final)
+        yield self.result(
+            "fit", {"summary": summarise(fit, rows["channels"]), "headline": headline(fit)}, final=final
+        )
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
             "selected": selected,
             "all": counts.sum(axis=0),
+            "channels": rows["channels"],
             "model": model,
             "resolution_s": rows["resolution_s"],
             "pulse_period_s": rows["pulse_period_s"],
         }
         yield self.result("decay", value, final=final)
 
-    def _fit(self, selected: NDArray[np.int64], rows: Mapping[str, Any], *, final: bool) -> DecayFit:
+    def _fit(
+        self, selected: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float, *, final: bool
+    ) -> DecayFit:
         period_s: float | None = rows["pulse_period_s"]
         if period_s is None:
-            reason = "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=...)"
+            reason = (
+                "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=..., and where a "
+                "detector input carries the laser, that with --set sync_channel=...)"
+            )
+            return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
+        if not selected.size:
+            reason = "no photons"
             return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
         if rows["beyond"].any() and not rows["counts"].any():
             reason = "no decay: none of the photons follows a known laser pulse within its period"
             return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
-        data = DecayData(selected, rows["resolution_s"], period_s)
+        pulses = on_time_s / period_s if on_time_s > 0.0 else None
+        data = DecayData(selected, rows["resolution_s"], period_s, pulses)
         try:
             return fit_decay(data, self._options, cold=final, start=self._start)
         except ValueError as error:
             raise ParameterError(str(error)) from error
 
 
-def summarise(fit: DecayFit) -> dict[str, Any]:
-    """The parts of result.json that come from the fit (docs/result.md)."""
+def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
+    """The parts of result.json that come from the fit (docs/result.md); ``channels`` numbers those of the data."""
     return {
         "fit": {
             "model": fit.model,
@@ -134,6 +157,7 @@ def summarise(fit: DecayFit) -> dict[str, Any]:
             "likelihood_ratio": _number(fit.likelihood_ratio),
             "goodness": {key: _number(value) for key, value in fit.goodness.items()},
             "s": fit.s,
+            "corrections": fit.corrections,
             "channels": {
                 str(c): {
                     "photons": channel.photons,
@@ -142,7 +166,7 @@ def summarise(fit: DecayFit) -> dict[str, Any]:
                     "irf_fwhm_s": _value(channel.irf_fwhm_s),
                     "background_share": _value(channel.background_share),
                 }
-                for c, channel in enumerate(fit.channels)
+                for c, channel in zip(channels.tolist(), fit.channels, strict=False)
                 if channel.photons
             },
         },
@@ -154,6 +178,7 @@ def summarise(fit: DecayFit) -> dict[str, Any]:
         "eta": _value(fit.eta),
         "eta_model": fit.eta_model,
         "eta_reason": fit.eta_reason,
+        "eta_models": {name: _number(value) for name, value in fit.eta_models.items()} or None,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -12,12 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import ResultNode
 
 SCHEMA = 1
+# Names of the curves that a run writes, in any of the formats.
+_OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,26 @@ class Results(ResultNode[ResultsParameters]):
             return
         summary = summarise(self._latest, self.parameters.settings, self.parameters.experiment)
         if self.parameters.out is not None:
-            folder = Path(self.parameters.out)
-            for title, columns in curves(self._latest).items():
-                for name in dict.fromkeys(("csv", self.parameters.export)):
-                    ending, text = EXPORTS[name]
-                    write_atomically(folder / f"{title}{ending}", text(title, columns))
-            # Last, so that a folder with a result.json is complete.
-            write_atomically(
-                folder / "result.json",
-                json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False) + "\n",
-            )
+            write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
         yield self.result("result", summary, final=final)
+
+
+def write_folder(
+    folder: Path, summary: Mapping[str, Any], tables: Mapping[str, list[Column]], export: str
+) -> None:
+    """Write the result files of a run, and take away those of an earlier one.
+
+    result.json goes first and comes last: a folder that has one holds the files of one complete run.
+    """
+    for old in [folder / "result.json", folder / "report.html", *folder.iterdir()]:
+        if old.name in ("result.json", "report.html") or _OURS.fullmatch(old.name):
+            old.unlink(missing_ok=True)
+    for title, columns in tables.items():
+        for name in dict.fromkeys(("csv", export)):
+            ending, text = EXPORTS[name]
+            write_atomically(folder / f"{title}{ending}", text(title, columns))
+    content = json.dumps(summary, indent=2, allow_nan=False, ensure_ascii=False)
+    write_atomically(folder / "result.json", [content, "\n"])
 
 
 Latest = Mapping[tuple[str, str], Mapping[str, Any]]
@@ -116,7 +129,7 @@ def _trace(latest: Latest) -> list[Column]:
     start_s = np.arange(len(counts)) * trace["bin_s"]
     stop_s = np.minimum(start_s + trace["bin_s"], trace["end_s"])
     width_s = np.maximum(stop_s - start_s, np.finfo(float).tiny)
-    level = np.floor(4.0 * np.sqrt(total)).astype(np.int64)
+    level = level_of(total)
     return [
         Column("time_start", "s", start_s),
         Column("time_stop", "s", stop_s),
@@ -160,9 +173,9 @@ def _decays(latest: Latest) -> dict[str, list[Column]]:
 
     with_photons = [c for c in range(len(selected)) if everything[c].any()]
     fitted = [c for c in with_photons if model is not None and model["total"][c].any()]
-    tables = {"decay": table(fitted or with_photons or [0])}
+    tables = {"decay": table(fitted or with_photons)}
     if len(with_photons) > 1:
-        tables |= {f"decay_ch{c}": table([c]) for c in with_photons}
+        tables |= {f"decay_ch{decay['channels'][c]}": table([c]) for c in with_photons}
     return tables
 
 

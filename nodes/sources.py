@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.formats import open_tag_file
-from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES
+from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES, TagFileError
 from photonstream.nodes.kernels.decode import EventArrays, decode_into, new_carry, watermark_ticks
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, Source
@@ -21,6 +21,9 @@ from photonstream.stream.node import Opening, Source
 # A paced source sends what belongs to about this much recorded time in one chunk.
 PACED_CHUNK_S = 0.02
 _HASH_BLOCK_BYTES = 1 << 22
+# Waits are cut into pieces, so that an end is noticed; no replay waits longer than ten years.
+_WAIT_S = 0.05
+_LONGEST_WAIT_S = 3e8
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,8 @@ class ReplayParameters:
     def __post_init__(self) -> None:
         if self.speed is not None and not self.speed > 0:
             raise ValueError(f"the speed must be positive, not {self.speed}")
-        if self.sync_rate_hz is not None and not self.sync_rate_hz > 0:
-            raise ValueError(f"the sync rate must be positive, not {self.sync_rate_hz} Hz")
+        if self.sync_rate_hz is not None and not 1.0 <= self.sync_rate_hz <= 1e11:
+            raise ValueError(f"the sync rate must be 1 Hz to 100 GHz, not {self.sync_rate_hz:g} Hz")
         if self.chunk_records < 1:
             raise ValueError(f"a chunk holds at least one record, not {self.chunk_records}")
 
@@ -53,6 +56,7 @@ class Replay(Source[ReplayParameters]):
         """Open the file. Raises TagFileError."""
         self._file = open_tag_file(Path(self.parameters.path))
         self._given = 0
+        self._notes = list(self._file.notes)
         self._checksum = _Checksum(self._file.path)
         info = self._file.info
         given_hz = self.parameters.sync_rate_hz
@@ -66,10 +70,18 @@ class Replay(Source[ReplayParameters]):
         blocks = (
             self._blocks() if self.parameters.speed is None else self._paced_blocks(self.parameters.speed)
         )
-        for sequence, block in enumerate(blocks):
-            start = self._given
-            self._given += len(block)
-            yield Chunk(sequence, start, self._given, len(block), {"records": block})
+        sequence = 0
+        try:
+            for block in blocks:
+                start = self._given
+                self._given += len(block)
+                yield Chunk(sequence, start, self._given, len(block), {"records": block})
+                sequence += 1
+        except TagFileError as error:
+            if not self._given:
+                raise
+            # What was read before the file broke off is worth as much as any interrupted recording.
+            self._notes.append(str(error))
 
     def _blocks(self) -> Iterator[NDArray[np.uint32]]:
         return self._file.blocks(self.parameters.chunk_records)
@@ -89,7 +101,10 @@ class Replay(Source[ReplayParameters]):
                 # Only the decoder knows when a record happened; its photons are of no use here.
                 decode_into(piece, record_type, carry, scratch)
                 now_s = watermark_ticks(carry) * unit_s
-                if self.halted.wait(max(0.0, began + now_s / speed - time.monotonic())):
+                due = began + min(now_s / speed, _LONGEST_WAIT_S)
+                while not self.halted and (left_s := due - time.monotonic()) > 0:
+                    time.sleep(min(left_s, _WAIT_S))
+                if self.halted:
                     return
                 yield piece
                 wished = size * PACED_CHUNK_S * speed / max(now_s - before_s, 1e-9)
@@ -120,7 +135,8 @@ class Replay(Source[ReplayParameters]):
             "macrotime_unit_s": info.macrotime_unit_s,
             "created": info.created,
             "comment": info.comment,
-            "notes": list(self._file.notes),
+            "settings": dict(info.settings),
+            "notes": list(self._notes),
         }
         yield self.result("recording", value, final=final)
 

@@ -10,10 +10,12 @@ once (photon nodes: the last chunks), ``snapshot(final=True)`` once.
 
 from __future__ import annotations
 
-import threading
+import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, fields
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import dataclass, field
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from photonstream.stream.chunk import Chunk, Result, StreamInfo
 from photonstream.stream.ledger import NodeLedger
@@ -27,6 +29,10 @@ class ParameterError(ValueError):
 
 class NodeError(RuntimeError):
     """A node cannot go on; its text says why."""
+
+
+class InputError(NodeError):
+    """A node cannot go on because of what the recording holds; its text says what."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +74,13 @@ class Node(Generic[P]):
 
 
 class Source(Node[P]):
-    """A node without input: it begins the stream and gives its chunks until it ends or is ``halted``."""
+    """A node without input: it begins the stream and gives its chunks until it ends or is ``halted``.
 
-    def __init__(self, name: str, parameters: P) -> None:
-        super().__init__(name, parameters)
-        self.halted = threading.Event()
+    ``halted`` is a plain flag and no event: a signal handler sets it, perhaps while this thread waits, and the
+    lock of an event would then never be free again.
+    """
+
+    halted = False
 
     def begin(self) -> Opening:
         """Open what is read and say what is known of it."""
@@ -109,12 +117,38 @@ class ResultNode(Node[P]):
 
 def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
     """Build a node's parameter dataclass from ``given``; raises ParameterError naming what is wrong."""
-    known = {f.name for f in fields(cls)}
-    for key in given:
-        if key not in known:
-            names = ", ".join(sorted(known)) or "none"
+    hints = get_type_hints(cls)
+    for key, value in given.items():
+        if key not in hints:
+            names = ", ".join(sorted(hints)) or "none"
             raise ParameterError(f"node {node} has no parameter {key!r} (it has: {names})")
+        if not _fits(value, hints[key]):
+            raise ParameterError(f"{node}.{key} cannot be {value!r:.80}")
     try:
         return cls(**given)
     except (TypeError, ValueError) as error:
         raise ParameterError(f"node {node}: {error}") from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether ``value`` is of the type ``hint``: plain types, unions, tuples and mappings; numbers are finite.
+
+    In a tuple an infinite number is an open end.
+    """
+    if hint is Any:
+        return True
+    if isinstance(hint, UnionType):
+        return any(_fits(value, each) for each in get_args(hint))
+    if get_origin(hint) is tuple:
+        inner = get_args(hint)
+        return (
+            isinstance(value, tuple | list)
+            and len(value) == len(inner)
+            and all(v in (math.inf, -math.inf) or _fits(v, h) for v, h in zip(value, inner, strict=True))
+        )
+    if get_origin(hint) is Mapping:
+        return isinstance(value, Mapping)
+    if hint in (float, int):
+        number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
+        return number and abs(value) <= sys.float_info.max
+    return value is None if hint is NoneType else isinstance(value, hint)

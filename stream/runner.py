@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from photonstream.stream.chunk import Chunk, ChunkLaws, Result
 from photonstream.stream.ledger import NodeLedger, imbalances
-from photonstream.stream.node import Node, NodeError, PhotonNode, ResultNode, Source
+from photonstream.stream.node import Node, NodeError, ParameterError, PhotonNode, ResultNode, Source
 from photonstream.stream.topology import Topology, build
 
 # In whose name the runner's own results are given: the ledger, to every result node, before the final results.
@@ -62,22 +63,45 @@ class InlineRunner:
         self._on_progress = on_progress
         self._progress_s = progress_s
         self._results_s = results_s
+        self._opened = False
 
     def stop(self) -> None:
         """End the stream soon; may be called from a signal handler or another thread."""
         for node in self._nodes.values():
             if isinstance(node, Source):
-                node.halted.set()
+                node.halted = True
 
-    def run(self) -> Outcome:
-        """Run to the end of the source; raises what a node raises, and NodeError where one breaks a law."""
+    @property
+    def _source(self) -> Source[Any]:
         source = next(iter(self._nodes.values()))
         assert isinstance(source, Source)
-        self._open(source)
-        interrupted = self._pump(source)
+        return source
+
+    def open(self) -> None:
+        """Open every node: what is wrong with the input or a parameter is raised here, before anything is made."""
+        source = self._source
+        with _blame(source.name):
+            openings = {source.name: source.begin()}
+        for name, node in self._nodes.items():
+            if node is not source:
+                with _blame(name):
+                    openings[name] = node.open(openings[self._specs[name].inputs[0]])
+        self._opened = True
+
+    def run(self) -> Outcome:
+        """Run to the end of the source.
+
+        Raises what the input is to blame for (InputError, and the errors of `open`) as it is, and whatever else goes
+        wrong in a node as NodeError with the node's name.
+        """
+        if not self._opened:
+            self.open()
+        interrupted = self._pump(self._source)
         for name, node in self._nodes.items():
             if isinstance(node, PhotonNode):
-                for chunk in node.close():
+                with _blame(name):
+                    rest = list(node.close())
+                for chunk in rest:
                     self._hand_on(name, chunk)
         ledger = [n.ledger for n in self._nodes.values() if not isinstance(n, ResultNode)]
         edges = [
@@ -94,17 +118,16 @@ class InlineRunner:
         self._snapshot(final=True)
         return Outcome(self._latest, ledger, wrong, interrupted)
 
-    def _open(self, source: Source[Any]) -> None:
-        openings = {source.name: source.begin()}
-        for name, node in self._nodes.items():
-            if node is not source:
-                openings[name] = node.open(openings[self._specs[name].inputs[0]])
-
     def _pump(self, source: Source[Any]) -> bool:
         """Give every chunk of the source to its readers; True when stopped before the end."""
         next_progress = 0.0
         next_results = time.monotonic() + (self._results_s or 0.0)
-        for chunk in source.chunks():
+        chunks = iter(source.chunks())
+        while True:
+            with _blame(source.name):
+                chunk = next(chunks, None)
+            if chunk is None:
+                break
             source.ledger.events_in += chunk.events
             self._hand_on(source.name, chunk)
             now = time.monotonic()
@@ -115,11 +138,12 @@ class InlineRunner:
             if self._on_progress is not None and now >= next_progress:
                 self._on_progress(Progress(*source.progress(), self._latest))
                 next_progress = time.monotonic() + self._progress_s
-            if source.halted.is_set():
-                return True
+            if source.halted:
+                break
         if self._on_progress is not None:
             self._on_progress(Progress(*source.progress(), self._latest))
-        return False
+        given, total = source.progress()
+        return source.halted and given != total
 
     def _hand_on(self, writer: str, chunk: Chunk) -> None:
         self._laws[writer].admit(chunk)
@@ -128,7 +152,9 @@ class InlineRunner:
             node = self._nodes[name]
             assert isinstance(node, PhotonNode)
             node.ledger.events_in += chunk.events
-            for out in node.fold(chunk):
+            with _blame(name):
+                complete = list(node.fold(chunk))
+            for out in complete:
                 self._hand_on(name, out)
 
     def _photon_readers(self, writer: str) -> list[str]:
@@ -137,7 +163,9 @@ class InlineRunner:
     def _snapshot(self, *, final: bool) -> None:
         """Ask every node, in order, for its results, and give them to the nodes that read them."""
         for name, node in self._nodes.items():
-            for result in node.snapshot(final=final):
+            with _blame(name):
+                results = list(node.snapshot(final=final))
+            for result in results:
                 if result.node != name:
                     raise NodeError(f"node {name} gave a result in the name of {result.node}")
                 self._latest[(name, result.key)] = result
@@ -147,4 +175,16 @@ class InlineRunner:
     @staticmethod
     def _take(node: Node[Any], result: Result) -> None:
         if isinstance(node, ResultNode):
-            node.take(result)
+            with _blame(node.name):
+                node.take(result)
+
+
+@contextmanager
+def _blame(name: str) -> Iterator[None]:
+    """Whatever goes wrong in a node is a NodeError that names it; what is the input's or a person's fault stays so."""
+    try:
+        yield
+    except (NodeError, ParameterError):
+        raise
+    except Exception as error:
+        raise NodeError(f"node {name} cannot go on: {type(error).__name__}: {error}") from error

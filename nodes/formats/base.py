@@ -16,12 +16,15 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats.records import RecordType
 from photonstream.stream.chunk import StreamInfo
+from photonstream.stream.node import InputError
 
 RECORD_BYTES = 4
 BLOCK_RECORDS = 262144
+# Bounds of a time unit in a header: from far below any device's resolution to a laser that nobody would wait for.
+SHORTEST_UNIT_S, LONGEST_UNIT_S = 1e-15, 10.0
 
 
-class TagFileError(Exception):
+class TagFileError(InputError):
     """A tag file that cannot be read; its text names the file, the byte and the cause."""
 
     def __init__(self, path: str | os.PathLike[str], offset: int, cause: str) -> None:

@@ -6,7 +6,6 @@ Source: PicoQuant's published descriptions of PicoHarp file format 2.0 and Hydra
 
 from __future__ import annotations
 
-import math
 import struct
 from collections.abc import Mapping
 from datetime import datetime
@@ -15,6 +14,8 @@ from typing import Any
 
 from photonstream.nodes.formats import records
 from photonstream.nodes.formats.base import (
+    LONGEST_UNIT_S,
+    SHORTEST_UNIT_S,
     HeaderReader,
     TagFile,
     Verdict,
@@ -272,10 +273,8 @@ def _stream_info(reader: HeaderReader, header: Mapping[str, Any], record_type: R
     resolution_s = header["Resolution"] * (1e-9 if picoharp else 1e-12)
     if record_type is records.PICOHARP_T2:
         resolution_s = PICOHARP_T2_TICK_S
-    if not (math.isfinite(resolution_s) and resolution_s > 0):
-        raise reader.error(
-            f"the header says that the resolution is {header['Resolution']}, it must be above 0"
-        )
+    if not SHORTEST_UNIT_S <= resolution_s <= LONGEST_UNIT_S:
+        raise reader.error(f"the header says that the resolution is {resolution_s} s, which no device has")
     if record_type.mode == "T3" and sync_rate_hz <= 0:
         raise reader.error(f"the header says that the sync rate is {sync_rate_hz} Hz, so T3 has no time unit")
     return StreamInfo(

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from photonstream.nodes.formats.base import (
+    LONGEST_UNIT_S,
+    SHORTEST_UNIT_S,
     HeaderReader,
     TagFile,
     TagFileError,
@@ -183,8 +185,8 @@ class _Tags:
         value = self.number(name)
         if value is None:
             raise self._missing(name)
-        if not value > 0:
-            raise self._reader.error(f"the header says that {name} is {value}, it must be above 0")
+        if not SHORTEST_UNIT_S <= value <= LONGEST_UNIT_S:
+            raise self._reader.error(f"the header says that {name} is {value} s, which no device has")
         return float(value)
 
     def record_type(self) -> RecordType:

@@ -56,19 +56,19 @@ def fit_beta(
         return replace(signed, reason=f"no beta: {tail}" if tail else outside)
     theta = optimum.theta.copy()
     theta[MIX] = beta_from_photon_share(float(theta[MIX]), tau_xx.value / tau_x.value, options.s)
-    bounded = _as_beta_box(box, options.s)
-    within = replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / options.s))
+    within, bounded = within_domain(likelihood, box)
     estimate = _estimate(within, maximise(within, theta, bounded, as_beta=True), bounded, intervals=intervals)
     return replace(signed, beta=estimate, reason="")
 
 
-def _as_beta_box(box: Box, s: float) -> Box:
-    """The box with beta in place of the share, down to where the decay would start from nothing."""
+def within_domain(likelihood: Likelihood, box: Box) -> tuple[Likelihood, Box]:
+    """Both for a fit with beta in place of the share, down to where the decay would start from nothing."""
+    s = likelihood.s
     lower, upper = box.lower.copy(), box.upper.copy()
     lower[MIX], upper[MIX] = -0.999 / (s - 1.0), _LARGEST
     free = box.free.copy()
     free[MIX] = True
-    return Box(lower, upper, free)
+    return replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / s)), Box(lower, upper, free)
 
 
 def _estimate(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
@@ -101,9 +101,8 @@ def _signed(
             f"no upper limit: a biexciton of the assumed {1e9 * tau_xx_s:.3g} ns is too slow for "
             f"tau_x = {1e9 * tau_x_s:.3g} ns (at most {1e9 * largest_s:.3g} ns)"
         )
-    bounded = _as_beta_box(box, options.s)
+    within, bounded = within_domain(likelihood, box)
     bounded.free[LN_TAU_XX] = False
-    within = replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / options.s))
     theta = optimum.theta.copy()
     theta[LN_TAU_XX], theta[MIX] = math.log(tau_xx_s), 0.0
     free = maximise(within, theta, bounded, as_beta=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_model import MAX_SIGMA_PER_PERIOD, Floats
+from photonstream.nodes.inference.detector import AFTERPULSE_S, Detector
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf
 
 MAX_FIT_BINS = 4096
@@ -20,13 +21,15 @@ class DecayData:
 
     Bin b covers ``[b, b + 1) * bin_width_s`` after the sync. ``pulse_period_s`` need not be a multiple of the bin
     width: the bin in which the period ends is fitted as the part of a bin that it is, later bins are left out and
-    their photons counted in ``photons_outside``. Bins may also end before the period does.
+    their photons counted in ``photons_outside``. Bins may also end before the period does. ``pulses``: laser pulses
+    in the time of the selected photons, dark ones included; only the corrections for dead time and pile-up need it.
     Raises ValueError for counts that are no counts, or widths that are not positive.
     """
 
     counts: NDArray[np.int64]
     bin_width_s: float
     pulse_period_s: float
+    pulses: float | None = None
 
     def __post_init__(self) -> None:
         if self.counts.ndim != 2 or self.counts.shape[0] < 1 or self.counts.dtype.kind not in "iu":
@@ -37,6 +40,8 @@ class DecayData:
             value = getattr(self, name)
             if not (value > 0.0 and math.isfinite(value)):
                 raise ValueError(f"{name} is {value}: not a positive time")
+        if self.pulses is not None and not (self.pulses > 0.0 and math.isfinite(self.pulses)):
+            raise ValueError(f"pulses is {self.pulses}: not a positive number")
 
     @property
     def bins_in_period(self) -> int:
@@ -85,8 +90,8 @@ class FitOptions:
     single exponential is given its signed beta and upper limit (default: the mean of 45 nanocrystals in the
     source paper, 3.9 ns). ``mean_n``: photons absorbed per pulse, for eta; ``mean_n_relative_error`` its relative
     standard error (0.3 unless the nanocrystal's own power series was measured).
-    ``dead_time_s``, ``afterpulsing`` and ``pile_up`` are refused when given: no correction is available, and a
-    figure must not be ignored in silence.
+    ``dead_time_s``, ``pile_up``, ``afterpulsing`` and ``afterpulse_s`` are the figures of `detector.Detector`; what
+    is None (false) is not corrected. ``afterpulse_s`` alone, without ``afterpulsing``, is refused.
     Raises ValueError for what cannot be.
     """
 
@@ -101,14 +106,13 @@ class FitOptions:
     mean_n_relative_error: float = 0.3
     dead_time_s: float | None = None
     afterpulsing: float | None = None
-    pile_up: float | None = None
+    afterpulse_s: float | None = None
+    pile_up: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("dead_time_s", "afterpulsing", "pile_up"):
-            if getattr(self, name) is not None:
-                raise ValueError(
-                    f"{name} was given, but a correction for it is not available in this version"
-                )
+        if self.afterpulse_s is not None and self.afterpulsing is None:
+            raise ValueError("afterpulse_s was given without afterpulsing, the probability of an afterpulse")
+        _ = self.detector
         if self.min_photons < 1:
             raise ValueError(f"min_photons is {self.min_photons}: a fit needs photons")
         if not self.s > 1.0:
@@ -121,6 +125,18 @@ class FitOptions:
             raise ValueError(f"mean_n is {self.mean_n}: not a positive number of photons per pulse")
         if not self.mean_n_relative_error >= 0.0:
             raise ValueError(f"mean_n_relative_error is {self.mean_n_relative_error}: cannot be negative")
+
+    @property
+    def detector(self) -> Detector | None:
+        """The figures to correct for; None where none was given. Raises ValueError for what cannot be."""
+        if self.dead_time_s is None and self.afterpulsing is None and self.pile_up is False:
+            return None
+        return Detector(
+            dead_time_s=0.0 if self.dead_time_s is None else self.dead_time_s,
+            pile_up=self.pile_up,
+            afterpulsing=0.0 if self.afterpulsing is None else self.afterpulsing,
+            afterpulse_s=AFTERPULSE_S if self.afterpulse_s is None else self.afterpulse_s,
+        )
 
 
 def max_sigma_s(period_s: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate
@@ -73,10 +73,14 @@ class DecayFit:
     that of the brightest channel. ``parameters`` names the rows of ``covariance``, the inverse Fisher information
     (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
 
+    ``corrections`` names the detector figures that were put into the model (`corrections.describe`); the curves are of
+    what is recorded, everything else of the photons before the detector.
+
     ``beta`` is apparent (s assumed, <N> not corrected) and given with model "bi" inside its domain, else
     ``beta_reason`` says why not. ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
     included, and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the best
-    value is negative. ``eta`` is corrected for <N> by ``eta_model``.
+    value is negative. ``eta`` is corrected for <N> by ``eta_model``; ``eta_models`` has its value by
+    that and (after a cold fit with intervals) other models by name, None where a model cannot make this decay.
     """
 
     model: Model
@@ -97,6 +101,7 @@ class DecayFit:
     parameters: tuple[str, ...] = ()
     covariance: Floats | None = None
     s: float = 4.0
+    corrections: dict[str, Any] | None = None
     beta: Estimate | None = None
     beta_reason: str = ""
     beta_signed: Estimate | None = None
@@ -105,5 +110,6 @@ class DecayFit:
     eta: Estimate | None = None
     eta_model: str = ""
     eta_reason: str = ""
+    eta_models: dict[str, float | None] = field(default_factory=dict)
     curves: Curves | None = None
     start: FitStart | None = None

@@ -7,14 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from photonstream.nodes.inference import report, search, select
+from photonstream.nodes.inference import corrections, report, search, select
 from photonstream.nodes.inference.beta import eta_estimate
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
+from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Reading, eta_of_cascade
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
+from photonstream.nodes.inference.decay_fit import Components, DecayFit, FitStart
+from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.goodness import goodness
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
+from photonstream.nodes.inference.means import recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
 from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
 
@@ -49,7 +52,7 @@ def fit_decay(
     ``cold`` false the search begins at ``start`` alone, an earlier ``DecayFit.start`` of the same channels, and
     errors come from the Fisher information only; without a usable ``start`` it searches all the same.
     Deterministic: a cold result depends on ``data`` and ``options`` alone.
-    Raises ValueError for an IRF that does not fit the data.
+    Raises ValueError for an IRF or detector figures that do not fit the data.
     """
     if data.photons < options.min_photons:
         return _none(data, options, f"too few photons: {data.photons}, {options.min_photons} needed")
@@ -61,12 +64,16 @@ def fit_decay(
         fits, notes = _search(data, options)
     if fits is None:
         return _none(data, options, "; ".join(notes))
+    if options.detector is not None:
+        fits = _corrected(data, options, fits, options.detector)
+        notes = [*notes, *filter(None, [corrections.note(options)])]
     return _choose(data, options, fits, notes, intervals=cold and options.intervals)
 
 
 def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[str]]:
     """Fit each channel alone, keep those with a pulsed decay, fit them together; notes say what was left out."""
     found, channels, notes = [], [], []
+    head = "too few photons in any one channel: "
     for c, photons in enumerate(data.counts[:, : data.bins_in_period].sum(axis=1).tolist()):
         if photons < _MIN_CHANNEL_PHOTONS:
             if photons:
@@ -77,12 +84,13 @@ def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[st
         gain = 2.0 * (search.constant_half_deviance(likelihood) - fit.half_deviance)
         flat = select.flat_reason(gain, photons)
         if flat:
+            head = select.NO_EMITTER
             notes.append(f"channel {c} left out: {flat}")
         else:
             found.append(fit)
             channels.append(c)
     if not found:
-        return None, notes
+        return None, [head + "; ".join(notes)]
     likelihood = search.likelihood_of(data, options, channels)
     begin = search.joint_start(found)
     box = search.box_of(likelihood, options, begin)
@@ -115,6 +123,23 @@ def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None
     return _Fits(start.channels, likelihood, single, box, double, double_box)
 
 
+def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Detector) -> _Fits:
+    """Refit with what the detectors did, until the decay and the corrections that rest on it agree."""
+    for _ in range(corrections.MOST_REFITS):
+        likelihood = corrections.corrected(fits.likelihood, fits.double.theta, data, options, detector)
+        moved = float(np.max(np.abs(likelihood.efficiency - fits.likelihood.efficiency)))
+        single = maximise(likelihood, fits.single.theta, fits.single_box)
+        double = min(
+            maximise(likelihood, fits.double.theta, fits.double_box),
+            search.fit_double(likelihood, fits.double_box, single),
+            key=lambda optimum: optimum.half_deviance,
+        )
+        fits = replace(fits, likelihood=likelihood, single=single, double=double)
+        if moved <= corrections.SETTLED:
+            break
+    return fits
+
+
 def _choose(
     data: DecayData, options: FitOptions, fits: _Fits, notes: list[str], *, intervals: bool
 ) -> DecayFit:
@@ -135,10 +160,8 @@ def _choose(
     known_irf = options.irf is not None
     longest_s = math.exp(float(box.upper[LN_TAU_X]))
     errors = covariance(optimum, box)
-    means = report.model_means(likelihood, theta, likelihood.edges_s)
-    tests = goodness(
-        likelihood.counts, means[0] + means[1] + means[2], int(np.count_nonzero(errors.diagonal()))
-    )
+    means = recorded_means(likelihood, theta)
+    tests = goodness(likelihood.counts, means, int(np.count_nonzero(errors.diagonal())))
     gross, misfit = select.misfit(tests)
     tail = select.tail_reason(math.exp(float(theta[LN_TAU_XX])), fwhm_s, known_irf) if double else ""
     refused = (
@@ -164,6 +187,9 @@ def _choose(
     parts = report.components(theta, errors, profiles, double=double)
     beta = fit_beta(likelihood, optimum, box, options, parts, tail, intervals=intervals)
     eta, eta_model, eta_reason = _eta(options, beta, parts.tau_x_s, period_s)
+    eta_models: dict[str, float | None] = {} if eta is None else {TWO_LEVELS: eta.value}
+    if eta is not None and intervals:
+        eta_models[CASCADE] = _eta_of_cascade(options, beta, parts, period_s, fwhm_s)
     return replace(
         common,
         model="bi" if double else "mono",
@@ -187,6 +213,7 @@ def _choose(
         eta=eta,
         eta_model=eta_model,
         eta_reason=eta_reason,
+        eta_models=eta_models,
     )
 
 
@@ -227,6 +254,22 @@ def _eta(
     return eta_estimate(beta.beta, options.mean_n, options.mean_n_relative_error, period_s, tau_x.value)
 
 
+def _eta_of_cascade(
+    options: FitOptions, beta: BetaFit, parts: Components, period_s: float, fwhm_s: float
+) -> float | None:
+    if beta.beta is None or parts.tau_xx_s is None or options.mean_n is None:
+        return None
+    return eta_of_cascade(
+        Reading(beta.beta.value, parts.tau_x_s.value, parts.tau_xx_s.value),
+        options.mean_n,
+        period_s,
+        fwhm_s,
+        s=options.s,
+        quantum_yield_x=options.quantum_yield_x,
+        width_fitted=options.irf is None,
+    )
+
+
 def _none(data: DecayData, options: FitOptions, reason: str) -> DecayFit:
     return DecayFit(
         model="none",
@@ -235,6 +278,7 @@ def _none(data: DecayData, options: FitOptions, reason: str) -> DecayFit:
         photons_outside=data.photons_outside,
         channels=report.unfitted_channels(data),
         s=options.s,
+        corrections=corrections.describe(options),
         beta_reason=f"no beta: {reason}",
         eta_reason=f"no eta: {reason}",
     )

@@ -11,6 +11,7 @@ mixture has no valley are one level, whatever their number: that is drift, focus
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -50,16 +51,22 @@ def first_count(level: NDArray[np.int64] | int) -> NDArray[np.int64]:
 
 
 def window_ranges(low_counts: float, high_counts: float, levels: int) -> list[LevelRange]:
-    """Ranges for a window on the counts of a bin, below, in and above it, of ``levels`` levels in all.
+    """Ranges for bins of ``low_counts`` to ``high_counts`` photons, both included, of ``levels`` levels in all.
 
-    The window takes every level whose counts all lie within it, so it can end up narrower than asked by less
-    than half a Poisson width at either side; where that would leave nothing, the level at its middle is taken.
+    Ranges below, in and above the window. It takes every level whose counts all lie within it, so it can end up
+    narrower than asked by less than half a Poisson width at either side; where that would leave nothing, the level
+    at its middle is taken. A window without a whole number of counts in it selects nothing.
     """
-    edges = first_count(np.arange(levels + 1))
-    low = int(np.searchsorted(edges, low_counts))
-    high = int(np.searchsorted(edges, high_counts, side="right")) - 1 if np.isfinite(high_counts) else levels
-    if high <= low:
-        low = int(level_of(np.array([(low_counts + high_counts) / 2]))[0])
+    first = first_count(np.arange(levels + 1))
+    # A rate times a bin width is a whole number of counts only to within rounding.
+    least = math.ceil(min(low_counts * (1 - 1e-6), float(first[-1])))
+    most = math.floor(min(high_counts * (1 + 1e-6), float(first[-1])))
+    low = int(np.searchsorted(first[:-1], least))
+    high = int(np.searchsorted(first[1:] - 1, most, side="right"))
+    if least > most or least >= first[-1]:
+        return [LevelRange(0, levels, False)]
+    if high <= low or first[high] <= first[low]:
+        low = int(level_of(np.array([(least + most) // 2]))[0])
         high = low + 1
     low, high = min(low, levels), min(high, levels)
     parts = [LevelRange(0, low, False), LevelRange(low, high, True), LevelRange(high, levels, False)]

@@ -165,7 +165,19 @@ def scoring(
     single = theta[MIX] == 0.0 and not free[MIX]
     _confine(theta, lower, upper, free, ln_max_ratio)
     value = evaluate(
-        theta, as_beta, single, counts, efficiency, extra, edges_s, period_s, irf, irf_bin_s, s, gradient, information
+        theta,
+        as_beta,
+        single,
+        counts,
+        efficiency,
+        extra,
+        edges_s,
+        period_s,
+        irf,
+        irf_bin_s,
+        s,
+        gradient,
+        information,
     )
     damping = 1e-3
     milestone = value

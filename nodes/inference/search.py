@@ -46,7 +46,10 @@ _DOUBLE_STARTS = (
 
 
 def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int]) -> Likelihood:
-    """The likelihood of the named channels with ideal detectors, in joined bins. Raises ValueError for an IRF that does not fit."""
+    """The likelihood of the named channels with ideal detectors, in joined bins.
+
+    Raises ValueError for an IRF that does not fit.
+    """
     rows = list(channels)
     irf = np.zeros((len(rows), 0))
     irf_bin_s = 0.0

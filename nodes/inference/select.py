@@ -25,6 +25,8 @@ GROSS_MISFIT = 0.10
 SIGNIFICANT_SHARE_SD = 2.0
 SIGNIFICANT_Z = 4.0
 SIGNIFICANT_LOCAL_Z = 5.0
+# How the reason begins where nothing speaks for an emitter.
+NO_EMITTER = "no emitter: "
 
 
 def flat_reason(gain: float, photons: int) -> str:
@@ -47,8 +49,8 @@ def instrument_reason(tau_x_s: float, fwhm_s: float, known_irf: bool, gain: floa
         return ""
     width = "known" if known_irf else "fitted"
     return (
-        f"the decay cannot be told from the instrument: lifetime {1e9 * tau_x_s:.3g} ns at a {width} response of "
-        f"{1e9 * fwhm_s:.3g} ns full width; scattered light or a lifetime too short to measure"
+        f"{NO_EMITTER}the decay cannot be told from the instrument: lifetime {1e9 * tau_x_s:.3g} ns at a {width} "
+        f"response of {1e9 * fwhm_s:.3g} ns full width; scattered light or a lifetime too short to measure"
     )
 
 
@@ -94,6 +96,5 @@ def scatter_reason(tail: str, photon_share_xx: float) -> str:
     """Why there is no emitter to speak of when a fast component like ``tail`` holds most of the pulsed photons."""
     if not tail or photon_share_xx <= 0.5:
         return ""
-    return (
-        f"{100.0 * photon_share_xx:.0f} % of the pulsed photons come within the instrument response: {tail}"
-    )
+    percent = 100.0 * photon_share_xx
+    return f"{NO_EMITTER}{percent:.0f} % of the pulsed photons come within the instrument response: {tail}"

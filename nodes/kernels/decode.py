@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats.records import Layout, RecordType
 from photonstream.nodes.kernels.decode_carry import (
+    MOST_TICKS,
     NO_DTIME,
     Carry,
     Counts,
@@ -40,6 +41,8 @@ from photonstream.nodes.kernels.decode_t2 import decode_t2_hydraharp, decode_t2_
 from photonstream.nodes.kernels.decode_t3 import decode_t3_hydraharp, decode_t3_picoharp
 
 __all__ = [
+    "MOST_DIVIDER",
+    "MOST_TICKS",
     "NO_DTIME",
     "Carry",
     "Counts",
@@ -50,6 +53,9 @@ __all__ = [
     "new_carry",
     "watermark_ticks",
 ]
+
+# Laser pulses to one record of them, far more than any device divides by.
+MOST_DIVIDER = 65536
 
 _Kernel = Callable[..., tuple[Any, Any]]
 _T3: Mapping[Layout, _Kernel] = {"picoharp": decode_t3_picoharp, "hydraharp": decode_t3_hydraharp}
@@ -142,8 +148,8 @@ def decode_into(
     inputs = record_type.channels if channels is None else channels
     if not 1 <= inputs <= record_type.channels:
         raise ValueError(f"{record_type.name} has 1 to {record_type.channels} channels, not {inputs}")
-    if not 1 <= sync_divider <= 1024:
-        raise ValueError(f"the sync divider must be 1 to 1024, not {sync_divider}")
+    if not 1 <= sync_divider <= MOST_DIVIDER:
+        raise ValueError(f"the sync divider must be 1 to {MOST_DIVIDER}, not {sync_divider}")
     if not -1 <= sync_channel < inputs:
         raise ValueError(f"the sync channel must be 0 to {inputs - 1}, or -1 for none, not {sync_channel}")
     # One type of array for the compiler, whether or not a chunk has made its records read-only.

@@ -12,6 +12,10 @@ BASE, NOW, LAST_SYNC, INTERVAL, SYNCS_PAIRED = range(5)
 PHOTONS, MARKERS, OVERFLOWS, WRAPS, SYNCS, OTHER, BACKWARDS = range(5, 12)
 CARRY_SIZE = 12
 
+# Time stands still here rather than run over: a quarter of a billion years of pulses at 1 MHz, or months of the
+# finest device ticks (only corrupt records get there). Far enough below 2^63 for any one record to be added.
+MOST_TICKS = 1 << 62
+
 # The dtime of a T2 photon whose laser pulse is not known.
 NO_DTIME = 0xFFFFFFFF
 

@@ -12,6 +12,7 @@ from photonstream.nodes.kernels.decode_carry import (
     INTERVAL,
     LAST_SYNC,
     MARKERS,
+    MOST_TICKS,
     NO_DTIME,
     NOW,
     OTHER,
@@ -86,7 +87,7 @@ def decode_t2_hydraharp(
             n += np.uint64(1)
         elif kind == _WRAP:
             wraps = tag + (tag == 0)
-            base += wraps * wrap_ticks
+            base = min(base + wraps * wrap_ticks, MOST_TICKS)
             now = max(now, base)
             carry[OVERFLOWS] += 1
             carry[WRAPS] += wraps
@@ -158,7 +159,7 @@ def decode_t2_picoharp(
         elif kind != _SPECIAL:
             carry[OTHER] += 1
         elif record & 0xF == 0:
-            base += wrap_ticks
+            base = min(base + wrap_ticks, MOST_TICKS)
             now = max(now, base)
             carry[OVERFLOWS] += 1
             carry[WRAPS] += 1

@@ -10,6 +10,7 @@ from photonstream.nodes.kernels.decode_carry import (
     BACKWARDS,
     BASE,
     MARKERS,
+    MOST_TICKS,
     NOW,
     OTHER,
     OVERFLOWS,
@@ -61,7 +62,7 @@ def decode_t3_hydraharp(
         kind = record >> 25
         if kind == _WRAP:
             wraps = tag + (tag == 0)
-            base += wraps * wrap_ticks
+            base = min(base + wraps * wrap_ticks, MOST_TICKS)
             now = max(now, base)
             carry[OVERFLOWS] += 1
             carry[WRAPS] += wraps
@@ -113,7 +114,7 @@ def decode_t3_picoharp(
             continue
         bits = (record >> 16) & 0xF
         if bits == 0:
-            base += wrap_ticks
+            base = min(base + wrap_ticks, MOST_TICKS)
             now = max(now, base)
             carry[OVERFLOWS] += 1
             carry[WRAPS] += 1

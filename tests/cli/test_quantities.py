@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from photonstream.cli.quantities import duration, rate, setting, speed, window, with_prefix
+from photonstream.cli.quantities import duration, irf, rate, setting, speed, window, with_prefix
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,14 @@ def test_durations(text, seconds):
 def test_windows(text, limits):
     assert window(text) == pytest.approx(limits)
     assert window("auto") == "auto"
+
+
+@pytest.mark.parametrize(
+    ("text", "given"),
+    [("0.1ns", 1e-10), ("100 ps", 1e-10), ("irf.ptu", "irf.ptu"), ("0.1", "0.1"), ("3 dots", "3 dots")],
+)
+def test_an_irf_is_a_width_with_its_unit_or_a_file(text, given):
+    assert irf(text) == (pytest.approx(given) if isinstance(given, float) else given)
 
 
 def test_rates_speeds_and_settings():

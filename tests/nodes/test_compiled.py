@@ -13,7 +13,9 @@ from photonstream.nodes import compiled
 def copy(tmp_path, monkeypatch):
     nodes = tmp_path / "nodes"
     for folder in ("kernels", "inference", "simulate"):
-        shutil.copytree(compiled._NODES / folder, nodes / folder, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            compiled._NODES / folder, nodes / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
     monkeypatch.setattr(compiled, "_NODES", nodes)
     return nodes
 

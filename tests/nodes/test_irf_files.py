@@ -14,14 +14,8 @@ FWHM_S = 0.4e-9
 SIGMA_S = FWHM_S / 2.3548
 
 
-@pytest.mark.parametrize(
-    ("text", "fwhm"),
-    [("0.1ns", 1e-10), ("100 ps", 1e-10), ("1e-10 s", 1e-10), (1e-10, 1e-10), (".35ns", 3.5e-10)],
-)
-def test_a_width_is_a_gaussian(text, fwhm):
-    irf = load_irf(text)
-    assert isinstance(irf, GaussianIrf)
-    assert irf.fwhm_s == pytest.approx(fwhm)
+def test_a_width_is_a_gaussian():
+    assert load_irf(1e-10) == GaussianIrf(1e-10)
 
 
 def test_two_columns_of_text(tmp_path):
@@ -82,7 +76,7 @@ def test_bad_text_is_refused_with_the_file_and_the_cause(tmp_path, content, word
     assert str(path) in str(refused.value)
 
 
-@pytest.mark.parametrize("text", ["0ns", "0.1 parsec", "nowhere.ptu"])
-def test_what_is_neither_width_nor_file_is_refused(text):
+@pytest.mark.parametrize("given", [0.0, -1e-10, "0.1 parsec", "nowhere.ptu"])
+def test_what_is_neither_width_nor_file_is_refused(given):
     with pytest.raises(ParameterError):
-        load_irf(text)
+        load_irf(given)

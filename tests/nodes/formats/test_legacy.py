@@ -171,7 +171,7 @@ def test_a_promise_of_more_records_is_a_note(opened):
         (picoharp(rate=0), "sync rate is 0 Hz"),
         (hydraharp(rate=-3), "sync rate is -3 Hz"),
         (picoharp(resolution_ns=float("nan")), "resolution is nan"),
-        (hydraharp(resolution_ps=-1.0), "resolution is -1.0"),
+        (hydraharp(resolution_ps=-1.0), "which no device has"),
         (picoharp(image_words=-1), "impossible image header of -1 words"),
         (hydraharp(image_words=2**30), "impossible image header"),
         (hydraharp(image_words=9), "cut short"),

@@ -174,7 +174,7 @@ def test_interrupted_recording_holds_every_whole_record(opened):
         (ptu(without=["MeasDesc_Resolution"]), "MeasDesc_Resolution is missing"),
         (ptu(tag("MeasDesc_Resolution", ANSI, b"4 ps")), "MeasDesc_Resolution is of the wrong type"),
         (ptu(tag("MeasDesc_Resolution", FLOAT, math.nan)), "MeasDesc_Resolution is of the wrong type"),
-        (ptu(tag("MeasDesc_GlobalResolution", FLOAT, -1.0)), "must be above 0"),
+        (ptu(tag("MeasDesc_GlobalResolution", FLOAT, -1.0)), "which no device has"),
         (ptu(tag("TTResultFormat_TTTRRecType", INT, 0x00010309)), "unknown record type 0x00010309"),
         (ptu(tag("TTResultFormat_BitsPerRecord", INT, 64)), "records of 64 bits"),
         (

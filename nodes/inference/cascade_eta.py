@@ -1,0 +1,135 @@
+"""CM efficiency behind an apparent beta when three and more excitons are counted too.
+
+The formula of beta knows at most two excitons. Higher ones decay faster still, and a fit of two exponentials counts
+them as more biexcitons. Here the exact decay of the cascade (`cascade.expected_decay`) is given to the same fit
+without noise, and the cascade is adjusted until the fit reads what it read from the data.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from photonstream.nodes.inference.beta_fit import within_domain
+from photonstream.nodes.inference.cascade import Cascade, expected_decay
+from photonstream.nodes.inference.decay_data import FitOptions, max_sigma_s
+from photonstream.nodes.inference.decay_model import Floats, bin_shares
+from photonstream.nodes.inference.irf import FWHM_PER_SIGMA
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
+from photonstream.nodes.inference.scoring import maximise
+from photonstream.nodes.inference.search import MAX_RATIO, box_of
+
+TWO_LEVELS = "n<=2 closed form"
+CASCADE = "n^2 cascade"
+
+# The share of the flat background in the noiseless decay; it weighs the late bins and moves the reading by < 1e-3.
+_BACKGROUND = 0.01
+_PHOTONS = 1e6
+_MOST_BINS = 2048
+_STEPS = 20
+_CLOSE = 1e-5
+# Noise can put eta below 0; further down the numbers of excitons lose their meaning.
+_LOWEST, _HIGHEST = -0.5, 1.0
+
+
+class Reading(NamedTuple):
+    """What the fit of two exponentials finds."""
+
+    beta: float
+    tau_x_s: float
+    tau_xx_s: float
+
+
+def reading(
+    cascade: Cascade, mean_n: float, eta: float, period_s: float, irf_fwhm_s: float, *, width_fitted: bool
+) -> Reading | None:
+    """What is read from the noiseless decay of ``cascade``; None where the fit does not converge.
+
+    ``width_fitted``: whether the fit may change the width of the instrument response.
+    Raises ValueError for an emitter that cannot be.
+    """
+    rates_hz, amplitudes_hz = expected_decay(cascade, mean_n, eta, period_s)
+    edges_s = np.linspace(0.0, period_s, _MOST_BINS + 1)
+    t0_s = 0.1 * period_s
+    sigma_s = min(max(irf_fwhm_s / FWHM_PER_SIGMA, 1e-4 * period_s), 0.5 * max_sigma_s(period_s))
+    photons = amplitudes_hz / rates_hz
+    shares = sum(
+        (
+            share * bin_shares(edges_s, period_s, t0_s, 1.0 / rate_hz, sigma_s=sigma_s)
+            for rate_hz, share in zip(rates_hz.tolist(), (photons / photons.sum()).tolist(), strict=True)
+        ),
+        start=np.zeros(_MOST_BINS),
+    )
+    counts = _PHOTONS * ((1.0 - _BACKGROUND) * shares + _BACKGROUND / _MOST_BINS)
+    counts = np.maximum(counts, 0.0)[None, :]
+    likelihood = Likelihood(
+        counts=counts,
+        efficiency=np.ones_like(counts),
+        extra=np.zeros_like(counts),
+        edges_s=edges_s,
+        period_s=period_s,
+        irf=np.zeros((1, 0)),
+        irf_bin_s=0.0,
+        s=cascade.radiative_ratio,
+        max_ratio=MAX_RATIO,
+    )
+    start = _start(cascade, eta, mean_n, t0_s, sigma_s)
+    box = box_of(likelihood, FitOptions(), start)
+    box.free[LN_TAU_XX] = True
+    box.free[-2] = width_fitted
+    likelihood, box = within_domain(likelihood, box)
+    found = maximise(likelihood, start, box, as_beta=True)
+    if not (found.converged and math.isfinite(found.half_deviance)):
+        return None
+    theta = found.theta
+    return Reading(float(theta[MIX]), math.exp(float(theta[LN_TAU_X])), math.exp(float(theta[LN_TAU_XX])))
+
+
+def _start(cascade: Cascade, eta: float, mean_n: float, t0_s: float, sigma_s: float) -> Floats:
+    apparent = 1.0 - (1.0 - eta) * mean_n / math.expm1(mean_n)
+    return np.array(
+        [
+            math.log(cascade.tau_x_s),
+            math.log(cascade.tau_xx_s),
+            apparent,
+            (1.0 - _BACKGROUND) * _PHOTONS,
+            t0_s,
+            math.log(sigma_s),
+            _BACKGROUND * _PHOTONS,
+        ]
+    )
+
+
+def eta_of_cascade(
+    read: Reading,
+    mean_n: float,
+    period_s: float,
+    irf_fwhm_s: float,
+    *,
+    s: float,
+    quantum_yield_x: float,
+    width_fitted: bool,
+) -> float | None:
+    """eta of the n^2 cascade from which the fit reads ``read``; None where there is no such cascade."""
+    slope = mean_n / math.expm1(mean_n)
+    eta = 1.0 - (1.0 - read.beta) / slope
+    cascade = Cascade(read.tau_x_s, read.tau_xx_s, quantum_yield_x, s)
+    for _ in range(_STEPS):
+        if cascade.problem() is not None or not _LOWEST <= eta <= _HIGHEST:
+            return None
+        found = reading(cascade, mean_n, eta, period_s, irf_fwhm_s, width_fitted=width_fitted)
+        if found is None:
+            return None
+        change = (read.beta - found.beta) / slope
+        if abs(change) < _CLOSE:
+            return eta
+        eta += change
+        cascade = replace(
+            cascade,
+            tau_x_s=cascade.tau_x_s * read.tau_x_s / found.tau_x_s,
+            tau_xx_s=cascade.tau_xx_s * read.tau_xx_s / found.tau_xx_s,
+        )
+    return None
