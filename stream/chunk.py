@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 
 Mode = Literal["T2", "T3"]
@@ -143,8 +142,3 @@ class ChunkLaws:
                 f"stream {self._stream}: gap at {gap.start}, the stream had reached {self._stop}"
             )
         self._stop = gap.stop
-
-
-def empty_columns(schema: Mapping[str, np.dtype[Any]]) -> dict[str, NDArray[Any]]:
-    """Columns without events, for a chunk that only moves time on."""
-    return {name: np.empty(0, dtype) for name, dtype in schema.items()}

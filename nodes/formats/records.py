@@ -36,7 +36,6 @@ Layout = Literal["picoharp", "hydraharp"]
 class RecordType:
     """One kind of record. ``wrap_ticks`` is what one counter wrap is worth, in ticks of the time tag.
 
-    ``first_channel`` is the raw number of the first detector input, which becomes channel 0;
     ``channels`` is how many detector inputs the record type can name.
     """
 
@@ -46,7 +45,6 @@ class RecordType:
     device: str
     layout: Layout
     wrap_ticks: int
-    first_channel: int
     channels: int
 
     @property
@@ -63,22 +61,17 @@ class RecordType:
             return 0
         return 12 if self.layout == "picoharp" else 15
 
-    @property
-    def has_sync_records(self) -> bool:
-        """Whether laser pulses are records of their own."""
-        return self.mode == "T2" and self.layout == "hydraharp"
-
 
 def _picoharp(name: str, code: int, mode: Mode) -> RecordType:
     # T3 numbers the router's inputs from 1; T2 calls the sync input 0 and the router's inputs 1 to 4.
     if mode == "T3":
-        return RecordType(name, code, mode, "PicoHarp 300", "picoharp", 65536, 1, 4)
-    return RecordType(name, code, mode, "PicoHarp 300", "picoharp", 210698240, 0, 5)
+        return RecordType(name, code, mode, "PicoHarp 300", "picoharp", 65536, 4)
+    return RecordType(name, code, mode, "PicoHarp 300", "picoharp", 210698240, 5)
 
 
 def _hydraharp(name: str, code: int, mode: Mode, device: str, wrap_ticks: int | None = None) -> RecordType:
     wrap = wrap_ticks or (1024 if mode == "T3" else 33554432)
-    return RecordType(name, code, mode, device, "hydraharp", wrap, 0, 64)
+    return RecordType(name, code, mode, device, "hydraharp", wrap, 64)
 
 
 PICOHARP_T2 = _picoharp("PicoHarp T2", 0x00010203, "T2")

@@ -15,16 +15,21 @@ IRF = np.array([[0.1, 0.5, 0.25, 0.1, 0.05], [0.3, 0.4, 0.2, 0.1, 0.0]])
 NO_IRF = np.zeros((2, 0))
 
 
-def value_at(theta, counts, as_beta, irf):
+IDEAL = (np.ones((2, EDGES_S.size - 1)), np.zeros((2, EDGES_S.size - 1)))
+# Some photons are lost, some bins have counts of other origin.
+FLAWED = (np.linspace([1.0, 0.5], [0.6, 0.9], EDGES_S.size - 1).T.copy(), np.full_like(IDEAL[1], 7.0))
+
+
+def value_at(theta, counts, as_beta, irf, detectors=IDEAL):
     gradient, information = np.zeros(theta.size), np.zeros((theta.size, theta.size))
-    shape = counts.shape
+    channels = counts.shape[0]
     half = evaluate(
         theta,
         as_beta,
         False,
         counts,
-        EFFICIENCY[: shape[0]],
-        EXTRA[: shape[0]],
+        detectors[0][:channels],
+        detectors[1][:channels],
         EDGES_S,
         PERIOD_S,
         irf,
@@ -38,19 +43,19 @@ def value_at(theta, counts, as_beta, irf):
 
 @pytest.mark.parametrize("as_beta", [False, True])
 @pytest.mark.parametrize("irf", [NO_IRF, IRF])
-def test_gradient_equals_finite_differences(as_beta, irf):
+@pytest.mark.parametrize("detectors", [IDEAL, FLAWED])
+def test_gradient_equals_finite_differences(as_beta, irf, detectors):
     channel = [5e4, 2.03e-9, math.log(0.2e-9), 900.0, 3e4, 12.9e-9, math.log(0.3e-9), 400.0]
     theta = np.array([math.log(3.5e-9), math.log(0.6e-9), 0.15, *channel])
     counts = np.random.default_rng(2).poisson(300.0, (2, EDGES_S.size - 1)).astype(np.float64)
-    _, exact, _ = value_at(theta, counts, as_beta, irf)
+    _, exact, _ = value_at(theta, counts, as_beta, irf, detectors)
     for i in range(theta.size):
         step = 1e-5 * max(abs(theta[i]), 1e-3) if i not in (4, 8) else 1e-14
         high, low = theta.copy(), theta.copy()
         high[i] += step
         low[i] -= step
-        numeric = (value_at(high, counts, as_beta, irf)[0] - value_at(low, counts, as_beta, irf)[0]) / (
-            2.0 * step
-        )
+        above = value_at(high, counts, as_beta, irf, detectors)[0]
+        numeric = (above - value_at(low, counts, as_beta, irf, detectors)[0]) / (2.0 * step)
         assert exact[i] == pytest.approx(numeric, rel=2e-4, abs=1e-3)
 
 
@@ -95,6 +100,21 @@ def test_photon_share_of_beta_follows_from_the_populations(beta, rho, s):
         / (2 * step),
         abs=1e-5,
     )
+
+
+def test_lost_photons_and_extra_counts_are_part_of_the_mean():
+    theta = np.array([math.log(3.5e-9), math.log(0.6e-9), 0.15, 5e4, 2.03e-9, math.log(0.2e-9), 900.0])
+    # Without counts half the deviance is the sum of the means.
+    nothing = np.zeros((1, EDGES_S.size - 1))
+    ideal = value_at(theta, nothing, False, NO_IRF[:1])[0]
+    assert ideal == pytest.approx(50_900.0)
+    half = (np.full_like(nothing, 0.5), np.full_like(nothing, 3.0))
+    assert value_at(theta, nothing, False, NO_IRF[:1], half)[0] == pytest.approx(
+        25_450.0 + 3.0 * nothing.size
+    )
+    _, gradient, information = value_at(theta, nothing, False, NO_IRF[:1], half)
+    assert gradient[6] == pytest.approx(0.5)
+    assert information[6, 6] < 0.5 * value_at(theta, nothing, False, NO_IRF[:1])[2][6, 6]
 
 
 def test_a_mean_that_is_not_positive_is_infinitely_unlikely():
