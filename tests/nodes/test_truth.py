@@ -9,7 +9,7 @@ from photonstream.nodes.inference.cascade import biexciton_share, expected_decay
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.pipeline import standard
-from photonstream.nodes.simulate import PRESETS, simulate, with_setting
+from photonstream.nodes.simulate import BLINKING, PRESETS, simulate, with_setting
 from photonstream.stream.runner import InlineRunner
 
 SEEDS = 100
@@ -113,3 +113,16 @@ def test_an_emitter_without_multiplication_reads_what_two_absorptions_make(tmp_p
     error = np.array([v["stderr"] for v in signed])
     # The signed beta holds tau_xx at 3.9 ns where the truth is 3.6: a few per cent of a small beta.
     assert abs(np.mean(value) - truth) < 3 * np.mean(error) / np.sqrt(len(value)) + 0.003
+
+
+@pytest.mark.parametrize("blinking", ["normal", "power-law"])
+def test_selecting_the_bright_state_leaves_beta_where_it_is(tmp_path, blinking):
+    # Charged and dim periods would enter the decay as a fast component if they were selected.
+    parameters = replace(steady(max_excitons=2), blinking=BLINKING[blinking], duration_s=4.0)
+    truth = biexciton_share(parameters.mean_n, parameters.cm_efficiency)
+    found = list(results(tmp_path, parameters, range(300, 308)))
+    assert sum(len(r["states"]["levels"]) > 1 for r in found) >= 5
+    value = np.array([r["beta"]["value"] for r in found])
+    error = np.array([r["beta"]["stderr"] for r in found])
+    # Bins in which the state changed are selected in part: a window on 10 ms bins shifts beta up by about .012.
+    assert -3 * np.mean(error) / np.sqrt(len(value)) < np.mean(value) - truth < 0.02 + np.mean(error)
