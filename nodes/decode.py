@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.formats.records import RecordType
+from photonstream.nodes.formats.records import BY_NAME
 from photonstream.nodes.kernels.decode import (
     MOST_DIVIDER,
     MOST_TICKS,
@@ -41,7 +41,7 @@ class Decode(PhotonNode[DecodeParameters]):
     Parameters = DecodeParameters
 
     def open(self, opening: Opening) -> Opening:
-        self._type: RecordType = opening.facts["record_type"]
+        self._type = BY_NAME[opening.facts["record_type"]]
         self._info = opening.info
         if self._type.mode == "T3" and self.parameters.sync_channel >= 0:
             raise ParameterError("a sync channel can be named for T2 recordings only; this one is T3")

@@ -61,7 +61,7 @@ class Replay(Source[ReplayParameters]):
         info = self._file.info
         given_hz = self.parameters.sync_rate_hz
         facts = {
-            "record_type": self._file.record_type,
+            "record_type": self._file.record_type.name,
             "pulse_period_s": 1.0 / given_hz if given_hz is not None else info.pulse_period_s,
         }
         return Opening(info, facts)

@@ -54,7 +54,10 @@ class Hello(Message):
 
 @dataclass(frozen=True)
 class Open(Message):
-    """A stream begins: run, epoch, what is known of it, and the versions that wrote it."""
+    """A stream begins: run, epoch, what is known of it, and the versions that wrote it.
+
+    It comes again, with the next ``mark``, when the writer has to know whether what it sent has arrived.
+    """
 
     kind: ClassVar[str] = "OPEN"
     run: str
@@ -64,6 +67,7 @@ class Open(Message):
     info: Mapping[str, Any]
     facts: Mapping[str, Any]
     versions: Mapping[str, str] = field(default_factory=dict)
+    mark: int = 0
 
 
 @dataclass(frozen=True)
@@ -107,12 +111,16 @@ class ResultSent(Message):
 
 @dataclass(frozen=True)
 class Need(Message):
-    """What a reader says, again until it is answered: all before ``next`` has arrived, send up to ``limit``."""
+    """What a reader says, again until it is answered: all before ``next`` has arrived, send up to ``limit``.
+
+    ``mark`` is that of the last OPEN: all that was sent before that OPEN has arrived by now or is lost.
+    """
 
     kind: ClassVar[str] = "NEED"
     epoch: int
     next: int
     limit: int
+    mark: int = 0
 
 
 @dataclass(frozen=True)
@@ -267,7 +275,7 @@ def _message(header: Any) -> Message:
 
 def _check(cls: type[Message], given: Mapping[str, Any]) -> None:
     """Numbers count from 0, and columns are arrays of the same messages."""
-    for name in ("epoch", "number", "sequence", "start", "stop", "events", "next", "limit"):
+    for name in ("epoch", "number", "sequence", "start", "stop", "events", "next", "limit", "mark"):
         if given.get(name, 0) < 0:
             raise WireError(f"{cls.kind}.{name} is negative")
     for name in ("columns",):

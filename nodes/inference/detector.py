@@ -29,10 +29,11 @@ the second term because of the exciton photons that come later than w behind. Ev
     recorded = own (1 - W_other) - L + rest (1 - W),
 
 own and rest being this pulse's photons and all others; L is less by the share of first photons that are lost
-themselves. For one photon per sync, w of a pair reaches from the pulse to
-the end of the period. At <N> = 0.1 the loss behind the own pulse is R_xx/P, ten times what independence would say.
-The rates come from the fitted decay, R_xx/R_x = beta s tau_xx/tau_x, and the fit is repeated until they agree. <N> is
-needed for P; where it is not known the photons are taken as independent.
+themselves. For one photon per sync, w of a pair reaches from the pulse to the end of the period. At <N> = 0.1 and
+beta = 0.26 about as many photons are lost as independence says, but within nanoseconds of the pulse, where the loss
+passes for biexcitons: independence takes back a third of the shift of beta, and at <N> = 1 it overshoots. The rates
+come from the fitted decay, R_xx/R_x = beta s tau_xx/tau_x, and the fit is repeated until they agree. <N> is needed
+for P, and its relative error is that of the correction; where it is not known the photons are taken as independent.
 
 **Afterpulses.** Each recorded photon, also an afterpulse, makes another with probability p, after the dead time and
 an exponential wait: extra is p times the recorded histogram convolved with that, over all periods, times 1 - W. With

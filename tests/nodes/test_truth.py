@@ -52,7 +52,8 @@ def test_beta_of_100_nanocrystals_lies_in_its_intervals(tmp_path):
     # With <N> known exactly, the efficiency per absorbed photon is as good.
     eta = parameters.cm_efficiency
     assert np.mean([r["eta"]["ci95"][0] <= eta <= r["eta"]["ci95"][1] for r in found]) >= 0.90
-    assert abs(np.mean(value) - truth) < 3 * np.std(value) / np.sqrt(SEEDS)
+    # Excitons left over from earlier pulses add a little to B, which the exact expectation holds.
+    assert abs(np.mean(value) - expected_reading(parameters)) < 3 * np.std(value) / np.sqrt(SEEDS)
     assert np.mean(stderr) == pytest.approx(np.std(value), rel=0.25)
 
 
