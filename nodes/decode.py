@@ -136,7 +136,7 @@ class Decode(PhotonNode[DecodeParameters]):
             "other": total.other,
             "backwards": total.backwards,
             "photons_without_pulse": self._without_pulse,
-            "photons_per_channel": {c: int(n) for c, n in enumerate(self._per_channel) if n},
+            "photons_per_channel": {str(c): int(n) for c, n in enumerate(self._per_channel) if n},
             "duration_s": watermark_ticks(self._carry) * self._info.macrotime_unit_s,
             "notes": notes,
         }

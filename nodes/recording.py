@@ -30,7 +30,7 @@ def describe_recording(header: Mapping[str, Any], counts: Mapping[str, Any]) -> 
         "markers": counts["markers"],
         "syncs": counts["syncs"],
         "other": counts["other"],
-        "photons_per_channel": {str(c): n for c, n in counts["photons_per_channel"].items()},
+        "photons_per_channel": dict(counts["photons_per_channel"]),
         "duration_s": counts["duration_s"],
         "sync_rate_hz": header["sync_rate_hz"],
         "sync_divider": header["sync_divider"],

@@ -17,7 +17,7 @@ from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
 from photonstream.stream.chunk import Result
-from photonstream.stream.node import ResultNode
+from photonstream.stream.node import LEDGER, ResultNode
 
 SCHEMA = 1
 # Names of the curves that a run writes, in any of the formats.
@@ -57,7 +57,7 @@ class Results(ResultNode[ResultsParameters]):
         """``result``: the content of result.json; the final one is also written, with the curves."""
         if not final:
             return
-        summary = summarise(self._latest, self.parameters.settings, self.parameters.experiment)
+        summary = summarise(self._latest, self.inputs, self.parameters.settings, self.parameters.experiment)
         if self.parameters.out is not None:
             write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
         yield self.result("result", summary, final=final)
@@ -84,10 +84,12 @@ def write_folder(
 Latest = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
-def summarise(latest: Latest, settings: Mapping[str, Any], experiment: Mapping[str, Any]) -> dict[str, Any]:
-    """The content of result.json (its fields are described in docs/result.md)."""
+def summarise(
+    latest: Latest, nodes: Iterable[str], settings: Mapping[str, Any], experiment: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The content of result.json (its fields are described in docs/result.md); ``nodes`` in the ledger's order."""
     trace, selection = latest["intensity", "trace"], latest["states", "selection"]
-    lifetime, account = latest["lifetime", "fit"], latest["run", "ledger"]
+    lifetime = latest["lifetime", "fit"]
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"])
     duration_s = recording["duration_s"]
     shown = ("rate_hz", "time_share", "mean_dtime_s", "on")
@@ -112,8 +114,8 @@ def summarise(latest: Latest, settings: Mapping[str, Any], experiment: Mapping[s
         },
         **lifetime["summary"],
         "antibunching": None,
-        "interrupted": account["interrupted"],
-        "ledger": account["lines"],
+        "interrupted": latest["source", "recording"]["interrupted"],
+        "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
     }
 
 

@@ -129,6 +129,7 @@ class Replay(Source[ReplayParameters]):
             "records_in_file": self._file.records,
             "records_read": self._given,
             "complete": complete,
+            "interrupted": self.halted and not complete,
             "sync_rate_hz": self.parameters.sync_rate_hz or info.sync_rate_hz,
             "sync_divider": info.sync_divider,
             "dtime_resolution_s": info.dtime_resolution_s,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,19 +63,19 @@ class NodeLedger:
         }
 
 
-def imbalances(lines: list[NodeLedger], edges: list[tuple[str, str]]) -> list[str]:
+def imbalances(lines: Mapping[str, Mapping[str, Any]], edges: Iterable[tuple[str, str]]) -> list[str]:
     """Sentences for whatever does not balance after a run's end; empty when all is well.
 
-    ``edges`` are (writer, reader) pairs of the photon path: what one put out the other took in.
+    ``lines`` are the nodes' ledgers as dicts, by name; ``edges`` (writer, reader) pairs of the photon path: what one
+    put out the other took in.
     """
-    by_name = {line.node: line for line in lines}
     wrong = [
-        f"{line.node}: {line.events_in} events in, but {line.events_in - line.held} accounted for"
-        for line in lines
-        if line.held
+        f"{node}: {line['events_in']} events in, but {line['events_in'] - line['held']} accounted for"
+        for node, line in lines.items()
+        if line["held"]
     ]
     for writer, reader in edges:
-        sent, taken = by_name[writer].events_out, by_name[reader].events_in
+        sent, taken = lines[writer]["events_out"], lines[reader]["events_in"]
         if sent != taken:
             wrong.append(f"{writer} -> {reader}: {sent} events sent, {taken} received")
     return wrong

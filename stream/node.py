@@ -21,6 +21,8 @@ from photonstream.stream.chunk import Chunk, Result, StreamInfo
 from photonstream.stream.ledger import NodeLedger
 
 P = TypeVar("P")
+# Key of the result in which every node of the photon path gives its account at the end.
+LEDGER = "ledger"
 
 
 class ParameterError(ValueError):
@@ -59,6 +61,8 @@ class Node(Generic[P]):
         self.name = name
         self.parameters = parameters
         self.ledger = NodeLedger(name)
+        # What it reads, in the order of the topology, which sets it.
+        self.inputs: tuple[str, ...] = ()
 
     def open(self, opening: Opening) -> Opening:
         """Begin a stream; returns the opening for the nodes after this one."""
@@ -67,6 +71,10 @@ class Node(Generic[P]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """The node's present results, each the whole state of its key."""
         return ()
+
+    def account(self) -> Result:
+        """The node's line in the ledger, as its result ``ledger``: final, when nothing comes any more."""
+        return self.result(LEDGER, self.ledger.as_dict(), final=True)
 
     def result(self, key: str, value: Mapping[str, Any], *, final: bool) -> Result:
         """A result of this node."""

@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from photonstream.stream.chunk import Chunk, ChunkLaws, Result
-from photonstream.stream.ledger import NodeLedger, imbalances
-from photonstream.stream.node import Node, NodeError, ParameterError, PhotonNode, ResultNode, Source
-from photonstream.stream.topology import Topology, build
-
-# In whose name the runner's own results are given: the ledger, to every result node, before the final results.
-RUN = "run"
+from photonstream.stream.ledger import imbalances
+from photonstream.stream.node import (
+    LEDGER,
+    NodeError,
+    ParameterError,
+    PhotonNode,
+    ResultNode,
+    Source,
+)
+from photonstream.stream.topology import Topology, build, photon_edges
 
 
 @dataclass(frozen=True)
@@ -28,12 +32,16 @@ class Progress:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run: the final results, the ledger, and what in it does not balance."""
+    """A finished run: the final results, and what in the ledger does not balance."""
 
     results: Mapping[tuple[str, str], Result]
-    ledger: list[NodeLedger]
     imbalances: list[str]
     interrupted: bool
+
+    @property
+    def ledger(self) -> dict[str, Mapping[str, Any]]:
+        """The account of every node of the photon path, in its order."""
+        return {node: result.value for (node, key), result in self.results.items() if key == LEDGER}
 
 
 class InlineRunner:
@@ -80,11 +88,11 @@ class InlineRunner:
     def open(self) -> None:
         """Open every node: what is wrong with the input or a parameter is raised here, before anything is made."""
         source = self._source
-        with _blame(source.name):
+        with blame(source.name):
             openings = {source.name: source.begin()}
         for name, node in self._nodes.items():
             if node is not source:
-                with _blame(name):
+                with blame(name):
                     openings[name] = node.open(openings[self._specs[name].inputs[0]])
         self._opened = True
 
@@ -99,24 +107,17 @@ class InlineRunner:
         interrupted = self._pump(self._source)
         for name, node in self._nodes.items():
             if isinstance(node, PhotonNode):
-                with _blame(name):
+                with blame(name):
                     rest = list(node.close())
                 for chunk in rest:
                     self._hand_on(name, chunk)
-        ledger = [n.ledger for n in self._nodes.values() if not isinstance(n, ResultNode)]
-        edges = [
-            (self._specs[n].inputs[0], n) for n, node in self._nodes.items() if isinstance(node, PhotonNode)
-        ]
-        wrong = imbalances(ledger, edges)
-        account = {
-            "lines": [line.as_dict() for line in ledger],
-            "imbalances": wrong,
-            "interrupted": interrupted,
-        }
         for node in self._nodes.values():
-            self._take(node, Result(RUN, "ledger", account, final=True))
+            if not isinstance(node, ResultNode):
+                self._publish(node.account())
         self._snapshot(final=True)
-        return Outcome(self._latest, ledger, wrong, interrupted)
+        outcome = Outcome(self._latest, [], interrupted)
+        outcome.imbalances.extend(imbalances(outcome.ledger, photon_edges(self._nodes)))
+        return outcome
 
     def _pump(self, source: Source[Any]) -> bool:
         """Give every chunk of the source to its readers; True when stopped before the end."""
@@ -124,7 +125,7 @@ class InlineRunner:
         next_results = time.monotonic() + (self._results_s or 0.0)
         chunks = iter(source.chunks())
         while True:
-            with _blame(source.name):
+            with blame(source.name):
                 chunk = next(chunks, None)
             if chunk is None:
                 break
@@ -152,7 +153,7 @@ class InlineRunner:
             node = self._nodes[name]
             assert isinstance(node, PhotonNode)
             node.ledger.events_in += chunk.events
-            with _blame(name):
+            with blame(name):
                 complete = list(node.fold(chunk))
             for out in complete:
                 self._hand_on(name, out)
@@ -163,24 +164,24 @@ class InlineRunner:
     def _snapshot(self, *, final: bool) -> None:
         """Ask every node, in order, for its results, and give them to the nodes that read them."""
         for name, node in self._nodes.items():
-            with _blame(name):
+            with blame(name):
                 results = list(node.snapshot(final=final))
             for result in results:
                 if result.node != name:
                     raise NodeError(f"node {name} gave a result in the name of {result.node}")
-                self._latest[(name, result.key)] = result
-                for reader in self._readers[name]:
-                    self._take(self._nodes[reader], result)
+                self._publish(result)
 
-    @staticmethod
-    def _take(node: Node[Any], result: Result) -> None:
-        if isinstance(node, ResultNode):
-            with _blame(node.name):
-                node.take(result)
+    def _publish(self, result: Result) -> None:
+        self._latest[result.node, result.key] = result
+        for name in self._readers[result.node]:
+            node = self._nodes[name]
+            if isinstance(node, ResultNode):
+                with blame(name):
+                    node.take(result)
 
 
 @contextmanager
-def _blame(name: str) -> Iterator[None]:
+def blame(name: str) -> Iterator[None]:
     """Whatever goes wrong in a node is a NodeError that names it; what is the input's or a person's fault stays so."""
     try:
         yield

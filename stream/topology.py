@@ -79,6 +79,7 @@ def build(topology: Topology) -> dict[str, Node[Any]]:
                 f"node {spec.name!r} wants photons, but {spec.inputs[0]!r} gives only results"
             )
         nodes[spec.name] = cls(spec.name, make_parameters(cls.Parameters, spec.parameters, spec.name))
+        nodes[spec.name].inputs = spec.inputs
     if not nodes or not isinstance(next(iter(nodes.values())), Source):
         raise TopologyError("a topology begins with its source")
     return nodes
@@ -91,3 +92,8 @@ def parameter_owners(kinds: Mapping[str, str]) -> dict[str, list[str]]:
         for parameter in fields(node_class(kind).Parameters):
             owners.setdefault(parameter.name, []).append(node)
     return owners
+
+
+def photon_edges(nodes: Mapping[str, Node[Any]]) -> list[tuple[str, str]]:
+    """The (writer, reader) pairs along which photons go."""
+    return [(node.inputs[0], name) for name, node in nodes.items() if isinstance(node, PhotonNode)]

@@ -25,7 +25,7 @@ def test_what_the_pipeline_writes_comes_back(tmp_path):
         Column("n", "counts", np.array([1, 2, 2**40])),
         Column("b", "", np.array([np.nan, 1.25, np.nan])),
     ]
-    (tmp_path / "c.csv").write_text(csv_text("c", written))
+    (tmp_path / "c.csv").write_text("".join(csv_text("c", written)))
     curve = read_curve(tmp_path / "c.csv")
     assert curve.rows == 3
     for column in written:

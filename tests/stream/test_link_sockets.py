@@ -6,7 +6,6 @@ import random
 import socket
 import threading
 import time
-from pathlib import Path
 
 import msgpack
 import numpy as np
@@ -30,16 +29,15 @@ def context():
     yield context
     ending = threading.Thread(target=context.term, daemon=True)
     ending.start()
-    ending.join(DEADLINE_S)
-    left = ending.is_alive()
-    if left:
-        context.destroy(linger=0)
-    assert not left, "a socket was left open"
+    ending.join(5.0)
+    assert not ending.is_alive(), "a socket was left open"
 
 
 @pytest.fixture(params=["inproc", "ipc", "tcp"])
 def endpoint(request, tmp_path):
-    return {"inproc": "inproc://link", "ipc": f"ipc://{tmp_path}/link", "tcp": "tcp://127.0.0.1:*"}[request.param]
+    return {"inproc": "inproc://link", "ipc": f"ipc://{tmp_path}/link", "tcp": "tcp://127.0.0.1:*"}[
+        request.param
+    ]
 
 
 def opening(epoch=EPOCH, run="run"):
@@ -113,7 +111,9 @@ class Producer:
 
 def transfer(producer, *consumers, steps=()):
     sockets = [producer.writer.socket, *(consumer.reader.socket for consumer in consumers)]
-    wait(producer.finished, producer.step, *(consumer.read for consumer in consumers), *steps, sockets=sockets)
+    wait(
+        producer.finished, producer.step, *(consumer.read for consumer in consumers), *steps, sockets=sockets
+    )
 
 
 def test_chunks_arrive_whole_and_in_order(context, endpoint):
@@ -161,7 +161,11 @@ def test_empty_chunks_and_gaps_arrive(context, endpoint):
     writer.put(ChunkSent(EPOCH, 0, 1, 900, 900, 0, {}))
     wait(lambda: len(consumer.got) == 3, writer.service, consumer.read)
     empty, gap, bare = consumer.got
-    assert (empty.stop, empty.columns["macrotime"].shape, empty.columns["macrotime"].dtype) == (500, (0,), np.uint64)
+    assert (empty.stop, empty.columns["macrotime"].shape, empty.columns["macrotime"].dtype) == (
+        500,
+        (0,),
+        np.uint64,
+    )
     assert (gap.start, gap.stop, gap.cause) == (500, 900, "FIFO overrun")
     assert bare.columns == {}
     consumer.stop()
@@ -170,7 +174,10 @@ def test_empty_chunks_and_gaps_arrive(context, endpoint):
 
 def test_thousands_of_small_messages_at_several_windows(context, endpoint):
     writer = LosslessWriter(context, endpoint, ["wide", "narrow"])
-    consumers = [Consumer(context, writer.endpoint, "wide", 500), Consumer(context, writer.endpoint, "narrow", 20)]
+    consumers = [
+        Consumer(context, writer.endpoint, "wide", 500),
+        Consumer(context, writer.endpoint, "narrow", 20),
+    ]
     writer.open(opening())
     transfer(Producer(writer, 3000), *consumers)
     for consumer in consumers:
@@ -204,10 +211,8 @@ def test_a_writer_may_be_replaced_at_the_same_endpoint(context, endpoint):
         writer.stop()
         writer = LosslessWriter(context, place, ["decay"])
     writer.open(opening(3))
-    before = len(consumer.got)
     transfer(Producer(writer, 30), consumer)
     assert [opened.epoch for opened in consumer.openings] == [0, 1, 2, 3]
-    assert [m.sequence for m in consumer.got[before:] if m.epoch == 3][:-1] == list(range(30))[:0] or True
     assert [m.sequence for m in consumer.got if isinstance(m, ChunkSent) and m.epoch == 3] == list(range(30))
     consumer.stop()
     writer.stop()
@@ -252,7 +257,12 @@ def test_writing_to_readers_that_are_gone_raises_nothing(context, endpoint):
     consumers = [Consumer(context, writer.endpoint), Consumer(context, results.endpoint)]
     for each in (writer, results):
         each.open(opening())
-    wait(lambda: writer.room and consumers[1].openings, writer.service, results.service, *(c.read for c in consumers))
+    wait(
+        lambda: writer.room and consumers[1].openings,
+        writer.service,
+        results.service,
+        *(c.read for c in consumers),
+    )
     for consumer in consumers:
         consumer.stop()
     for n in range(100):
@@ -339,7 +349,10 @@ def test_a_connection_that_is_cut_again_and_again_loses_nothing(context, seed):
     transfer(Producer(writer, 60, photons=20_000), consumer)
     assert proxy.connections >= 3
     assert consumer.sequences() == list(range(60))
-    assert all((m.columns["macrotime"] == chunk(n, 20_000).columns["macrotime"]).all() for n, m in enumerate(consumer.got[:-1]))
+    assert all(
+        (m.columns["macrotime"] == chunk(n, 20_000).columns["macrotime"]).all()
+        for n, m in enumerate(consumer.got[:-1])
+    )
     assert not writer.behind
     consumer.stop()
     writer.stop()

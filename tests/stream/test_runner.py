@@ -115,7 +115,7 @@ def test_a_run_sums_what_the_source_gave_and_balances():
     outcome = InlineRunner(line("count", "evens", "sum")).run()
     assert outcome.results["sum", "sum"].value["total"] == sum(range(0, 30, 2))
     assert outcome.imbalances == []
-    assert [(n.events_in, n.events_out, dict(n.ended)) for n in outcome.ledger] == [
+    assert [(n["events_in"], n["events_out"], n["ended"]) for n in outcome.ledger.values()] == [
         (30, 30, {}),
         (30, 15, {"odd": 15}),
         (15, 0, {"summed": 15}),
@@ -136,7 +136,7 @@ def test_result_nodes_get_the_ledger_before_the_last_results():
     nodes = (*line("count", "evens", "sum").nodes, NodeSpec("reader", "reader", ("sum",)))
     outcome = InlineRunner(Topology(nodes)).run()
     assert outcome.results["reader", "taken"].value["taken"] == [
-        ("run", "ledger", True),
+        ("sum", "ledger", True),
         ("sum", "sum", True),
     ]
 
