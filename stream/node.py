@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
@@ -35,6 +36,17 @@ class NodeError(RuntimeError):
 
 class InputError(NodeError):
     """A node cannot go on because of what the recording holds; its text says what."""
+
+
+@contextmanager
+def blame(name: str) -> Iterator[None]:
+    """Whatever goes wrong in a node is a NodeError that names it; what is the input's or a person's fault stays so."""
+    try:
+        yield
+    except (NodeError, ParameterError):
+        raise
+    except Exception as error:
+        raise NodeError(f"node {name} cannot go on: {type(error).__name__}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,10 @@ from photonstream.stream.ledger import imbalances
 from photonstream.stream.node import (
     LEDGER,
     NodeError,
-    ParameterError,
     PhotonNode,
     ResultNode,
     Source,
+    blame,
 )
 from photonstream.stream.topology import Topology, build, photon_edges
 
@@ -178,14 +177,3 @@ class InlineRunner:
             if isinstance(node, ResultNode):
                 with blame(name):
                     node.take(result)
-
-
-@contextmanager
-def blame(name: str) -> Iterator[None]:
-    """Whatever goes wrong in a node is a NodeError that names it; what is the input's or a person's fault stays so."""
-    try:
-        yield
-    except (NodeError, ParameterError):
-        raise
-    except Exception as error:
-        raise NodeError(f"node {name} cannot go on: {type(error).__name__}: {error}") from error
