@@ -24,6 +24,7 @@ from photonstream.nodes.pipeline import kinds, standard
 from photonstream.nodes.tables import EXPORTS
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner, Outcome, Progress
+from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology import Topology, parameter_owners
 
 try:
@@ -32,6 +33,7 @@ except ImportError:  # not on Windows, where two runs into one folder are not ke
     fcntl = None  # type: ignore[assignment]
 
 BROKEN_LEDGER = 3
+PLACEMENTS: dict[str, type[InlineRunner | ThreadsRunner]] = {"inline": InlineRunner, "threads": ThreadsRunner}
 
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
@@ -100,6 +102,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="KEY=VALUE",
         help="any parameter of a node, such as lifetime.s=3.5 (repeatable)",
     )
+    parser.add_argument(
+        "--placement",
+        choices=[*PLACEMENTS],
+        default="inline",
+        help="run the nodes in one thread (inline, default) or each in its own (threads); the results are the same",
+    )
     parser.add_argument("--headless", action="store_true", help="no page (the only way there is for now)")
     parser.add_argument(
         "--export", choices=[*EXPORTS], default="csv", help="write the curves also for Origin or Igor"
@@ -117,7 +125,8 @@ def run(arguments: argparse.Namespace) -> int:
         experiment = read_experiment(arguments.meta)
         out = arguments.out or free_folder(Path(arguments.file))
         topology = build_topology(arguments, experiment, out)
-        runner = InlineRunner(topology, results_s=line.interval_s, on_progress=lambda p: show(line, p))
+        place = PLACEMENTS[arguments.placement]
+        runner = place(topology, results_s=line.interval_s, on_progress=lambda p: show(line, p))
         if not kernels_are_kept():
             line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
         # What is wrong with the file or a parameter is told before anything is made for it.

@@ -157,6 +157,20 @@ def test_a_meta_file_describes_the_experiment(tmp_path):
     assert result["eta"] is not None
 
 
+@pytest.mark.parametrize("chunk_records", [262144, 5003])
+def test_threads_give_the_same_results_to_the_last_bit(folder, tmp_path, chunk_records):
+    arguments = ["--placement", "threads", "--set", f"chunk_records={chunk_records}", "--out", str(tmp_path)]
+    assert main(["replay", str(NC_355), *arguments]) == 0
+    inline, threads = (
+        json.loads((f / "result.json").read_text(encoding="utf-8")) for f in (folder, tmp_path)
+    )
+    for result in (inline, threads):
+        del result["parameters"]
+    assert inline == threads
+    for name in ("trace.csv", "decay.csv", "flid.csv"):
+        assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
 @pytest.mark.parametrize("export", ["origin", "igor"])
 def test_curves_for_other_programs(tmp_path, export):
     file = REPLAY_DATA / "nc_355nm_interrupted.ptu"
@@ -177,7 +191,8 @@ def test_curves_for_other_programs(tmp_path, export):
         assert len({row.count("\t") for row in rows}) == 1
 
 
-def test_ctrl_c_ends_with_the_results_so_far(tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("placement", ["inline", "threads"])
+def test_ctrl_c_ends_with_the_results_so_far(tmp_path, monkeypatch, capsys, placement):
     shown = []
 
     def show(self, share, text):
@@ -187,7 +202,9 @@ def test_ctrl_c_ends_with_the_results_so_far(tmp_path, monkeypatch, capsys):
 
     monkeypatch.setattr(ProgressLine, "show", show)
     before = signal.getsignal(signal.SIGINT)
-    assert main(["replay", str(NC_355), "--out", str(tmp_path), "--speed", "5"]) == 0
+    assert (
+        main(["replay", str(NC_355), "--out", str(tmp_path), "--speed", "5", "--placement", placement]) == 0
+    )
     assert signal.getsignal(signal.SIGINT) is before
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["interrupted"] is True

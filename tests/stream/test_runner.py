@@ -1,5 +1,6 @@
-"""The inline runner and its ledger, with small nodes made for the purpose."""
+"""Runs of a topology, inline and in threads, and their ledger, with small nodes made for the purpose."""
 
+import threading
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, EntryPoints
 
@@ -7,9 +8,10 @@ import numpy as np
 import pytest
 
 from photonstream.stream import topology as topology_module
-from photonstream.stream.chunk import Chunk, ChunkLawError
-from photonstream.stream.node import Opening, ParameterError, PhotonNode, ResultNode, Source
+from photonstream.stream.chunk import Chunk, ChunkLawError, StreamInfo
+from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode, ResultNode, Source
 from photonstream.stream.runner import InlineRunner
+from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology import NodeSpec, Topology, TopologyError, build
 
 
@@ -33,15 +35,18 @@ class Count(Source[Numbers]):
     Parameters = Numbers
 
     def begin(self):
-        return Opening(None, {"from": self.name})
+        return Opening(StreamInfo("made", "here", "T3", 1.0, 1.0, 1.0, 1, 1), {"from": self.name})
+
+    given = 0
 
     def chunks(self):
         for k in range(self.parameters.chunks):
+            self.given = 10 * (k + 1)
             times = np.arange(10 * k, 10 * k + 10, dtype=np.uint64)
             yield Chunk(k, 10 * k, 10 * k + 10, 10, {"macrotime": times})
 
     def progress(self):
-        return 0, None
+        return self.given, 10 * self.parameters.chunks
 
 
 class Evens(PhotonNode[Nothing]):
@@ -80,17 +85,26 @@ class Stutter(Evens):
         return [chunk, chunk]
 
 
+class Broken(Evens):
+    """Cannot go on after its second chunk."""
+
+    def fold(self, chunk):
+        if chunk.sequence == 1:
+            raise ZeroDivisionError("in the middle")
+        return super().fold(chunk)
+
+
 class Reader(ResultNode[Nothing]):
     Parameters = Nothing
 
     def take(self, result):
-        self.__dict__.setdefault("taken", []).append((result.node, result.key, result.final))
+        self.__dict__.setdefault("taken", []).append([result.node, result.key, result.final])
 
     def snapshot(self, *, final):
         yield self.result("taken", {"taken": list(self.taken)}, final=final)
 
 
-KINDS = {c.__name__.lower(): c for c in (Count, Evens, Forgetful, Sum, Stutter, Reader)}
+KINDS = {c.__name__.lower(): c for c in (Count, Evens, Forgetful, Sum, Stutter, Broken, Reader)}
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +117,14 @@ def own_kinds(monkeypatch):
     monkeypatch.setattr(topology_module, "registered", lambda: points)
 
 
+@pytest.fixture(params=[InlineRunner, ThreadsRunner])
+def runner(request):
+    """Either runner; afterwards nothing of it is left behind."""
+    before = threading.enumerate()
+    yield request.param
+    assert threading.enumerate() == before
+
+
 def line(*kinds, **parameters):
     specs, before = [], ()
     for kind in kinds:
@@ -111,8 +133,8 @@ def line(*kinds, **parameters):
     return Topology(tuple(specs))
 
 
-def test_a_run_sums_what_the_source_gave_and_balances():
-    outcome = InlineRunner(line("count", "evens", "sum")).run()
+def test_a_run_sums_what_the_source_gave_and_balances(runner):
+    outcome = runner(line("count", "evens", "sum")).run()
     assert outcome.results["sum", "sum"].value["total"] == sum(range(0, 30, 2))
     assert outcome.imbalances == []
     assert [(n["events_in"], n["events_out"], n["ended"]) for n in outcome.ledger.values()] == [
@@ -122,43 +144,67 @@ def test_a_run_sums_what_the_source_gave_and_balances():
     ]
 
 
-def test_an_event_that_vanishes_is_found():
-    outcome = InlineRunner(line("count", "forgetful", "sum")).run()
+def test_a_stream_may_have_no_chunks_and_two_readers(runner):
+    nodes = (*line("count", "evens", count={"chunks": 0}).nodes, NodeSpec("sum", "sum", ("evens",)))
+    nodes += (NodeSpec("other", "sum", ("evens",)),)
+    outcome = runner(Topology(nodes)).run()
+    assert outcome.results["sum", "sum"].value == outcome.results["other", "sum"].value == {"total": 0}
+
+
+def test_many_small_chunks_arrive_once_each(runner):
+    outcome = runner(line("count", "evens", "sum", count={"chunks": 2000})).run()
+    assert outcome.results["sum", "sum"].value["total"] == sum(range(0, 20000, 2))
+    assert outcome.imbalances == []
+
+
+def test_an_event_that_vanishes_is_found(runner):
+    outcome = runner(line("count", "forgetful", "sum")).run()
     assert outcome.imbalances == ["forgetful: 30 events in, but 27 accounted for"]
 
 
-def test_a_node_that_breaks_a_chunk_law_ends_the_run():
+def test_a_node_that_breaks_a_chunk_law_ends_the_run(runner):
     with pytest.raises(ChunkLawError, match="stream stutter"):
-        InlineRunner(line("count", "stutter", "sum")).run()
+        runner(line("count", "stutter", "sum")).run()
 
 
-def test_result_nodes_get_the_ledger_before_the_last_results():
+def test_a_node_that_breaks_ends_the_run_and_is_named(runner):
+    with pytest.raises(NodeError, match=r"node broken cannot go on: ZeroDivisionError: in the middle"):
+        runner(line("count", "broken", "sum")).run()
+
+
+def test_result_nodes_get_the_ledger_before_the_last_results(runner):
     nodes = (*line("count", "evens", "sum").nodes, NodeSpec("reader", "reader", ("sum",)))
-    outcome = InlineRunner(Topology(nodes)).run()
+    outcome = runner(Topology(nodes)).run()
     assert outcome.results["reader", "taken"].value["taken"] == [
-        ("sum", "ledger", True),
-        ("sum", "sum", True),
+        ["sum", "ledger", True],
+        ["sum", "sum", True],
     ]
 
 
-def test_interim_results_leave_the_final_ones_as_they_are():
-    quiet = InlineRunner(line("count", "evens", "sum")).run()
+def test_interim_results_leave_the_final_ones_as_they_are(runner):
+    quiet = runner(line("count", "evens", "sum")).run()
     seen = []
-    busy = InlineRunner(
+    busy = runner(
         line("count", "evens", "sum"),
         results_s=0.0,
         progress_s=0.0,
         on_progress=lambda p: seen.append(dict(p.results)),
     ).run()
-    assert len(seen) == 4
+    assert seen
     assert quiet.results == busy.results
 
 
-def test_stop_ends_after_the_present_chunk_with_a_balanced_ledger():
-    runner = InlineRunner(line("count", "evens", "sum"), progress_s=0.0, on_progress=lambda p: runner.stop())
-    outcome = runner.run()
+def test_stop_ends_the_stream_with_a_balanced_ledger(runner):
+    def stop(progress):
+        if progress.records > 50:
+            run.stop()
+
+    run = runner(line("count", "evens", "sum", count={"chunks": 10**6}), progress_s=0.0, on_progress=stop)
+    outcome = run.run()
     assert outcome.interrupted
-    assert outcome.results["sum", "sum"].value["total"] == sum(range(0, 10, 2))
+    given = outcome.ledger["count"]["events_out"]
+    assert 50 < given < 10**7
+    assert outcome.results["sum", "sum"].value["total"] == sum(range(0, given, 2))
     assert outcome.imbalances == []
 
 
