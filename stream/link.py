@@ -328,7 +328,6 @@ class LosslessWriter(_Writer):
             raise WireError(f"{name!r} is no reader of this stream")
         # A reader that was started again: its former self will not be heard of any more.
         self._peers = {identity: peer for identity, peer in self._peers.items() if peer.name != name}
-        self.behind.discard(name)
 
     def _place(self, peer: _Peer, number: int) -> None:
         # A reader that had more than it was ever sent has it from a former life of this writer.

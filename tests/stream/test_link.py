@@ -333,6 +333,36 @@ def test_the_question_and_its_answer_may_be_lost_too():
     assert ends.sequences("decay") == list(range(8))
 
 
+def test_the_answer_to_the_question_does_not_wait_for_the_next_repetition():
+    ends = opened("decay")
+    ends.writer.put(chunk(0))
+    ends.network.cut(ends.identity("decay"))
+    while not answers(ends, Open)[-1].mark:
+        ends.round(pass_s=REPEAT_S / 2)
+    ends.rounds(2)
+    assert ends.sequences("decay") == [0]
+
+
+def test_credit_that_was_given_is_not_taken_back():
+    ends = opened("decay")
+    ends.say("decay", Need(0, 0, 2))
+    ends.rounds(2)
+    assert ends.writer.room == 4
+
+
+def test_what_a_reader_says_to_have_after_going_back_is_not_sent_again():
+    ends = opened("decay", "antibunching")
+    for n in range(4):
+        ends.writer.put(chunk(n))
+    ends.rounds(2, "decay")
+    me = ends.identity("decay")
+    assert ends.network.data(me) == [0, 1, 2, 3]
+    ends.say("decay", Need(0, 1, 5))
+    ends.say("decay", Need(0, 4, 8))
+    ends.rounds(2, "decay")
+    assert ends.network.data(me) == [0, 1, 2, 3]
+
+
 def test_a_need_that_crosses_a_message_raises_no_doubt():
     ends = opened("decay")
     ends.clock.now_s += 1.0
@@ -360,7 +390,8 @@ def test_a_restarted_reader_that_comes_too_late_needs_a_new_epoch():
     for n in range(4):
         ends.writer.put(chunk(n))
     ends.rounds(3)
-    ends.start("decay")
+    # Its window alone would leave room.
+    ends.start("decay", 9)
     ends.rounds(5, pass_s=REPEAT_S)
     assert ends.writer.behind == {"decay"}
     assert ends.writer.room == 0

@@ -243,6 +243,19 @@ def test_the_file_of_an_ipc_endpoint_goes_and_stop_may_be_repeated(context, tmp_
     assert not (tmp_path / "link").exists()
 
 
+def test_the_file_that_a_killed_writer_left_is_no_hindrance(context, tmp_path):
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(tmp_path / "link"))
+    assert (tmp_path / "link").exists()
+    writer = LosslessWriter(context, f"ipc://{tmp_path}/link", ["decay"])
+    consumer = Consumer(context, writer.endpoint)
+    writer.open(opening())
+    transfer(Producer(writer, 3), consumer)
+    assert consumer.sequences() == [0, 1, 2]
+    consumer.stop()
+    writer.stop()
+
+
 def test_an_endpoint_that_cannot_be_had_leaves_no_socket(context, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         with pytest.raises(zmq.ZMQError):
@@ -508,6 +521,8 @@ def test_a_hostile_word_at_the_reader_is_refused_and_the_transfer_goes_on(contex
     writer = LosslessWriter(context, endpoint, ["decay"])
     consumer = Consumer(context, writer.endpoint)
     writer.open(opening())
+    # Before it knows the run, any OPEN is the first one.
+    wait(lambda: consumer.openings, writer.service, consumer.read)
     pick = random.Random(2)
     identity = consumer.reader.socket.identity
 
