@@ -16,10 +16,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-import zmq
-
 from photonstream.stream.chunk import Chunk, ChunkLaws, Result, StreamInfo
-from photonstream.stream.link import Context, LatestWriter, LinkReader, LosslessWriter
+from photonstream.stream.link import Context, LatestWriter, LinkReader, LosslessWriter, Waiter
 from photonstream.stream.node import Node, Opening, PhotonNode, ResultNode, Source, blame
 from photonstream.stream.wire import ChunkSent, Close, Message, Open, ResultSent
 
@@ -47,7 +45,7 @@ class Places:
 def open_message(places: Places, node: str, policy: str, opening: Opening) -> Open:
     """The OPEN of a stream of ``node``."""
     info = dataclasses.asdict(opening.info)
-    versions = {"photonstream": version("photonstream"), "pyzmq": zmq.__version__}
+    versions = {"photonstream": version("photonstream"), "pyzmq": version("pyzmq")}
     return Open(places.run, 0, node, policy, info, dict(opening.facts), versions)
 
 
@@ -67,13 +65,10 @@ class _Loop:
         self._places = places
         self._results_s = results_s
         self._next_results = time.monotonic() + results_s
-        self._poller = zmq.Poller()
+        self._waiter = Waiter()
         self._results = LatestWriter(context, places.results(node.name))
-        self._watch(self._results.socket)
+        self._waiter.watch(self._results.socket)
         self._stops: list[Callable[[], None]] = [self._results.stop]
-
-    def _watch(self, socket: zmq.Socket[bytes]) -> None:
-        self._poller.register(socket, zmq.POLLIN)
 
     def run(self, finish: Callable[[], bool]) -> None:
         """Work until the node's streams are closed and ``finish`` says so; raises what goes wrong in the node."""
@@ -92,7 +87,7 @@ class _Loop:
 
     def _wait(self) -> None:
         """Until a message comes, or IDLE_S."""
-        self._poller.poll(round(IDLE_S * 1000))
+        self._waiter.wait(IDLE_S)
 
     def _publish(self, results: Iterable[Result]) -> None:
         for result in results:
@@ -125,7 +120,7 @@ class _Writing(_Loop):
     ) -> None:
         super().__init__(context, node, places, results_s)
         self._chunks = LosslessWriter(context, places.chunks(node.name), list(readers))
-        self._watch(self._chunks.socket)
+        self._waiter.watch(self._chunks.socket)
         self._stops.append(self._chunks.stop)
         self._laws = ChunkLaws(node.name)
         self._waiting: deque[ChunkSent | Close] = deque()
@@ -196,7 +191,7 @@ class PhotonLoop(_Writing):
         super().__init__(context, node, places, results_s, readers)
         self._photons = node
         self._reader = LinkReader(context, places.chunks(node.inputs[0]), node.name)
-        self._watch(self._reader.socket)
+        self._waiter.watch(self._reader.socket)
         self._stops.append(self._reader.stop)
         self._came: deque[Message] = deque()
 
@@ -241,7 +236,7 @@ class ResultLoop(_Loop):
         self._taker = node
         self._readers = {name: LinkReader(context, places.results(name), node.name) for name in node.inputs}
         for reader in self._readers.values():
-            self._watch(reader.socket)
+            self._waiter.watch(reader.socket)
             self._stops.append(reader.stop)
         self._closed: set[str] = set()
         self._opened = self._ended = False

@@ -9,11 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import zmq
-
 from photonstream.stream.chunk import Result
 from photonstream.stream.ledger import imbalances
-from photonstream.stream.link import LinkReader
+from photonstream.stream.link import Context, LinkReader, Waiter, new_context
 from photonstream.stream.loop import IDLE_S, Places, make_loop
 from photonstream.stream.node import Node, Opening, PhotonNode, Source, blame
 from photonstream.stream.runner import Outcome, Progress
@@ -77,7 +75,7 @@ class ThreadsRunner:
         assert self._opening is not None
         token = secrets.token_hex(8)
         places = Places(f"inproc://{token}/", token)
-        context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        context = new_context()
         threads = [
             threading.Thread(
                 target=self._work, args=(context, node, places, self._opening), name=f"node {name}"
@@ -102,7 +100,7 @@ class ThreadsRunner:
 
     def _work(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
+        context: Context,
         node: Node[Any],
         places: Places,
         opening: Opening,
@@ -117,17 +115,17 @@ class ThreadsRunner:
             self._errors.append(error)
             self._finish.set()
 
-    def _collect(self, context: zmq.Context[zmq.Socket[bytes]], places: Places) -> None:
+    def _collect(self, context: Context, places: Places) -> None:
         """Keep the latest result of every node until all have closed or one has broken."""
         readers = {name: LinkReader(context, places.results(name), SUPERVISOR) for name in self._nodes}
-        poller = zmq.Poller()
+        waiter = Waiter()
         for reader in readers.values():
-            poller.register(reader.socket, zmq.POLLIN)
+            waiter.watch(reader.socket)
         closed: set[str] = set()
         next_progress = 0.0
         try:
             while len(closed) < len(readers) and not self._finish.is_set():
-                poller.poll(round(IDLE_S * 1000))
+                waiter.wait(IDLE_S)
                 for name, reader in readers.items():
                     for message in reader.receive():
                         if isinstance(message, ResultSent):

@@ -9,18 +9,19 @@ from photonstream.nodes import intensity
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T3, RECORD_TYPES
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
-from photonstream.nodes.pipeline import photon_path
+from photonstream.nodes.pipeline import branches, photon_path
 from photonstream.stream.node import NodeError
 from photonstream.stream.runner import InlineRunner
+from photonstream.stream.topology import Topology
 
 SYNC_HZ = 5e6
 RESOLUTION_S = 80e-12
 
 
 def run(path, **parameters):
-    """The photon path over a file; parameters by node."""
+    """The photon path and its branches over a file; parameters by node."""
     given_to = {**parameters, "source": {"path": str(path), **parameters.get("source", {})}}
-    return InlineRunner(photon_path(given_to)).run()
+    return InlineRunner(Topology((*photon_path(given_to).nodes, *branches(given_to)))).run()
 
 
 def write(path, records, record_type=GENERIC_T3):

@@ -13,7 +13,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from photonstream.stream import link
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import REPEAT_S, LatestWriter, LinkReader, LosslessWriter
 from photonstream.stream.wire import (
@@ -883,7 +882,7 @@ def test_a_result_that_cannot_be_sent_is_said_to_who_puts_it():
 
 
 def test_the_number_of_readers_is_bounded(monkeypatch):
-    monkeypatch.setattr(link, "MOST_READERS", 2)
+    monkeypatch.setattr("photonstream.stream.link.writers.MOST_READERS", 2)
     ends = latest("a", "b")
     ends.start("c")
     ends.rounds(2)

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import zmq
 
-from photonstream.stream import link
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import LatestWriter, LinkReader, LosslessWriter
 from photonstream.stream.wire import ChunkSent, Close, GapSent, Hello, Need, Open, ResultSent, decode, encode
@@ -408,8 +407,8 @@ def test_results_survive_cuts(context):
 
 
 def test_a_line_that_dies_in_silence_is_noticed(context, monkeypatch):
-    monkeypatch.setattr(link, "HEARTBEAT_S", 0.1)
-    monkeypatch.setattr(link, "DEAD_S", 0.5)
+    monkeypatch.setattr("photonstream.stream.link.common.HEARTBEAT_S", 0.1)
+    monkeypatch.setattr("photonstream.stream.link.common.DEAD_S", 0.5)
     writer = LosslessWriter(context, "tcp://127.0.0.1:*", ["decay"])
     proxy = Proxy(writer.endpoint)
     consumer = Consumer(context, proxy.endpoint)

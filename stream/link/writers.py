@@ -1,42 +1,31 @@
-"""The credit link: messages from one writer to its readers, none lost silently, none faster than they are read.
-
-A reader (DEALER) says HELLO until the writer (ROUTER) answers with OPEN. From then on it says only
-``NEED(epoch, next, limit, mark)``: all before ``next`` has arrived, messages up to ``limit`` may come, and OPEN number
-``mark`` was the last one heard. It says so when it has read, and again every REPEAT_S while nothing comes.
-
-A connection delivers in order or is cut, so what is lost is found without guessing at times. When the writer hears the
-same NEED again although it has sent more, it stops, sends OPEN with a new mark behind all that, and goes on from the
-``next`` of the NEED that brings the mark back: what had not arrived before that OPEN is lost. A slow connection costs
-one small message more, never a chunk twice. What a reader has already it drops. docs/wire.md has the rules in full.
-
-Two kinds of writer:
-
-- `LosslessWriter`: every message in order to every named reader. What is not acknowledged by all is kept; without
-  credit there is no ``room`` and the producer has to wait. A reader that was restarted asks for a number that is no
-  longer kept: ``behind`` names it, and the run has to begin a new epoch.
-- `LatestWriter`: the newest result of each (node, key) to whoever connects; a newer one replaces an older one that
-  was not sent yet, and the replaced ones are counted.
-
-One socket belongs to one object and one thread. What is no message of the protocol, or comes from a stranger, is
-refused with an ERROR and counted; it never ends the link. Arrays that were put are sent without a copy, also later and
-again: nobody may change them.
-"""
+"""The side of a link that binds: what it knows of its readers, and its two policies."""
 
 from __future__ import annotations
 
-import contextlib
-import secrets
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import zmq
 
 from photonstream.stream.chunk import Result
+from photonstream.stream.link.common import (
+    COPY_BYTES,
+    FORGET_S,
+    MOST_AT_ONCE,
+    MOST_CREDIT,
+    MOST_NAME,
+    MOST_NUMBER,
+    MOST_READERS,
+    REPEAT_S,
+    UNBIND_S,
+    Clock,
+    Context,
+    configure,
+)
 from photonstream.stream.wire import (
-    MOST_BYTES,
     MOST_HEADER_BYTES,
     PROTOCOL,
     ChunkSent,
@@ -54,28 +43,6 @@ from photonstream.stream.wire import (
     encode,
 )
 
-REPEAT_S = 0.2
-WINDOW = 8
-# A `latest` reader that is silent for longer is forgotten; should it come back, it is sent everything again.
-FORGET_S = 10.0
-MOST_READERS = 64
-MOST_CREDIT = 4096
-# Numbers stay far below what msgpack can hold.
-MOST_NUMBER = 1 << 62
-MOST_NAME = 200
-# So many messages are taken in one call, so that a flood cannot keep a node from its work.
-MOST_AT_ONCE = 1000
-# A message below this size is copied into the queue: cheaper than keeping track of its buffers.
-COPY_BYTES = 65536
-# A cut that neither side is told of (cable, suspended machine) is noticed after this long. It must be longer than one
-# large message takes on a slow line.
-HEARTBEAT_S = 2.0
-DEAD_S = 20.0
-# How long `stop` waits for the system to take the endpoint back.
-UNBIND_S = 2.0
-
-Context = zmq.Context[zmq.Socket[bytes]]
-Clock = Callable[[], float]
 _Key = tuple[str, str]
 
 
@@ -102,18 +69,6 @@ class _Peer:
     due: dict[_Key | None, None] = field(default_factory=dict)
 
 
-def _configure(socket: zmq.Socket[bytes], endpoint: str, most_bytes: int) -> None:
-    socket.linger = 0
-    # Credit bounds what is under way. ZeroMQ drops (ROUTER) beyond this bound, which credit cannot reach even though a
-    # pipe learns only in halves of it what was read; it is there for strangers who send and never read.
-    socket.sndhwm = 4 * MOST_CREDIT
-    socket.rcvhwm = 4 * MOST_CREDIT
-    socket.maxmsgsize = most_bytes
-    if endpoint.startswith("tcp:"):
-        socket.heartbeat_ivl = round(HEARTBEAT_S * 1000)
-        socket.heartbeat_timeout = round(DEAD_S * 1000)
-
-
 class _Writer:
     """The side that binds: knows its readers by what they say."""
 
@@ -121,7 +76,7 @@ class _Writer:
         self.socket = context.socket(zmq.ROUTER)
         try:
             # Readers send no arrays.
-            _configure(self.socket, endpoint, MOST_HEADER_BYTES)
+            configure(self.socket, endpoint, MOST_HEADER_BYTES)
             # A reader keeps its identity when it connects again; the new connection takes the place of the dead one.
             self.socket.router_handover = True
             self.socket.bind(endpoint)
@@ -449,140 +404,3 @@ class LatestWriter(_Writer):
 
 def _sent(result: Result, epoch: int, number: int) -> ResultSent:
     return ResultSent(epoch, number, result.node, result.key, result.final, result.value)
-
-
-class LinkReader:
-    """The side that connects. ``window`` messages may be under way.
-
-    ``opening`` is the present OPEN, ``refused`` counts what came and was no message for a reader, ``refusal`` is the
-    text of the last ERROR or of what was refused here, until the next OPEN.
-    """
-
-    def __init__(
-        self,
-        context: Context,
-        endpoint: str,
-        name: str,
-        window: int = WINDOW,
-        clock: Clock = time.monotonic,
-    ) -> None:
-        if not 1 <= window <= MOST_CREDIT:
-            raise ValueError(f"a window of {window} messages is not within 1 to {MOST_CREDIT}")
-        self.name = name
-        self.endpoint = endpoint
-        self.refused = 0
-        self.refusal: str | None = None
-        self.opening: Open | None = None
-        self._clock = clock
-        self._window = window
-        self._next = 0
-        self._read = 0
-        self._granted = 0
-        self._mark = 0
-        self._quiet_since_s = self._hello_s = -REPEAT_S
-        self.socket = context.socket(zmq.DEALER)
-        try:
-            _configure(self.socket, endpoint, MOST_BYTES)
-            # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
-            self.socket.sndhwm = 4
-            self.socket.identity = secrets.token_hex(16).encode()
-            self.socket.connect(endpoint)
-        except zmq.ZMQError:
-            self.socket.close()
-            raise
-        self._speak()
-
-    def receive(self) -> Iterator[Message]:
-        """What has arrived, in order and without repetition: OPEN, CHUNK, GAP, RESULT, CLOSE. Never blocks.
-
-        Each message but OPEN takes one place of the window until `done` is called for it. Arrays are read-only views
-        of what arrived and stay valid as long as they are held. To be called, and read to its end, at least every
-        REPEAT_S: it also says again what the writer may have missed.
-        """
-        for _ in range(MOST_AT_ONCE):
-            try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
-                break
-            try:
-                message = decode([frame.buffer for frame in frames])
-                accepted = self._accept(message)
-            except WireError as error:
-                self.refused += 1
-                self.refusal = str(error)[:MOST_NAME]
-                continue
-            if accepted:
-                yield message
-        if self._clock() - self._quiet_since_s >= REPEAT_S:
-            self._speak()
-
-    def _accept(self, message: Message) -> bool:
-        if isinstance(message, Open):
-            return self._open(message)
-        if isinstance(message, Error):
-            # The writer does not know us (any more): introduce ourselves again, but not in a tight circle.
-            self.refusal = message.text[:MOST_NAME]
-            if self._clock() - self._hello_s >= REPEAT_S:
-                self._hello()
-            return False
-        if not isinstance(message, ChunkSent | GapSent | ResultSent | Close):
-            raise WireError(f"{message.kind} is nothing that a writer says")
-        if self.opening is None or message.epoch != self.opening.epoch or message.number != self._next:
-            return False
-        self._next += 1
-        self._quiet_since_s = self._clock()
-        if isinstance(message, Close) or (isinstance(message, ResultSent) and message.final):
-            # Somebody waits for this one to have arrived.
-            self._speak()
-        return True
-
-    def _open(self, message: Open) -> bool:
-        known = self.opening
-        if known is not None and message.run == known.run and message.epoch <= known.epoch:
-            if message.epoch == known.epoch and message.mark != self._mark:
-                self._mark = message.mark
-                self._speak()
-            return False
-        self.opening = message
-        self.refusal = None
-        self._next = self._read = self._granted = 0
-        self._mark = message.mark
-        self._speak()
-        return True
-
-    def done(self) -> None:
-        """One more message has been dealt with: its place in the window is free."""
-        # Those of an epoch that has ended meanwhile do not count.
-        self._read = min(self._read + 1, self._next)
-        if self._read + self._window - self._granted >= max(1, self._window // 2):
-            self._speak()
-
-    def _speak(self) -> None:
-        if self.opening is None:
-            self._hello()
-            return
-        self._granted = self._read + self._window
-        self._send(Need(self.opening.epoch, self._next, self._granted, self._mark))
-
-    def _hello(self) -> None:
-        self._hello_s = self._clock()
-        self._send(Hello(PROTOCOL, self.name))
-
-    def _send(self, message: Message) -> None:
-        self._quiet_since_s = self._clock()
-        try:
-            self.socket.send_multipart(encode(message), zmq.NOBLOCK)
-        except zmq.Again:
-            if self.endpoint.startswith("inproc:"):
-                self._connect_again()
-
-    def _connect_again(self) -> None:
-        """ZeroMQ does not do this by itself between threads, where a writer that ended leaves no connection."""
-        # A connection that is only full ends here too; one that is gone already is no error.
-        with contextlib.suppress(zmq.ZMQError):
-            self.socket.disconnect(self.endpoint)
-        self.socket.connect(self.endpoint)
-
-    def stop(self) -> None:
-        """Close the socket."""
-        self.socket.close()

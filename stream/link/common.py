@@ -1,0 +1,65 @@
+"""What both ends of a link share: bounds, socket options, and waiting for several sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import zmq
+
+REPEAT_S = 0.2
+WINDOW = 8
+# A `latest` reader that is silent for longer is forgotten; should it come back, it is sent everything again.
+FORGET_S = 10.0
+MOST_READERS = 64
+MOST_CREDIT = 4096
+# Numbers stay far below what msgpack can hold.
+MOST_NUMBER = 1 << 62
+MOST_NAME = 200
+# So many messages are taken in one call, so that a flood cannot keep a node from its work.
+MOST_AT_ONCE = 1000
+# A message below this size is copied into the queue: cheaper than keeping track of its buffers.
+COPY_BYTES = 65536
+# A cut that neither side is told of (cable, suspended machine) is noticed after this long. It must be longer than one
+# large message takes on a slow line.
+HEARTBEAT_S = 2.0
+DEAD_S = 20.0
+# How long `stop` waits for the system to take the endpoint back.
+UNBIND_S = 2.0
+
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+Clock = Callable[[], float]
+
+
+def new_context() -> Context:
+    """The one context of a process (or of a run of threads)."""
+    return zmq.Context()
+
+
+class Waiter:
+    """Waits for the first of several sockets to have something."""
+
+    def __init__(self) -> None:
+        self._poller = zmq.Poller()
+
+    def watch(self, socket: Socket) -> None:
+        """Wake up for ``socket`` too."""
+        self._poller.register(socket, zmq.POLLIN)
+
+    def wait(self, seconds: float) -> None:
+        """Until something has come, or for ``seconds``."""
+        self._poller.poll(round(seconds * 1000))
+
+
+def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
+    """Set the options of a new socket; a message of more than ``most_bytes`` ends its connection."""
+    socket.linger = 0
+    # Credit bounds what is under way. ZeroMQ drops (ROUTER) beyond this bound, which credit cannot reach even though a
+    # pipe learns only in halves of it what was read; it is there for strangers who send and never read.
+    socket.sndhwm = 4 * MOST_CREDIT
+    socket.rcvhwm = 4 * MOST_CREDIT
+    socket.maxmsgsize = most_bytes
+    if endpoint.startswith("tcp:"):
+        socket.heartbeat_ivl = round(HEARTBEAT_S * 1000)
+        socket.heartbeat_timeout = round(DEAD_S * 1000)

@@ -1,0 +1,174 @@
+"""The side of a link that connects and reads."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+
+import zmq
+
+from photonstream.stream.link.common import (
+    MOST_AT_ONCE,
+    MOST_CREDIT,
+    MOST_NAME,
+    REPEAT_S,
+    WINDOW,
+    Clock,
+    Context,
+    configure,
+)
+from photonstream.stream.wire import (
+    MOST_BYTES,
+    PROTOCOL,
+    ChunkSent,
+    Close,
+    Error,
+    GapSent,
+    Hello,
+    Message,
+    Need,
+    Open,
+    ResultSent,
+    WireError,
+    decode,
+    encode,
+)
+
+
+class LinkReader:
+    """The side that connects. ``window`` messages may be under way.
+
+    ``opening`` is the present OPEN, ``refused`` counts what came and was no message for a reader, ``refusal`` is the
+    text of the last ERROR or of what was refused here, until the next OPEN.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        endpoint: str,
+        name: str,
+        window: int = WINDOW,
+        clock: Clock = time.monotonic,
+    ) -> None:
+        if not 1 <= window <= MOST_CREDIT:
+            raise ValueError(f"a window of {window} messages is not within 1 to {MOST_CREDIT}")
+        self.name = name
+        self.endpoint = endpoint
+        self.refused = 0
+        self.refusal: str | None = None
+        self.opening: Open | None = None
+        self._clock = clock
+        self._window = window
+        self._next = 0
+        self._read = 0
+        self._granted = 0
+        self._mark = 0
+        self._quiet_since_s = self._hello_s = -REPEAT_S
+        self.socket = context.socket(zmq.DEALER)
+        try:
+            configure(self.socket, endpoint, MOST_BYTES)
+            # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
+            self.socket.sndhwm = 4
+            self.socket.identity = secrets.token_hex(16).encode()
+            self.socket.connect(endpoint)
+        except zmq.ZMQError:
+            self.socket.close()
+            raise
+        self._speak()
+
+    def receive(self) -> Iterator[Message]:
+        """What has arrived, in order and without repetition: OPEN, CHUNK, GAP, RESULT, CLOSE. Never blocks.
+
+        Each message but OPEN takes one place of the window until `done` is called for it. Arrays are read-only views
+        of what arrived and stay valid as long as they are held. To be called, and read to its end, at least every
+        REPEAT_S: it also says again what the writer may have missed.
+        """
+        for _ in range(MOST_AT_ONCE):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            except zmq.Again:
+                break
+            try:
+                message = decode([frame.buffer for frame in frames])
+                accepted = self._accept(message)
+            except WireError as error:
+                self.refused += 1
+                self.refusal = str(error)[:MOST_NAME]
+                continue
+            if accepted:
+                yield message
+        if self._clock() - self._quiet_since_s >= REPEAT_S:
+            self._speak()
+
+    def _accept(self, message: Message) -> bool:
+        if isinstance(message, Open):
+            return self._open(message)
+        if isinstance(message, Error):
+            # The writer does not know us (any more): introduce ourselves again, but not in a tight circle.
+            self.refusal = message.text[:MOST_NAME]
+            if self._clock() - self._hello_s >= REPEAT_S:
+                self._hello()
+            return False
+        if not isinstance(message, ChunkSent | GapSent | ResultSent | Close):
+            raise WireError(f"{message.kind} is nothing that a writer says")
+        if self.opening is None or message.epoch != self.opening.epoch or message.number != self._next:
+            return False
+        self._next += 1
+        self._quiet_since_s = self._clock()
+        if isinstance(message, Close) or (isinstance(message, ResultSent) and message.final):
+            # Somebody waits for this one to have arrived.
+            self._speak()
+        return True
+
+    def _open(self, message: Open) -> bool:
+        known = self.opening
+        if known is not None and message.run == known.run and message.epoch <= known.epoch:
+            if message.epoch == known.epoch and message.mark != self._mark:
+                self._mark = message.mark
+                self._speak()
+            return False
+        self.opening = message
+        self.refusal = None
+        self._next = self._read = self._granted = 0
+        self._mark = message.mark
+        self._speak()
+        return True
+
+    def done(self) -> None:
+        """One more message has been dealt with: its place in the window is free."""
+        # Those of an epoch that has ended meanwhile do not count.
+        self._read = min(self._read + 1, self._next)
+        if self._read + self._window - self._granted >= max(1, self._window // 2):
+            self._speak()
+
+    def _speak(self) -> None:
+        if self.opening is None:
+            self._hello()
+            return
+        self._granted = self._read + self._window
+        self._send(Need(self.opening.epoch, self._next, self._granted, self._mark))
+
+    def _hello(self) -> None:
+        self._hello_s = self._clock()
+        self._send(Hello(PROTOCOL, self.name))
+
+    def _send(self, message: Message) -> None:
+        self._quiet_since_s = self._clock()
+        try:
+            self.socket.send_multipart(encode(message), zmq.NOBLOCK)
+        except zmq.Again:
+            if self.endpoint.startswith("inproc:"):
+                self._connect_again()
+
+    def _connect_again(self) -> None:
+        """ZeroMQ does not do this by itself between threads, where a writer that ended leaves no connection."""
+        # A connection that is only full ends here too; one that is gone already is no error.
+        with contextlib.suppress(zmq.ZMQError):
+            self.socket.disconnect(self.endpoint)
+        self.socket.connect(self.endpoint)
+
+    def stop(self) -> None:
+        """Close the socket."""
+        self.socket.close()
