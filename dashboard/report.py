@@ -8,12 +8,13 @@ from bokeh.embed import components
 from bokeh.model import Model
 from bokeh.resources import Resources
 
-from photonstream.dashboard import facts
+from photonstream.dashboard import coincidence, facts
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
 from photonstream.dashboard.numbers import MS, number, quantity
 from photonstream.dashboard.page import CSS, PAGE, POLICY
+from photonstream.dashboard.panels.coincidence import draw_coincidence
 from photonstream.dashboard.panels.decay import draw_decay
 from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
@@ -27,6 +28,7 @@ __all__ = ["ReportError", "write_report"]
 # Frames of the plots in pixels; together with their axes they fill the page's width.
 TRACE_WIDTH, HISTOGRAM_WIDTH, FLID_WIDTH, RATE_HEIGHT = 610, 130, 250, 230
 DECAY_HEIGHT = 400
+PAIRS_WIDTH, PAIRS_HEIGHT = 460, 150
 
 
 def write_report(folder: Path) -> Path:
@@ -55,9 +57,9 @@ def render(run: RunFolder) -> str:
         library=Resources(mode="inline", components=["bokeh"]).render_js(),
         warnings=f'<div class="warnings">{warnings}</div>' if warnings else "",
         **plots,
-        numbers=_numbers(findings),
+        numbers=_numbers(run, findings),
         caption=_caption(run, findings, decay),
-        facts=_facts(run, findings),
+        facts=_facts(run, findings, plots.get("pairs", "")),
         footer=text(f"photonstream {run.summary.get('photonstream') or '(version unknown)'}."),
         script=script,
     )
@@ -67,16 +69,21 @@ def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> di
     rates, window = rate_axis(trace.highest_kcps), facts.window_kcps(run)
     height = RATE_HEIGHT
     reason = findings.reason if findings.model == "none" else "no fit in decay.csv"
-    return {
+    plots: dict[str, Model] = {
         "trace": draw_trace(trace, window, rates, width=TRACE_WIDTH, height=height),
         "histogram": draw_histogram(trace, window, rates, width=HISTOGRAM_WIDTH, height=height),
         "flid": draw_flid(run.curve("flid"), rates, width=FLID_WIDTH, height=height),
         "decay": draw_decay(decay, reason, width=TRACE_WIDTH, height=DECAY_HEIGHT),
     }
+    pairs = run.curve("coincidences")
+    if pairs.rows:
+        centre_ns = coincidence.centre_ns(run)
+        plots["pairs"] = draw_coincidence(pairs, centre_ns, width=PAIRS_WIDTH, height=PAIRS_HEIGHT)
+    return plots
 
 
-def _numbers(findings: Findings) -> str:
-    first, *others = findings.rows()
+def _numbers(run: RunFolder, findings: Findings) -> str:
+    first, *others = [*findings.rows(), *coincidence.main_rows(run)]
     remark = " · ".join(
         part for part in (first.remark, f"95 %: {first.interval}" if first.interval else "") if part
     )
@@ -116,13 +123,16 @@ def _decay_words(findings: Findings, decay: Decay) -> str:
     )
 
 
-def _facts(run: RunFolder, findings: Findings) -> str:
-    details = list(findings.detail_rows())
+def _facts(run: RunFolder, findings: Findings, pairs: str) -> str:
+    details, about_pairs = list(findings.detail_rows()), list(coincidence.detail_rows(run))
     return "".join(
         (
             section("States", facts.states_table(run)),
             section("Fit in detail", rows_table(details, intervals="95 % interval, or expected"))
             if details
+            else "",
+            section("Antibunching", pairs, rows_table(about_pairs, intervals="95 % interval"))
+            if about_pairs
             else "",
             section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),
             section("Experiment", rows_table(facts.experiment_rows(run)))

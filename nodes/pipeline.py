@@ -9,17 +9,19 @@ from photonstream.stream.topology import NodeSpec, Topology
 
 # The photon path: each node reads the one before it.
 PHOTON_PATH = ("source", "decode", "intensity", "states", "decay")
+# Where photons end beside the path: each reads a node of it.
+BRANCHES = {"antibunching": "states"}
 # What reads results only, and whose.
 READERS = {
     "lifetime": ("states", "decay"),
-    "results": ("source", "decode", "intensity", "states", "decay", "lifetime"),
+    "results": ("source", "decode", "intensity", "states", "decay", "antibunching", "lifetime"),
 }
 _KINDS = {"source": "replay"}
 
 
 def kinds() -> dict[str, str]:
     """Kind of each node of the standard line, by its name."""
-    return {name: _KINDS.get(name, name) for name in (*PHOTON_PATH, *READERS)}
+    return {name: _KINDS.get(name, name) for name in (*PHOTON_PATH, *BRANCHES, *READERS)}
 
 
 def photon_path(parameters: Mapping[str, Mapping[str, Any]], *, last: str = PHOTON_PATH[-1]) -> Topology:
@@ -33,7 +35,12 @@ def photon_path(parameters: Mapping[str, Mapping[str, Any]], *, last: str = PHOT
     )
 
 
+def branches(parameters: Mapping[str, Mapping[str, Any]]) -> tuple[NodeSpec, ...]:
+    """The nodes beside the whole path, with the parameters of each by its name."""
+    return tuple(NodeSpec(n, kinds()[n], (reads,), parameters.get(n, {})) for n, reads in BRANCHES.items())
+
+
 def standard(parameters: Mapping[str, Mapping[str, Any]]) -> Topology:
     """The whole line: tag file to result folder."""
     readers = (NodeSpec(n, kinds()[n], inputs, parameters.get(n, {})) for n, inputs in READERS.items())
-    return Topology((*photon_path(parameters).nodes, *readers))
+    return Topology((*photon_path(parameters).nodes, *branches(parameters), *readers))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.levels import level_of
+from photonstream.nodes.inference.pair_report import delay_curve, report
 from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
 from photonstream.stream.chunk import Result
@@ -113,7 +114,7 @@ def summarise(
             "on_photons": selection["on_photons"],
         },
         **lifetime["summary"],
-        "antibunching": None,
+        "antibunching": _antibunching(latest, lifetime["summary"]["fit"], experiment, recording),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
     }
@@ -121,7 +122,30 @@ def summarise(
 
 def curves(latest: Latest) -> dict[str, list[Column]]:
     """Every curve of the run by the name of its file."""
-    return {"trace": _trace(latest), **_decays(latest), "flid": _flid(latest["states", "flid"])}
+    tables = {"trace": _trace(latest), **_decays(latest), "flid": _flid(latest["states", "flid"])}
+    return tables | _coincidences(latest)
+
+
+def _antibunching(
+    latest: Latest, fit: Mapping[str, Any], experiment: Mapping[str, Any], recording: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    pairs = latest.get(("antibunching", "pairs"))
+    on = latest["states", "selection"]["on_levels"]
+    return None if pairs is None else report(pairs, on, fit, experiment, recording)
+
+
+def _coincidences(latest: Latest) -> dict[str, list[Column]]:
+    pairs = latest.get(("antibunching", "pairs"))
+    if pairs is None or pairs["by"] is None:
+        return {}
+    edges_s, everything, selected = delay_curve(pairs, latest["states", "selection"]["on_levels"])
+    columns = [
+        Column("delay_start", "ns", 1e9 * edges_s[:-1]),
+        Column("delay_stop", "ns", 1e9 * edges_s[1:]),
+        Column("pairs", "pairs", everything),
+        Column("pairs_selected", "pairs", selected),
+    ]
+    return {"coincidences": columns}
 
 
 def _trace(latest: Latest) -> list[Column]:

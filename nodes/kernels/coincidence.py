@@ -74,7 +74,7 @@ def count_pairs(begin: int, photons: Photons, layout: Layout, tally: Tally, stat
     reach, pair_of, class_of, class_shift, base, delay_shift, width = layout
     cell_of, classes, delays = tally
     one, most_apart, bins = np.uint64(1), np.uint64(reach), np.uint64(delays.shape[1])
-    last_class, timed = class_of.size - 1, base.size > 0
+    last_class, timed = np.int64(class_of.size - 1), base.size > 0
     near = np.empty(_BLOCK, np.uint64)
     crossing = np.empty(_BLOCK, np.uint64)
     for block in range(begin, key.size, _BLOCK):
@@ -110,8 +110,8 @@ def count_pairs(begin: int, photons: Photons, layout: Layout, tally: Tally, stat
                 separation = np.uint64(reach + sign * np.int64(key[i] - key[j]))
                 if timed:
                     later, earlier = np.int64(dtime[i]), np.int64(dtime[j])
-                    low = np.int64(class_of[min(earlier >> class_shift, last_class)])
-                    high = np.int64(class_of[min(later >> class_shift, last_class)])
+                    low = np.int64(class_of[min(np.int64(earlier >> class_shift), last_class)])
+                    high = np.int64(class_of[min(np.int64(later >> class_shift), last_class)])
                     change = (low ^ high) & swapped
                     classes[cell, separation, np.uint64(low ^ change), np.uint64(high ^ change)] += 1
                     delay = np.uint64((base[separation] + sign * (later - earlier)) >> delay_shift)

@@ -148,6 +148,21 @@ def test_a_given_offset_is_taken_and_one_beyond_the_pairs_is_refused(tmp_path):
         run(path, offset_pulses=10)
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"mean_n": 1e30}, "<N>"),
+        ({"mean_n": 1e-300}, "<N>"),
+        ({"mean_n": None}, "<N>"),
+        ({"eg_ev": None}, "eg_ev"),
+    ],
+)
+def test_the_yield_needs_what_its_formula_needs(tmp_path, change, reason):
+    a = found(run(emitter(tmp_path / "x.ptu", "640nm", period_s=210e-9, duration_s=1.0), KNOWN | change))
+    assert a["yield_ratio"]["value"] is None
+    assert reason in a["yield_ratio"]["reason"]
+
+
 def test_counting_can_be_switched_off(tmp_path):
     a = found(run(emitter(tmp_path / "x.ptu", "640nm", duration_s=0.1), pulses=0))
     assert a == {"by": None, "reason": "pairs were not counted (pulses = 0)"}

@@ -25,7 +25,7 @@ def photons(key, channel, dtime=None, row=None):
 def counted(scale, *chunks):
     pairs = Pairs(scale)
     for chunk in chunks:
-        pairs.add(chunk)
+        pairs.add(chunk, np.unique(chunk.row), np.unique(chunk.channel))
     return pairs
 
 

@@ -1,0 +1,169 @@
+"""g2(0) from pairs of photons: where the centre is, its ratio to the side peaks, and how many emitters that means.
+
+A centre peak is compared with the mean of the side peaks. Plain g2(0) of such an emitter measures the yield of its
+biexcitons or carrier multiplication. How many emitters there are is asked of pairs in which both photons came late,
+when no biexciton is left (Mangum et al., Opt. Express 21, 7419, 2013).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta as beta_distribution
+from scipy.stats import binom
+
+from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.pair_peaks import Counts
+
+# A peak stands out when chance makes one of the peaks so low (or high) less often than this.
+STANDS_OUT = 1e-3
+# A side peak below this share of the others lacks pairs: the electronics were blind then.
+BLIND_SHARE = 0.5
+# With more than one emitter, equal ones, late pairs give 1/2 or more; with one, 0.
+ONE_EMITTER_LIMIT = 0.3
+_LEVELS = {"ci68": math.erf(math.sqrt(0.5)), "ci95": 0.95}
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Index of the centre among the peaks, and how it was found: "dip", "peak", "given" or "not found"."""
+
+    index: int
+    found: str
+
+
+def ratio(centre: int, sides: int, n_sides: float) -> Estimate | None:
+    """Centre over the mean of ``n_sides`` side peaks with ``sides`` pairs in all; None without side pairs.
+
+    The intervals are exact: of two Poisson counts, given their sum, the first is binomial (Clopper and Pearson 1934;
+    Przyborowski and Wilenski 1940).
+    """
+    if not sides:
+        return None
+    value = n_sides * centre / sides
+    error = value * math.sqrt(1 / centre + 1 / sides) if centre else None
+    ends = {name: _ratio_interval(centre, sides, n_sides, level) for name, level in _LEVELS.items()}
+    return Estimate(value, error, **ends)
+
+
+def _ratio_interval(centre: int, sides: int, n_sides: float, level: float) -> tuple[float, float]:
+    tail = 0.5 * (1.0 - level)
+    low = float(beta_distribution.ppf(tail, centre, sides + 1)) if centre else 0.0
+    high = float(beta_distribution.ppf(1.0 - tail, centre + 1, sides))
+    return n_sides * low / (1.0 - low), n_sides * high / (1.0 - high)
+
+
+def find_centre(pairs: Counts) -> Centre:
+    """The peak that stands out, a low one before a high one; the middle one where none does."""
+    low, high = int(np.argmin(pairs)), int(np.argmax(pairs))
+    if high != low:
+        # A high peak must not make the others look low, nor a low one the others high: it is left out.
+        n = len(pairs) - 1
+        total = int(pairs.sum())
+        if n * binom.cdf(pairs[low], total - pairs[high], 1.0 / n) < STANDS_OUT:
+            return Centre(low, "dip")
+        if n * binom.sf(pairs[high] - 1, total - pairs[low], 1.0 / n) < STANDS_OUT:
+            return Centre(high, "peak")
+    return Centre(len(pairs) // 2, "not found")
+
+
+def side_peaks(n: int, centre: int) -> NDArray[np.bool_]:
+    """Which of ``n`` peaks the centre is compared with: those further from it than half of the separations.
+
+    An exciton that outlives the period empties the nearest ones too: at T = tau_x the first holds .63 of the others.
+    """
+    away = np.abs(np.arange(n) - centre)
+    far: NDArray[np.bool_] = away > n // 4
+    return far
+
+
+def blind(pairs: Counts, centre: int) -> Counts:
+    """Side peaks that lack pairs, by index."""
+    sides = np.delete(np.arange(len(pairs)), centre)
+    usual = float(np.quantile(pairs[sides], 0.75))
+    few = pairs[sides] < BLIND_SHARE * usual
+    # Given the sum of two equal Poisson counts, one of them is binomial with 1/2.
+    chance = binom.cdf(pairs[sides], pairs[sides] + round(usual), 0.5)
+    missing: Counts = sides[few & (len(sides) * chance < STANDS_OUT)]
+    return missing
+
+
+def corrected(estimate: Estimate, signal: Estimate) -> Estimate:
+    """g2(0) of the signal alone, (g - 1)/rho^2 + 1; ``signal`` is rho^2, the share of pairs of two signal photons.
+
+    The error of rho^2 is added to that of counting in quadrature.
+    """
+    value = (estimate.value - 1.0) / signal.value + 1.0
+    other = abs(value - 1.0) / signal.value * (signal.stderr or 0.0)
+    error = None if estimate.stderr is None else math.hypot(estimate.stderr / signal.value, other)
+    ends = {}
+    for name, sigmas in (("ci68", 1.0), ("ci95", 1.96)):
+        low, high = getattr(estimate, name)
+        below = math.hypot((estimate.value - low) / signal.value, sigmas * other)
+        above = math.hypot((high - estimate.value) / signal.value, sigmas * other)
+        ends[name] = (value - below, value + above)
+    return Estimate(value, error, **ends)
+
+
+def verdict(late: Estimate | None) -> str:
+    """The number of emitters that late pairs allow, in words."""
+    if late is None or late.ci95 is None or late.ci95[0] is None or late.ci95[1] is None:
+        return "too few pairs"
+    if late.ci95[1] < ONE_EMITTER_LIMIT:
+        return "consistent with one emitter"
+    return "more than one" if late.ci95[0] > ONE_EMITTER_LIMIT else "too few pairs"
+
+
+def yield_ratio(g2: Estimate, mean_n: float) -> Estimate | None:
+    """Quantum yield of the biexciton over that of the exciton, without carrier multiplication, at ``mean_n``.
+
+    Solves g2 = 2 B r/[p (1 + B r)^2] with p = 1 - e^-N and B = 1 - N/(e^N - 1), the share of excited pulses that are
+    absorbed twice or more. None where no yield gives such a g2.
+    """
+    ends = [_yield_ratio(x, mean_n) for x in (g2.value, *(g2.ci68 or ()), *(g2.ci95 or ()))]
+    if ends[0] is None or len(ends) != 5:
+        return None
+    error = None if ends[1] is None or ends[2] is None else 0.5 * (ends[2] - ends[1])
+    return Estimate(ends[0], error, (ends[1], ends[2]), (ends[3], ends[4]))
+
+
+def _yield_ratio(g2: float | None, mean_n: float) -> float | None:
+    if g2 is None:
+        return None
+    twice = 1.0 - mean_n / math.expm1(mean_n)
+    y = max(0.0, g2) * -math.expm1(-mean_n) / (2.0 * twice)
+    root = 1.0 - 4.0 * twice * y
+    if root < 0.0:
+        return None
+    # The smaller root of B^2 y r^2 + (2 B y - 1) r + y = 0, in the form that does not cancel.
+    return 2.0 * y / (1.0 - 2.0 * twice * y + math.sqrt(root))
+
+
+def delay_phase(delays: Counts, start_s: float, bin_s: float, period_s: float) -> Estimate | None:
+    """Where peaks that repeat every period stand, from -period/2 to period/2: phase of the first Fourier component."""
+    total = int(delays.sum())
+    if not total:
+        return None
+    middle_s = start_s + (np.arange(len(delays)) + 0.5) * bin_s
+    turn = np.exp(2j * math.pi * middle_s / period_s)
+    first, second = complex((delays * turn).sum()) / total, complex((delays * turn**2).sum()) / total
+    length = abs(first)
+    if length * math.sqrt(total) < 3.0:
+        return None
+    unit = first / length
+    # Standard error of a mean direction (Mardia and Jupp, Directional Statistics, 4.8).
+    spread = max(0.0, 1.0 - (second * unit.conjugate() ** 2).real) / (2.0 * length**2)
+    scale_s = period_s / (2.0 * math.pi)
+    value_s = math.atan2(unit.imag, unit.real) * scale_s
+    error_s = math.hypot(math.sqrt(spread / total) * scale_s, bin_s / math.sqrt(12.0 * total))
+    return normal(value_s, error_s)
+
+
+def normal(value: float, error: float) -> Estimate:
+    """A value with a normal error."""
+    return Estimate(
+        value, error, (value - error, value + error), (value - 1.96 * error, value + 1.96 * error)
+    )
