@@ -15,6 +15,7 @@ from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.kernels.decode import EventArrays, decode_into, new_carry, watermark_ticks
 from photonstream.nodes.pipeline import photon_path, standard
 from photonstream.stream.runner import InlineRunner, Outcome
+from photonstream.stream.threads import ThreadsRunner
 
 BIN_S = 0.01
 BLOCK_RECORDS = 1 << 18
@@ -42,16 +43,21 @@ def path(_facts: Mapping[str, Any]) -> contestant.Work:
     return work
 
 
-def pipeline(_facts: Mapping[str, Any]) -> contestant.Work:
-    """All nodes: the photon path, the fits with their intervals, and the result files."""
+def _whole(place: type[InlineRunner | ThreadsRunner], pulses: int) -> contestant.Prepare:
+    def prepare(_facts: Mapping[str, Any]) -> contestant.Work:
+        def work(path: Path) -> contestant.Curves:
+            out = Path("results")
+            out.mkdir(exist_ok=True)
+            parameters = {
+                **_parameters(path),
+                "results": {"out": str(out)},
+                "antibunching": {"pulses": pulses},
+            }
+            return _curves(place(standard(parameters)).run())
 
-    def work(path: Path) -> contestant.Curves:
-        out = Path("results")
-        out.mkdir(exist_ok=True)
-        parameters = {**_parameters(path), "results": {"out": str(out)}}
-        return _curves(InlineRunner(standard(parameters)).run())
+        return work
 
-    return work
+    return prepare
 
 
 def _parameters(path: Path) -> dict[str, dict[str, Any]]:
@@ -93,9 +99,13 @@ def facts(path: Path) -> dict[str, Any]:
     }
 
 
-STAGES = {
-    name: ("photonstream", prepare)
-    for name, prepare in (("decode", decode), ("path", path), ("pipeline", pipeline))
+# The readers look at no coincidences, so a comparison with them leaves these out; the others are all that a run does.
+STAGES: dict[str, tuple[str, contestant.Prepare]] = {
+    "decode": ("photonstream", decode),
+    "path": ("photonstream", path),
+    "pipeline": ("photonstream", _whole(InlineRunner, pulses=0)),
+    "everything": ("photonstream", _whole(InlineRunner, pulses=10)),
+    "threads": ("photonstream", _whole(ThreadsRunner, pulses=10)),
 }
 
 if __name__ == "__main__":

@@ -24,7 +24,9 @@ HERE = Path(__file__).resolve().parent
 OURS = {
     "decode": "photonstream: decode alone",
     "path": "photonstream: photon path",
-    "pipeline": "photonstream: all, with fits",
+    "pipeline": "photonstream: with fits",
+    "everything": "photonstream: and coincidences",
+    "threads": "the same in threads",
 }
 REPLAY = "photonstream replay --headless"
 # The reference of all curves, and the stages whose memory is measured by length.
