@@ -13,6 +13,7 @@ from photonstream.dashboard.numbers import (
     PERCENT,
     PLUS_MINUS,
     Unit,
+    decimals_of,
     estimate_text,
     fixed,
     interval_text,
@@ -21,8 +22,11 @@ from photonstream.dashboard.numbers import (
     number,
     plain,
     quantity,
+    with_unit,
 )
 
+# How the result names what the corrections took the photons for, and how the page does.
+STATISTICS = {"one emitter": "those of one emitter", "independent photons": "independent of each other"}
 _STATISTIC = "a test statistic; it has no error of its own"
 _SHARES = ("amplitude_x", "amplitude_xx", "beta", "beta_signed", "eta")
 _KNOWN_TESTS = (
@@ -47,6 +51,58 @@ def estimate_row(
     has_error = is_estimate(estimate) and any(estimate.get(key) for key in ("stderr", "ci68", "ci95"))
     interval = interval_text(estimate, "ci95", unit) if has_error else ""
     return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
+
+
+def model_range_row(label: str, estimate: Mapping[str, Any], model: str, models: Any) -> Row:
+    """A share by several models: from the lowest to the highest value, the interval widened by as much.
+
+    ``estimate`` is that of ``model``; ``models`` has the value of every model by its name, None where a model cannot
+    say. With fewer than two values it is the estimate alone.
+    """
+    named = models.items() if isinstance(models, Mapping) else ()
+    values = {str(name): known for name, value in named if (known := number(value)) is not None}
+    silent = [f"no value by the {name}" for name, value in named if number(value) is None]
+    value = number(estimate.get("value"))
+    if len(values) < 2 or value is None:
+        return estimate_row(label, estimate, PERCENT, remark="; ".join(filter(None, [model, *silent])))
+    low, high = min(values.values()), max(values.values())
+    error = number(estimate.get("stderr"))
+    digits = decimals_of(100.0 * error) if error else 1
+    wide = {
+        "value": value,
+        "stderr": error,
+        "ci95": [
+            None if (end := number(bound)) is None else end + shift
+            for bound, shift in zip(estimate.get("ci95") or (), (low - value, high - value), strict=False)
+        ],
+    }
+    by_model = ", ".join(f"{name} {fixed(100.0 * each, digits)} %" for name, each in values.items())
+    spread = f", each {PLUS_MINUS} {fixed(100.0 * error, digits)} %" if error else ""
+    return Row(
+        label,
+        f"{fixed(100.0 * low, digits)} to {with_unit(fixed(100.0 * high, digits), PERCENT)}",
+        interval_text(wide, "ci95", PERCENT),
+        "; ".join([f"by model: {by_model}{spread}", *silent]),
+    )
+
+
+def correction_rows(fit: Mapping[str, Any]) -> Iterator[Row]:
+    """What the detectors did to the photons, where the fit corrected it."""
+    given = fit.get("corrections")
+    if not isinstance(given, Mapping):
+        return
+    parts = []
+    if number(given.get("dead_time_s")):
+        parts.append(f"dead time {quantity(given['dead_time_s'], NS)}")
+    if given.get("pile_up") is True:
+        parts.append("one photon per sync")
+    if number(given.get("afterpulsing")):
+        wait = quantity(given.get("afterpulse_s"), NS)
+        parts.append(f"afterpulsing {quantity(given['afterpulsing'], PERCENT)} (after {wait})")
+    statistics = given.get("photon_statistics")
+    remark = f"photons taken as {STATISTICS.get(statistics, statistics)}" if statistics else ""
+    if parts:
+        yield Row("corrected for", ", ".join(parts), remark=remark)
 
 
 def detail_rows(fit: Mapping[str, Any], shown: Collection[str]) -> Iterator[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from photonstream.dashboard.detail import detail_rows, estimate_row
+from photonstream.dashboard.detail import correction_rows, detail_rows, estimate_row, model_range_row
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
@@ -81,10 +81,11 @@ class Findings:
 
     def beta_row(self) -> Row:
         """Apparent beta, or why there is none."""
+        said = str(self._get("beta_reason") or "")
         if self.has_beta:
-            return self._row(self.beta_label, "beta", PERCENT)
-        why = self._get("beta_reason") or "the result names no reason"
-        return Row(self.beta_label, "none", "", self.reason if self.model == "none" else str(why))
+            return self._row(self.beta_label, "beta", PERCENT, remark=said)
+        why = said or "the result names no reason"
+        return Row(self.beta_label, "none", "", self.reason if self.model == "none" else why)
 
     def rows(self) -> list[Row]:
         """The main numbers, beta first; amplitude share and photon share together."""
@@ -104,6 +105,7 @@ class Findings:
             self._row("background share of the photons", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given" if given else NO_ERROR),
             Row("photons fitted", counted(self._fit.get("photons"))),
+            *correction_rows(self._fit),
         ]
         return rows
 
@@ -125,11 +127,11 @@ class Findings:
             yield self._row("beta, signed", "beta_signed", PERCENT, remark=self._held)
 
     def _eta_rows(self) -> Iterator[Row]:
-        """Efficiency per absorbed photon: one number, or one for each model that was asked."""
+        """Efficiency per absorbed photon: the range over the models that were asked, or one number and its model."""
         label, eta = "CM efficiency per absorbed photon, <N>-corrected", self._get("eta")
         model = str(self._get("eta_model") or "")
         if is_estimate(eta) and number(_value(eta)) is not None:
-            yield self._row(label, "eta", PERCENT, remark=model)
+            yield model_range_row(label, eta, model, self._get("eta_models"))
         elif isinstance(eta, Mapping) and any(is_estimate(v) for v in eta.values()):
             for name, value in eta.items():
                 if is_estimate(value):

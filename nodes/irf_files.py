@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from photonstream.stream.runner import InlineRunner
 def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
     """The IRF that is given: a full width in seconds, else a file.
 
-    A file is a tag file, whose photons per channel and dtime are the response, or text in two columns, time in
-    ns and counts. Its background is removed. Raises ParameterError naming what is wrong.
+    A file is a tag file, whose photons per channel and dtime are the response of the channel of that number, or
+    text in two columns, time in ns and counts, the response of every channel. Background is removed; a recorded
+    channel with hardly a photon, or nothing but background, has no response (`measured_irf`).
+    Raises ParameterError naming what is wrong.
     """
     if isinstance(given, int | float):
         try:
@@ -50,10 +53,7 @@ def _from_tags(path: Path) -> MeasuredIrf:
     histogram = rows["counts"].sum(axis=0)
     if rows["pulse_period_s"] is None or not histogram.sum():
         raise ParameterError(f"{path}: this recording holds no delays after laser pulses, so no IRF")
-    # A detector that saw nothing gets the other's shape rather than none; it has no photons to fit either.
-    used = histogram.sum(axis=1) > 0
-    histogram[~used] = histogram[used].sum(axis=0)
-    return _measured(path, histogram, rows["resolution_s"])
+    return _measured(path, histogram, rows["resolution_s"], rows["channels"].tolist())
 
 
 def _from_text(path: Path) -> MeasuredIrf:
@@ -84,8 +84,10 @@ def _from_text(path: Path) -> MeasuredIrf:
     return _measured(path, counts, float(steps.mean()) * 1e-9)
 
 
-def _measured(path: Path, histogram: NDArray[Any], bin_width_s: float) -> MeasuredIrf:
+def _measured(
+    path: Path, histogram: NDArray[Any], bin_width_s: float, channels: Sequence[int] = ()
+) -> MeasuredIrf:
     try:
-        return measured_irf(histogram, bin_width_s)
+        return measured_irf(histogram, bin_width_s, channels)
     except ValueError as error:
         raise ParameterError(f"{path}: {error}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.fit import fit_decay
@@ -52,8 +52,13 @@ class LifetimeParameters:
     def options(self) -> FitOptions:
         """What the fit is told, but for the IRF. Raises ValueError for what cannot be."""
         relative = MEAN_N_RELATIVE_ERROR
-        if self.mean_n is not None and self.mean_n_stderr is not None and self.mean_n > 0:
-            relative = self.mean_n_stderr / self.mean_n
+        if self.mean_n_stderr is not None:
+            if not 0.0 <= self.mean_n_stderr <= MEAN_N_MOST:
+                raise ValueError(
+                    f"mean_n_stderr is {self.mean_n_stderr}: an error of <N> lies between 0 and {MEAN_N_MOST:g}"
+                )
+            if self.mean_n is not None and self.mean_n > 0.0:
+                relative = self.mean_n_stderr / self.mean_n
         return FitOptions(
             s=self.s,
             quantum_yield_x=self.quantum_yield_x,
@@ -131,7 +136,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
             reason = "no decay: none of the photons follows a known laser pulse within its period"
             return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
         pulses = on_time_s / period_s if on_time_s > 0.0 else None
-        data = DecayData(selected, rows["resolution_s"], period_s, pulses)
+        channels = tuple(rows["channels"].tolist())
+        data = DecayData(selected, rows["resolution_s"], period_s, pulses, channels)
         try:
             return fit_decay(data, self._options, cold=final, start=self._start)
         except ValueError as error:

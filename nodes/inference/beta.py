@@ -14,6 +14,12 @@ from photonstream.nodes.inference.estimate import Estimate, Interval
 ETA_MODEL = "two levels: Poisson absorption, n >= 2 counts as one biexciton"
 # Below this the excitons left over from earlier pulses change the pulse-by-pulse populations.
 MIN_PERIOD_PER_TAU_X = 4.0
+# With more photons per pulse nearly every excited pulse makes several excitons, of which two levels know nothing.
+MOST_MEAN_N = 1.0
+# Noise, or an <N> that is somewhat wrong, can put eta below 0; further down it has no meaning, nor above 1.
+LOWEST_ETA, HIGHEST_ETA = -0.5, 1.0
+# Below this <N> the closed form of the slope loses its digits.
+_SMALL_MEAN_N = 1e-2
 _Z68, _Z95 = 1.0, 1.959964
 
 
@@ -73,14 +79,26 @@ def domain_reason(ratio: float, tau_x: Estimate, tau_xx: Estimate, s: float, qua
     return ""
 
 
+def poisson_factor(mean_n: float) -> float:
+    """(e^N - 1)/N: one over the share of the excited pulses, at ``mean_n``, that absorb one photon."""
+    return math.expm1(mean_n) / mean_n
+
+
+def poisson_factor_slope(mean_n: float) -> float:
+    """Its derivative to N, for small N by its series sum_k N^k (k + 1)/(k + 2)!."""
+    if mean_n < _SMALL_MEAN_N:
+        return 0.5 + mean_n * (1.0 / 3.0 + mean_n * (1.0 / 8.0 + mean_n * (1.0 / 30.0 + mean_n / 144.0)))
+    return (mean_n * math.exp(mean_n) - math.expm1(mean_n)) / mean_n**2
+
+
 def apparent_beta(eta: float, mean_n: float) -> float:
     """Apparent beta when each absorbed photon multiplies with probability ``eta``, <N> = ``mean_n`` per pulse."""
-    return 1.0 - (1.0 - eta) * mean_n / math.expm1(mean_n)
+    return 1.0 - (1.0 - eta) / poisson_factor(mean_n)
 
 
 def eta_from_beta(beta: float, mean_n: float) -> float:
     """Inverse of ``apparent_beta``."""
-    return 1.0 - (1.0 - beta) * math.expm1(mean_n) / mean_n
+    return 1.0 - (1.0 - beta) * poisson_factor(mean_n)
 
 
 def eta_estimate(
@@ -91,18 +109,19 @@ def eta_estimate(
     The errors of beta and of <N> are independent and add in quadrature, side by side of the interval of beta.
     """
     if period_s < MIN_PERIOD_PER_TAU_X * tau_x_s:
-        return (
-            None,
-            "",
-            (
-                f"no eta: the pulse period {1e9 * period_s:.4g} ns is shorter than 4 tau_x = {4e9 * tau_x_s:.4g} ns, "
-                "excitons are left over from earlier pulses"
-            ),
+        return _no_eta(
+            f"the pulse period {1e9 * period_s:.4g} ns is shorter than 4 tau_x = {4e9 * tau_x_s:.4g} ns, "
+            "excitons are left over from earlier pulses"
+        )
+    if mean_n > MOST_MEAN_N:
+        return _no_eta(
+            f"<N> = {mean_n:.3g} is above {MOST_MEAN_N:g}: most excited pulses absorb several photons, of which the "
+            "correction counts only two"
         )
     value = eta_from_beta(beta.value, mean_n)
-    by_beta = math.expm1(mean_n) / mean_n
-    by_n = (1.0 - beta.value) * (math.expm1(mean_n) - mean_n * math.exp(mean_n)) / mean_n**2
-    sigma_n = abs(by_n) * mean_n_relative_error * mean_n
+    by_beta = poisson_factor(mean_n)
+    by_n = (1.0 - beta.value) * poisson_factor_slope(mean_n)
+    sigma_n = by_n * mean_n_relative_error * mean_n
 
     def around(interval: Interval | None, z: float) -> Interval | None:
         if interval is None:
@@ -113,4 +132,14 @@ def eta_estimate(
         return (None if low is None else value - low, None if high is None else value + high)
 
     stderr = None if beta.stderr is None else math.hypot(by_beta * beta.stderr, sigma_n)
-    return Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95)), ETA_MODEL, ""
+    if not LOWEST_ETA - (stderr or 0.0) <= value <= HIGHEST_ETA + (stderr or 0.0):
+        return _no_eta(
+            f"{value:.3g} is no probability: at <N> = {mean_n:.3g} absorption of two photons alone makes an apparent "
+            f"beta of {apparent_beta(0.0, mean_n):.3g}, the decay shows {beta.value:.3g}; <N> or s is wrong"
+        )
+    eta = Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95))
+    return eta.below(HIGHEST_ETA), ETA_MODEL, ""
+
+
+def _no_eta(why: str) -> tuple[None, str, str]:
+    return None, "", f"no eta: {why}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from photonstream.nodes.inference.beta import beta_from_photon_share, domain_reason
+from photonstream.nodes.inference.claims import LARGEST_BETA, within_bounds
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import Components
 from photonstream.nodes.inference.estimate import Estimate
@@ -21,7 +23,10 @@ _RESTARTS = 3
 
 @dataclass(frozen=True, slots=True)
 class BetaFit:
-    """``beta`` or the ``reason`` why not; ``signed`` and ``upper95`` hold tau_xx at ``assumed_tau_xx_s``."""
+    """``beta``, and what to mind about it, or the ``reason`` why there is none.
+
+    ``signed`` and ``upper95`` hold tau_xx at ``assumed_tau_xx_s``.
+    """
 
     beta: Estimate | None
     reason: str
@@ -36,13 +41,15 @@ def fit_beta(
     box: Box,
     options: FitOptions,
     parts: Components,
-    tail: str,
+    refused: str,
+    warnings: Sequence[str],
     *,
     intervals: bool,
 ) -> BetaFit:
     """beta at a converged ``optimum`` within ``box``, whose reported numbers are ``parts``.
 
-    ``tail`` says why the fast component may be the instrument's, if it may; there is no beta then.
+    ``refused`` says why the fast component cannot be called a biexciton's, if so; there is no beta then.
+    ``warnings`` go with a beta.
     """
     signed, reason = _signed(likelihood, optimum, box, options, intervals=intervals)
     tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
@@ -52,13 +59,16 @@ def fit_beta(
     signed = replace(signed, upper95=None)
     ratio = parts.amplitude_xx.value / max(parts.amplitude_x.value, 1e-300)
     outside = domain_reason(ratio, tau_x, tau_xx, options.s, options.quantum_yield_x)
-    if tail or outside:
-        return replace(signed, reason=f"no beta: {tail}" if tail else outside)
+    if refused or outside:
+        return replace(signed, reason=f"no beta: {refused}" if refused else outside)
     theta = optimum.theta.copy()
     theta[MIX] = beta_from_photon_share(float(theta[MIX]), tau_xx.value / tau_x.value, options.s)
     within, bounded = within_domain(likelihood, box)
     estimate = _estimate(within, maximise(within, theta, bounded, as_beta=True), bounded, intervals=intervals)
-    return replace(signed, beta=estimate, reason="")
+    beta, note = within_bounds(estimate)
+    if beta is None:
+        return replace(signed, reason=note)
+    return replace(signed, beta=beta, reason="; ".join(filter(None, [*warnings, note])))
 
 
 def within_domain(likelihood: Likelihood, box: Box) -> tuple[Likelihood, Box]:
@@ -119,10 +129,11 @@ def _signed(
 
 
 def _upper95(likelihood: Likelihood, optimum: Optimum, box: Box) -> float | None:
-    """One-sided 95 % limit; a best value below 0 counts as 0, so that the limit is never below it."""
+    """One-sided 95 % limit, at most 1; a best value below 0 counts as 0, so that the limit is never below it."""
     if optimum.theta[MIX] < 0.0:
         theta, free = optimum.theta.copy(), box.free.copy()
         # Not 0 itself: the likelihood spares the fast component there, and with it the information on beta.
         theta[MIX], free[MIX] = 1e-12, False
         optimum = maximise(likelihood, theta, replace(box, free=free), as_beta=True)
-    return ProfileSide(likelihood, optimum, box, MIX, 1, as_beta=True).cross(RISE_UPPER95)
+    limit = ProfileSide(likelihood, optimum, box, MIX, 1, as_beta=True).cross(RISE_UPPER95)
+    return None if limit is None else min(limit, LARGEST_BETA)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from photonstream.nodes.inference.beta import HIGHEST_ETA, LOWEST_ETA, apparent_beta, poisson_factor
 from photonstream.nodes.inference.beta_fit import within_domain
 from photonstream.nodes.inference.cascade import Cascade, expected_decay
 from photonstream.nodes.inference.decay_data import FitOptions, max_sigma_s
@@ -31,8 +32,8 @@ _PHOTONS = 1e6
 _MOST_BINS = 2048
 _STEPS = 20
 _CLOSE = 1e-5
-# Noise can put eta below 0; further down the numbers of excitons lose their meaning.
-_LOWEST, _HIGHEST = -0.5, 1.0
+# With fewer photons per pulse no pulse absorbs two, and the rates of the cascade come too close to nothing.
+_LEAST_MEAN_N = 1e-6
 
 
 class Reading(NamedTuple):
@@ -89,12 +90,11 @@ def reading(
 
 
 def _start(cascade: Cascade, eta: float, mean_n: float, t0_s: float, sigma_s: float) -> Floats:
-    apparent = 1.0 - (1.0 - eta) * mean_n / math.expm1(mean_n)
     return np.array(
         [
             math.log(cascade.tau_x_s),
             math.log(cascade.tau_xx_s),
-            apparent,
+            apparent_beta(eta, mean_n),
             (1.0 - _BACKGROUND) * _PHOTONS,
             t0_s,
             math.log(sigma_s),
@@ -114,11 +114,12 @@ def eta_of_cascade(
     width_fitted: bool,
 ) -> float | None:
     """eta of the n^2 cascade from which the fit reads ``read``; None where there is no such cascade."""
-    slope = mean_n / math.expm1(mean_n)
+    mean_n = max(mean_n, _LEAST_MEAN_N)
+    slope = 1.0 / poisson_factor(mean_n)
     eta = 1.0 - (1.0 - read.beta) / slope
     cascade = Cascade(read.tau_x_s, read.tau_xx_s, quantum_yield_x, s)
     for _ in range(_STEPS):
-        if cascade.problem() is not None or not _LOWEST <= eta <= _HIGHEST:
+        if cascade.problem() is not None or not LOWEST_ETA <= eta <= HIGHEST_ETA:
             return None
         found = reading(cascade, mean_n, eta, period_s, irf_fwhm_s, width_fitted=width_fitted)
         if found is None:

@@ -13,6 +13,8 @@ from photonstream.nodes.inference.detector import AFTERPULSE_S, Detector
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf
 
 MAX_FIT_BINS = 4096
+# More absorbed photons per pulse no experiment on one emitter has, and exp(<N>) stays a number.
+MEAN_N_MOST = 20.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,13 +25,15 @@ class DecayData:
     width: the bin in which the period ends is fitted as the part of a bin that it is, later bins are left out and
     their photons counted in ``photons_outside``. Bins may also end before the period does. ``pulses``: laser pulses
     in the time of the selected photons, dark ones included; only the corrections for dead time and pile-up need it.
-    Raises ValueError for counts that are no counts, or widths that are not positive.
+    ``channels`` numbers the rows (empty: 0, 1, ...).
+    Raises ValueError for counts that are no counts, widths that are not positive, or other than as many numbers.
     """
 
     counts: NDArray[np.int64]
     bin_width_s: float
     pulse_period_s: float
     pulses: float | None = None
+    channels: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.counts.ndim != 2 or self.counts.shape[0] < 1 or self.counts.dtype.kind not in "iu":
@@ -42,6 +46,15 @@ class DecayData:
                 raise ValueError(f"{name} is {value}: not a positive time")
         if self.pulses is not None and not (self.pulses > 0.0 and math.isfinite(self.pulses)):
             raise ValueError(f"pulses is {self.pulses}: not a positive number")
+        if len(self.numbers) != self.counts.shape[0] or len(set(self.numbers)) != len(self.numbers):
+            raise ValueError(
+                f"{self.counts.shape[0]} rows of decay counts cannot be channels {self.channels}"
+            )
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The channel of each row."""
+        return self.channels or tuple(range(self.counts.shape[0]))
 
     @property
     def bins_in_period(self) -> int:
@@ -115,14 +128,26 @@ class FitOptions:
         _ = self.detector
         if self.min_photons < 1:
             raise ValueError(f"min_photons is {self.min_photons}: a fit needs photons")
+        for name in (
+            "s",
+            "quantum_yield_x",
+            "mono_bi_threshold",
+            "assumed_tau_xx_s",
+            "mean_n_relative_error",
+        ):
+            value = getattr(self, name)
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name} is {value}: not a number that can be used")
         if not self.s > 1.0:
             raise ValueError(f"s is {self.s}: the biexciton must radiate faster than the exciton")
         if not 0.0 < self.quantum_yield_x <= 1.0:
             raise ValueError(f"quantum_yield_x is {self.quantum_yield_x}: not in (0, 1]")
         if not self.assumed_tau_xx_s > 0.0:
             raise ValueError(f"assumed_tau_xx_s is {self.assumed_tau_xx_s}: not a positive time")
-        if self.mean_n is not None and not self.mean_n > 0.0:
-            raise ValueError(f"mean_n is {self.mean_n}: not a positive number of photons per pulse")
+        if self.mean_n is not None and not 0.0 < self.mean_n <= MEAN_N_MOST:
+            raise ValueError(
+                f"mean_n is {self.mean_n}: photons absorbed per pulse lie above 0 and up to {MEAN_N_MOST:g}"
+            )
         if not self.mean_n_relative_error >= 0.0:
             raise ValueError(f"mean_n_relative_error is {self.mean_n_relative_error}: cannot be negative")
 

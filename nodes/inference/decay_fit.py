@@ -76,8 +76,9 @@ class DecayFit:
     ``corrections`` names the detector figures that were put into the model (`corrections.describe`); the curves are of
     what is recorded, everything else of the photons before the detector.
 
-    ``beta`` is apparent (s assumed, <N> not corrected) and given with model "bi" inside its domain, else
-    ``beta_reason`` says why not. ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
+    ``beta`` is apparent (s assumed, <N> not corrected) and given with model "bi" inside its domain where the fast
+    component cannot be something else (`claims`), its intervals cut at 1; ``beta_reason`` says why there is none, or
+    what to mind about it. ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
     included, and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the best
     value is negative. ``eta`` is corrected for <N> by ``eta_model``; ``eta_models`` has its value by
     that and (after a cold fit with intervals) other models by name, None where a model cannot make this decay.

@@ -18,3 +18,14 @@ class Estimate:
     stderr: float | None = None
     ci68: Interval | None = None
     ci95: Interval | None = None
+
+    def below(self, most: float) -> Estimate:
+        """The same with its intervals cut at ``most``."""
+        return Estimate(self.value, self.stderr, _cut(self.ci68, most), _cut(self.ci95, most))
+
+
+def _cut(interval: Interval | None, most: float) -> Interval | None:
+    if interval is None:
+        return None
+    low, high = interval
+    return low, None if high is None else min(high, most)

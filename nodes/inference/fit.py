@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from photonstream.nodes.inference import corrections, report, search, select
-from photonstream.nodes.inference.beta import eta_estimate
+from photonstream.nodes.inference import claims, corrections, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
-from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Reading, eta_of_cascade
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import Components, DecayFit, FitStart
+from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.detector import Detector
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
+from photonstream.nodes.inference.irf import MeasuredIrf
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.means import recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
@@ -29,9 +28,9 @@ _NO_SHARE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class _Fits:
-    """The likelihood of the channels that show a pulsed decay, and its best single and double exponential."""
+    """The likelihood of the rows that show a pulsed decay, and its best single and double exponential."""
 
-    channels: tuple[int, ...]
+    rows: tuple[int, ...]
     likelihood: Likelihood
     single: Optimum
     single_box: Box
@@ -58,7 +57,7 @@ def fit_decay(
         return _none(data, options, f"too few photons: {data.photons}, {options.min_photons} needed")
     fits: _Fits | None = None
     notes: list[str] = []
-    if not cold and start is not None and max(start.channels) < data.counts.shape[0]:
+    if not cold and start is not None and set(start.channels) <= set(data.numbers):
         fits = _warm(data, options, start)
     if fits is None:
         fits, notes = _search(data, options)
@@ -72,39 +71,60 @@ def fit_decay(
 
 def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[str]]:
     """Fit each channel alone, keep those with a pulsed decay, fit them together; notes say what was left out."""
-    found, channels, notes = [], [], []
+    found: list[Optimum] = []
+    rows: list[int] = []
+    notes: list[str] = []
     head = "too few photons in any one channel: "
-    for c, photons in enumerate(data.counts[:, : data.bins_in_period].sum(axis=1).tolist()):
+    for row, photons in enumerate(data.counts[:, : data.bins_in_period].sum(axis=1).tolist()):
+        number = data.numbers[row]
         if photons < _MIN_CHANNEL_PHOTONS:
             if photons:
-                notes.append(f"channel {c} left out: {photons} photons")
+                notes.append(f"channel {number} left out: {photons} photon{'s' * (photons != 1)}")
             continue
-        likelihood = search.likelihood_of(data, options, [c])
+        if isinstance(options.irf, MeasuredIrf) and not options.irf.serves(number):
+            head = "no channel can be fitted: "
+            notes.append(f"channel {number} left out: the recording of the IRF has no response of it")
+            continue
+        likelihood = search.likelihood_of(data, options, [row])
         fit = search.fit_channel(likelihood, options)
         gain = 2.0 * (search.constant_half_deviance(likelihood) - fit.half_deviance)
         flat = select.flat_reason(gain, photons)
         if flat:
             head = select.NO_EMITTER
-            notes.append(f"channel {c} left out: {flat}")
+            notes.append(f"channel {number} left out: {flat}")
         else:
             found.append(fit)
-            channels.append(c)
+            rows.append(row)
+    notes += _irf_notes(data, options, rows)
     if not found:
         return None, [head + "; ".join(notes)]
-    likelihood = search.likelihood_of(data, options, channels)
+    likelihood = search.likelihood_of(data, options, rows)
     begin = search.joint_start(found)
     box = search.box_of(likelihood, options, begin)
     single = maximise(likelihood, begin, box)
     double_box = search.double_box(
         likelihood, box, single.theta, report.irf_fwhm_s(options, likelihood, single.theta)
     )
-    double = search.fit_double(likelihood, double_box, single)
-    return _Fits(tuple(channels), likelihood, single, box, double, double_box), notes
+    single, double = search.fit_pair(likelihood, box, double_box, single)
+    return _Fits(tuple(rows), likelihood, single, box, double, double_box), notes
+
+
+def _irf_notes(data: DecayData, options: FitOptions, rows: list[int]) -> list[str]:
+    """What is to be said of a measured IRF: what of it was left out, and who is fitted with another's response."""
+    if not isinstance(options.irf, MeasuredIrf):
+        return []
+    irf = options.irf
+    borrowed = [data.numbers[row] for row in rows if irf.borrowed(data.numbers[row])]
+    return [
+        *irf.notes,
+        *(f"channel {c} is fitted with the response of channel {irf.numbers[0]}" for c in borrowed),
+    ]
 
 
 def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None:
     """Fit from an earlier result alone; None where that leads nowhere."""
-    likelihood = search.likelihood_of(data, options, start.channels)
+    rows = tuple(data.numbers.index(c) for c in start.channels)
+    likelihood = search.likelihood_of(data, options, rows)
     if np.any(likelihood.counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
         return None
     begin = search.rescaled(start.single, likelihood)
@@ -120,7 +140,10 @@ def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None
         double = search.fit_double(likelihood, double_box, single)
     if not math.isfinite(double.half_deviance):
         return None
-    return _Fits(start.channels, likelihood, single, box, double, double_box)
+    single = min(
+        single, search.single_from(likelihood, box, double), key=lambda optimum: optimum.half_deviance
+    )
+    return _Fits(rows, likelihood, single, box, double, double_box)
 
 
 def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Detector) -> _Fits:
@@ -158,24 +181,25 @@ def _choose(
     tau_x_s = math.exp(float(theta[LN_TAU_X]))
     fwhm_s = report.irf_fwhm_s(options, likelihood, theta)
     known_irf = options.irf is not None
+    numbers = tuple(data.numbers[row] for row in fits.rows)
     longest_s = math.exp(float(box.upper[LN_TAU_X]))
     errors = covariance(optimum, box)
     means = recorded_means(likelihood, theta)
     tests = goodness(likelihood.counts, means, int(np.count_nonzero(errors.diagonal())))
     gross, misfit = select.misfit(tests)
-    tail = select.tail_reason(math.exp(float(theta[LN_TAU_XX])), fwhm_s, known_irf) if double else ""
+    tau_xx_s, share_xx = math.exp(float(theta[LN_TAU_XX])), float(theta[MIX])
     refused = (
         select.instrument_reason(tau_x_s, fwhm_s, known_irf, _lifetime_gain(fits, optimum))
         or select.endless_reason(tau_x_s, longest_s, period_s)
-        or select.scatter_reason(tail, float(theta[MIX]))
+        or (select.scatter_reason(tau_xx_s, share_xx, fwhm_s, known_irf) if double else "")
         or (f"nothing fits: {misfit}" if gross else "")
     )
     common = replace(
         _none(data, options, ""),
         likelihood_ratio=fits.ratio,
         goodness=tests,
-        curves=report.curves(data, likelihood, fits.channels, theta),
-        start=FitStart(fits.channels, fits.single.theta, fits.double.theta),
+        curves=report.curves(data, likelihood, fits.rows, theta),
+        start=FitStart(numbers, fits.single.theta, fits.double.theta),
     )
     if refused:
         return replace(
@@ -185,11 +209,24 @@ def _choose(
             eta_reason=f"no eta: {refused}",
         )
     parts = report.components(theta, errors, profiles, double=double)
-    beta = fit_beta(likelihood, optimum, box, options, parts, tail, intervals=intervals)
-    eta, eta_model, eta_reason = _eta(options, beta, parts.tau_x_s, period_s)
-    eta_models: dict[str, float | None] = {} if eta is None else {TWO_LEVELS: eta.value}
-    if eta is not None and intervals:
-        eta_models[CASCADE] = _eta_of_cascade(options, beta, parts, period_s, fwhm_s)
+    background = report.background_share(likelihood, theta, errors)
+    doubt = claims.lifetime_reason(
+        parts.tau_x_s, period_s, background.value, claims.correlation(likelihood, errors)
+    )
+    # A response narrower than a bin is known to no better than the bin.
+    width_s = max(fwhm_s, float(likelihood.edges_s[1] - likelihood.edges_s[0]), likelihood.irf_bin_s)
+    measured = isinstance(options.irf, MeasuredIrf)
+    tail = claims.tail_reason(tau_xx_s, width_s, measured=measured) if double else ""
+    beta = BetaFit(None, f"no beta: {doubt}")
+    if not doubt:
+        refused = tail or claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx)
+        warnings = (
+            claims.tail_warning(tau_xx_s, width_s, measured=measured),
+            claims.misfit_warning(misfit),
+            claims.leftover_warning(tau_x_s, period_s),
+        )
+        beta = fit_beta(likelihood, optimum, box, options, parts, refused, warnings, intervals=intervals)
+    eta = fit_eta(options, beta, parts, period_s, fwhm_s, intervals=intervals)
     return replace(
         common,
         model="bi" if double else "mono",
@@ -199,21 +236,21 @@ def _choose(
         amplitude_xx=parts.amplitude_xx,
         photon_share_x=parts.photon_share_x,
         photon_share_xx=parts.photon_share_xx,
-        reason="; ".join(note for note in (misfit, tail, *notes) if note),
-        background_share=report.background_share(likelihood, theta, errors),
+        reason="; ".join(note for note in (doubt, misfit, tail, *notes) if note),
+        background_share=background,
         irf_fwhm_s=report.brightest_fwhm(options, likelihood, theta, errors),
-        channels=report.channel_fits(data, options, likelihood, fits.channels, theta, errors),
-        parameters=report.parameter_names(fits.channels),
+        channels=report.channel_fits(data, options, likelihood, fits.rows, theta, errors),
+        parameters=report.parameter_names(numbers),
         covariance=errors,
         beta=beta.beta,
         beta_reason=beta.reason,
         beta_signed=beta.signed,
         beta_upper95=beta.upper95,
         assumed_tau_xx_s=beta.assumed_tau_xx_s,
-        eta=eta,
-        eta_model=eta_model,
-        eta_reason=eta_reason,
-        eta_models=eta_models,
+        eta=eta.eta,
+        eta_model=eta.model,
+        eta_reason=eta.reason,
+        eta_models=eta.models,
     )
 
 
@@ -242,32 +279,6 @@ def _lifetime_gain(fits: _Fits, optimum: Optimum) -> float:
     free[LN_TAU_X] = False
     shortest = maximise(fits.likelihood, theta, replace(fits.single_box, free=free))
     return 2.0 * (shortest.half_deviance - optimum.half_deviance)
-
-
-def _eta(
-    options: FitOptions, beta: BetaFit, tau_x: Estimate, period_s: float
-) -> tuple[Estimate | None, str, str]:
-    if options.mean_n is None:
-        return None, "", "no eta: <N> is not known"
-    if beta.beta is None:
-        return None, "", f"no eta without beta ({beta.reason})"
-    return eta_estimate(beta.beta, options.mean_n, options.mean_n_relative_error, period_s, tau_x.value)
-
-
-def _eta_of_cascade(
-    options: FitOptions, beta: BetaFit, parts: Components, period_s: float, fwhm_s: float
-) -> float | None:
-    if beta.beta is None or parts.tau_xx_s is None or options.mean_n is None:
-        return None
-    return eta_of_cascade(
-        Reading(beta.beta.value, parts.tau_x_s.value, parts.tau_xx_s.value),
-        options.mean_n,
-        period_s,
-        fwhm_s,
-        s=options.s,
-        quantum_yield_x=options.quantum_yield_x,
-        width_fitted=options.irf is None,
-    )
 
 
 def _none(data: DecayData, options: FitOptions, reason: str) -> DecayFit:

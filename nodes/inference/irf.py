@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,10 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference.decay_model import Floats
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
+# A numbered channel with fewer photons has seen no response, only strays.
+_MIN_PHOTONS = 100
+# Bins of a measured response are joined while the narrowest row still has so many in its full width.
+_FINE = 24.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +31,17 @@ class GaussianIrf:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredIrf:
-    """Measured response, ``shares`` of shape (channels, bins) with rows that sum to one; one row serves all.
+    """Measured response, ``shares`` of shape (channels, bins) with rows that sum to one.
 
-    Raises ValueError if a row is empty, not finite or does not sum to one.
+    ``channels`` numbers the rows (empty: 0, 1, ...); a single row serves every channel. ``notes`` say what was left
+    out of the recording. Raises ValueError if a row is empty, not finite or does not sum to one, or if there are
+    other than as many numbers.
     """
 
     shares: Floats
     bin_width_s: float
+    channels: tuple[int, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.shares.ndim != 2 or not self.shares.size or not np.all(np.isfinite(self.shares)):
@@ -41,47 +50,113 @@ class MeasuredIrf:
             raise ValueError(
                 "each channel of a measured IRF must sum to one; use measured_irf(histogram, width)"
             )
-        if not self.bin_width_s > 0.0:
+        if not (self.bin_width_s > 0.0 and math.isfinite(self.bin_width_s)):
             raise ValueError(f"an IRF bin of {self.bin_width_s} s is not a width")
+        if len(self.numbers) != self.shares.shape[0] or len(set(self.numbers)) != len(self.numbers):
+            raise ValueError(f"{self.shares.shape[0]} rows of an IRF cannot be channels {self.numbers}")
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """The channel of each row."""
+        return self.channels or tuple(range(self.shares.shape[0]))
+
+    def serves(self, channel: int) -> bool:
+        """Whether there is a response for ``channel``."""
+        return self.shares.shape[0] == 1 or channel in self.numbers
+
+    def borrowed(self, channel: int) -> bool:
+        """Whether that response was recorded in another channel; text names none."""
+        return self.serves(channel) and bool(self.channels) and channel not in self.channels
 
 
-def measured_irf(histogram: NDArray[np.generic], bin_width_s: float) -> MeasuredIrf:
+def measured_irf(
+    histogram: NDArray[np.generic], bin_width_s: float, channels: Sequence[int] = ()
+) -> MeasuredIrf:
     """An IRF from its raw histogram, (bins,) or (channels, bins): background subtracted, far bins set to zero.
 
     The background is the mean of the contiguous half of the range that holds the fewest counts. Bins further from
-    the peak than the stretch in which the running sum of 5 bins exceeds that background by 3 standard deviations
-    are zero. Raises ValueError where nothing stands out of the background.
+    the peak than the stretch in which a running sum exceeds that background by 3 standard deviations are zero; the
+    sum is over 5 bins, or a quarter of the stretch that holds half the signal where that is more, and behind the peak
+    also over up to eight times as many. With ``channels``,
+    their numbers, those with fewer than 100 photons or nothing that stands out are left out, with a note, as long as
+    one remains. Raises ValueError where nothing stands out of the background.
     """
     counts = np.atleast_2d(np.asarray(histogram, dtype=np.float64))
     if counts.ndim != 2 or counts.shape[1] < 8:
         raise ValueError("an IRF histogram needs at least 8 bins a channel")
     if not np.all(np.isfinite(counts)) or np.any(counts < 0.0):
         raise ValueError("an IRF histogram holds counts: finite and not negative")
-    return MeasuredIrf(np.stack([_cleaned(row, c) for c, row in enumerate(counts)]), bin_width_s)
+    rows, kept, notes = [], [], []
+    for c, row in zip(channels or range(counts.shape[0]), counts, strict=True):
+        cleaned = _cleaned(row)
+        photons = int(row.sum())
+        if channels and photons < _MIN_PHOTONS:
+            notes.append(f"channel {c} of the IRF left out: {photons} photon{'s' * (photons != 1)}")
+        elif cleaned is None:
+            notes.append(f"the IRF of channel {c} does not stand out of its background")
+            if not channels:
+                raise ValueError(notes[-1])
+        else:
+            rows.append(cleaned)
+            kept.append(int(c))
+    if not rows:
+        raise ValueError("no instrument response: " + "; ".join(notes))
+    return MeasuredIrf(np.stack(rows), bin_width_s, tuple(kept) if channels else (), tuple(notes))
 
 
-def _cleaned(row: Floats, channel: int) -> Floats:
+def _running(row: Floats, window: int) -> Floats:
+    """Sum of the ``window`` bins around each bin, around the end."""
+    sums = np.concatenate([[0.0], np.cumsum(np.concatenate([row, row[:window]]))])
+    return np.asarray(np.roll(sums[window : window + row.size] - sums[: row.size], window // 2))
+
+
+def _half_width(row: Floats, background: float) -> int:
+    """Smallest power of two of bins that somewhere hold half the counts above ``background``."""
+    wanted = 0.5 * (float(row.sum()) - row.size * background)
+    width = 1
+    while 2 * width < row.size and float(_running(row, width).max()) - width * background < wanted:
+        width *= 2
+    return width
+
+
+def _stands_out(sums: Floats, due: float) -> NDArray[np.bool_]:
+    """Where sums of counts exceed the background ``due`` in them by 3 standard deviations."""
+    return np.asarray(sums > due + 3.0 * math.sqrt(due + 1.0))
+
+
+def _cleaned(row: Floats) -> Floats | None:
+    """The shares of one channel; None where nothing stands out of the background."""
     bins = row.size
     half = bins // 2
-    turns = np.concatenate([[0.0], np.cumsum(np.concatenate([row, row]))])
-    background = float(np.min(turns[half : half + bins] - turns[:bins])) / half
+    background = max(0.0, float(_running(row, half).min()) / half)
+    window = min(max(5, _half_width(row, background) // 4), bins // 2)
     peak = int(np.argmax(row))
     around = np.roll(row, bins // 2 - peak)
-    running = np.convolve(around, np.ones(5), mode="same")
-    above = running > 5.0 * background + 3.0 * math.sqrt(5.0 * background + 1.0)
-    if not above[bins // 2]:
-        raise ValueError(f"the IRF of channel {channel} does not stand out of its background")
-    outside = np.flatnonzero(~above)
-    first = int(outside[outside < bins // 2].max(initial=-1)) + 1
-    last = int(outside[outside > bins // 2].min(initial=bins)) - 1
+    before = _stands_out(_running(around, window), window * background)
+    if not before[bins // 2]:
+        return None
+    # A tail thins out: what follows a bin is asked at several lengths, none of which reaches back to the peak.
+    after = before.copy()
+    for length in (window, 2 * window, 4 * window, 8 * window):
+        if length <= bins // 2:
+            following = np.roll(_running(around, length), -(length // 2))
+            after |= _stands_out(following, length * background)
+    first = int(np.flatnonzero(~before[: bins // 2]).max(initial=-1)) + 1
+    last = bins // 2 + int(np.flatnonzero(~after[bins // 2 + 1 :]).min(initial=bins - bins // 2 - 1))
     kept = np.zeros(bins)
     kept[first : last + 1] = around[first : last + 1] - background
     return np.asarray(np.roll(kept / kept.sum(), peak - bins // 2))
 
 
 def fwhm_s(shares: Floats, bin_width_s: float) -> float:
-    """Full width at half maximum of one measured row, interpolated between bin centres."""
-    around = np.roll(shares, shares.size // 2 - int(np.argmax(shares)))
+    """Full width at half maximum of one measured row, interpolated between bin centres.
+
+    Bins much finer than the response hold few counts each: neighbours are averaged over an eighth of the stretch
+    that holds half of it, which widens a Gaussian by 0.5 % at most.
+    """
+    smooth = max(1, _half_width(shares, 0.0) // 8)
+    mean = _running(shares, smooth)
+    around = np.roll(mean, shares.size // 2 - int(np.argmax(mean)))
     top = shares.size // 2
     half = 0.5 * around[top]
     below = np.flatnonzero(around < half)
@@ -92,17 +167,27 @@ def fwhm_s(shares: Floats, bin_width_s: float) -> float:
     return float(stop - start) * bin_width_s
 
 
-def shares_on_period(irf: MeasuredIrf, channels: int, period_s: float) -> Floats:
-    """The IRF's rows for ``channels``, cut to the bins that start within the period and normalised again.
+def shares_on_period(irf: MeasuredIrf, channels: Sequence[int], period_s: float) -> tuple[Floats, float]:
+    """The IRF's rows for the channels numbered so, and the width of their bins.
 
-    Raises ValueError if the number of rows fits neither one nor ``channels``, or nothing is left.
+    Bins that begin beyond the period are cut off, and the rest normalised again. Bins far finer than the response
+    are joined, which spares time: 24 to a full width shape it to 0.1 %.
+    Raises ValueError if a channel has no response, or more than half of one lies beyond the period.
     """
-    rows = irf.shares
-    if rows.shape[0] not in (1, channels):
-        raise ValueError(f"the IRF has {rows.shape[0]} channels, the decay has {channels}")
-    bins = min(rows.shape[1], math.ceil(period_s / irf.bin_width_s - 1e-9))
-    rows = np.broadcast_to(rows[:, :bins], (channels, bins))
-    total = rows.sum(axis=1, keepdims=True)
+    missing = [c for c in channels if not irf.serves(c)]
+    if missing:
+        raise ValueError(f"the IRF has channels {_listed(irf.numbers)}, not {_listed(missing)}")
+    rows = [irf.numbers.index(c) if c in irf.numbers else 0 for c in channels]
+    shares = irf.shares[rows]
+    bins = min(shares.shape[1], math.ceil(period_s / irf.bin_width_s - 1e-9))
+    shares = shares[:, :bins]
+    total = shares.sum(axis=1, keepdims=True)
     if np.any(total < 0.5):
         raise ValueError("more than half of the measured IRF lies beyond the pulse period")
-    return np.ascontiguousarray(rows / total)
+    group = max(1, min(int(fwhm_s(row, 1.0) / _FINE) for row in shares))
+    joined = np.add.reduceat(shares / total, np.arange(0, bins, group), axis=1)
+    return np.ascontiguousarray(joined), group * irf.bin_width_s
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))

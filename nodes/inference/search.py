@@ -9,7 +9,13 @@ import numpy as np
 
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions, check_irf_width, max_sigma_s
 from photonstream.nodes.inference.decay_model import Floats
-from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, shares_on_period
+from photonstream.nodes.inference.irf import (
+    FWHM_PER_SIGMA,
+    GaussianIrf,
+    MeasuredIrf,
+    fwhm_s,
+    shares_on_period,
+)
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
     LN_SIGMA,
@@ -32,6 +38,10 @@ MAX_TAU_PERIODS = 4.0
 # a chain of kinks.
 MIN_SIGMA_BINS = 0.2
 _FEW_STEPS = 10
+_IRF_COUNTS = 1e6
+# A single exponential found from the double one replaces the first when its half deviance is lower by this.
+_FREED = 1e-3
+_ROUNDS = 3
 # Starts of the double exponential: fast over single lifetime, share of the photons, slow over single lifetime.
 _DOUBLE_STARTS = (
     (0.02, 0.05, 1.02),
@@ -54,8 +64,7 @@ def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int])
     irf = np.zeros((len(rows), 0))
     irf_bin_s = 0.0
     if isinstance(options.irf, MeasuredIrf):
-        irf = shares_on_period(options.irf, data.counts.shape[0], data.pulse_period_s)[rows]
-        irf_bin_s = options.irf.bin_width_s
+        irf, irf_bin_s = shares_on_period(options.irf, [data.numbers[r] for r in rows], data.pulse_period_s)
     elif isinstance(options.irf, GaussianIrf):
         check_irf_width(options.irf, data.pulse_period_s)
     group = data.fit_group
@@ -128,10 +137,12 @@ def _single_starts(likelihood: Likelihood, options: FitOptions) -> list[Floats]:
         sigmas_s = [options.irf.fwhm_s / FWHM_PER_SIGMA]
         offsets_s = [0.0, found.edge_s]
     elif isinstance(options.irf, MeasuredIrf):
-        edge, _ = rising_edge(likelihood.irf[0])
+        # The shares keep nothing of how many photons they were: the edge is sought as among very many.
+        edge, _ = rising_edge(_IRF_COUNTS * likelihood.irf[0])
         t0_s -= edge * likelihood.irf_bin_s
         sigmas_s = [1.0]
-        offsets_s = [-found.edge_s, 0.0, found.edge_s]
+        step_s = max(found.edge_s, 0.5 * fwhm_s(likelihood.irf[0], likelihood.irf_bin_s))
+        offsets_s = [-step_s, 0.0, step_s]
     else:
         sigmas_s = [min(sigma_s, 0.5 * max_sigma_s(likelihood.period_s)) for sigma_s in sigmas_s]
     return [
@@ -185,6 +196,35 @@ def fit_double(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
         theta[MIX] = share
         starts.append(theta)
     return best_of(likelihood, starts, box, keep=3)
+
+
+def fit_pair(likelihood: Likelihood, box: Box, double_box: Box, single: Optimum) -> tuple[Optimum, Optimum]:
+    """The best single and double exponential; ``single`` may be stuck, at a wrong t0 for example.
+
+    Each is started from the other too: the double exponential holds the single one, so what freed one frees both.
+    """
+    double = fit_double(likelihood, double_box, single)
+    for _ in range(_ROUNDS):
+        freed = single_from(likelihood, box, double)
+        if freed.half_deviance > single.half_deviance - _FREED:
+            break
+        single = freed
+        double = min(double, fit_double(likelihood, double_box, single), key=_deviance)
+    return single, double
+
+
+def single_from(likelihood: Likelihood, box: Box, double: Optimum) -> Optimum:
+    """The single exponential from where a double one has its edge, width and background."""
+    theta = double.theta.copy()
+    mean_s = (1.0 - theta[MIX]) * math.exp(theta[LN_TAU_X]) + theta[MIX] * math.exp(theta[LN_TAU_XX])
+    theta[MIX] = 0.0
+    starts = [theta, theta.copy()]
+    starts[1][LN_TAU_X] = math.log(max(mean_s, math.exp(double.theta[LN_TAU_XX])))
+    return min((maximise(likelihood, start, box) for start in starts), key=_deviance)
+
+
+def _deviance(optimum: Optimum) -> float:
+    return optimum.half_deviance
 
 
 def rescaled(theta: Floats, likelihood: Likelihood) -> Floats:

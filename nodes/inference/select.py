@@ -17,8 +17,8 @@ LIFETIME_THRESHOLD = 12.0
 # with a known instrument a lifetime can be shorter.
 SHORTEST_PER_FITTED_FWHM = 1.0
 SHORTEST_PER_KNOWN_FWHM = 0.1
-# With a fitted Gaussian, a fast component below this many of its widths may be the tail of the real instrument.
-TAIL_PER_FITTED_FWHM = 2.0
+# With a fitted Gaussian, photons with a lifetime below this many of its widths may be scattered light.
+SCATTER_PER_FITTED_FWHM = 2.0
 # A model that puts a larger share of the photons in the wrong place does not describe the decay.
 GROSS_MISFIT = 0.10
 # Share misplaced that chance reaches once in ten thousand histograms: X^2 about 4 sd above its expectation.
@@ -79,22 +79,16 @@ def misfit(goodness: Mapping[str, float | None]) -> tuple[bool, str]:
     return significant and share > GROSS_MISFIT, text if significant else ""
 
 
-def tail_reason(tau_xx_s: float, fwhm_s: float, known_irf: bool) -> str:
-    """Why a fast component may be the tail of the instrument; empty where it cannot.
+def scatter_reason(tau_xx_s: float, photon_share_xx: float, fwhm_s: float, known_irf: bool) -> str:
+    """Why there is no emitter to speak of: most pulsed photons come about as fast as the fitted instrument response.
 
     Scattered light seen through a real, skewed response fits a Gaussian and such a component.
     """
-    if known_irf or tau_xx_s > TAIL_PER_FITTED_FWHM * fwhm_s:
-        return ""
-    return (
-        f"the fast component ({1e9 * tau_xx_s:.3g} ns) is about as short as the fitted instrument response "
-        f"({1e9 * fwhm_s:.3g} ns full width) and may be scattered light or the response's tail: give a measured IRF"
-    )
-
-
-def scatter_reason(tail: str, photon_share_xx: float) -> str:
-    """Why there is no emitter to speak of when a fast component like ``tail`` holds most of the pulsed photons."""
-    if not tail or photon_share_xx <= 0.5:
+    if known_irf or tau_xx_s > SCATTER_PER_FITTED_FWHM * fwhm_s or photon_share_xx <= 0.5:
         return ""
     percent = 100.0 * photon_share_xx
-    return f"{NO_EMITTER}{percent:.0f} % of the pulsed photons come within the instrument response: {tail}"
+    return (
+        f"{NO_EMITTER}{percent:.0f} % of the pulsed photons come within the instrument response: their lifetime "
+        f"({1e9 * tau_xx_s:.3g} ns) is about its fitted width ({1e9 * fwhm_s:.3g} ns), so that they may be scattered "
+        "light or its tail: give a measured IRF"
+    )

@@ -89,6 +89,47 @@ def test_eta_of_several_models(result):
     ]
 
 
+def test_eta_is_a_range_over_its_models_by_name(result):
+    result["eta_models"] = {"n<=2 closed form": 0.232, "n^2 cascade": 0.199}
+    row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
+    assert shown(row.value) == "19.9 to 23.2 %"
+    # 20.5 to 25.9 is that of the closed form alone.
+    assert shown(row.interval) == "17.2 to 25.9"
+    assert row.remark == "by model: n<=2 closed form 23.2 %, n^2 cascade 19.9 %, each ± 1.4 %"
+
+
+def test_a_model_that_has_no_eta_is_named(result):
+    result["eta_models"] = {"n<=2 closed form": 0.232, "n^2 cascade": None}
+    row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
+    assert shown(row.value) == "23.2 ± 1.4 %"
+    assert row.remark == "two levels; no value by the n^2 cascade"
+
+
+def test_what_to_mind_about_beta_stands_with_it(result):
+    result["beta_reason"] = "the pulse period is 2.1 tau_x"
+    rows = by_label(findings(result).rows())
+    beta = rows["beta (apparent, s = 4, <N> not corrected)"]
+    assert shown(beta.value) == "27.0 ± 1.1 %"
+    assert beta.remark == "the pulse period is 2.1 tau_x"
+
+
+def test_corrections_are_named_with_their_figures(result):
+    assert "corrected for" not in by_label(findings(result).rows())
+    result["fit"]["corrections"] = {
+        "dead_time_s": 2.5e-8,
+        "pile_up": True,
+        "afterpulsing": 0.005,
+        "afterpulse_s": 5e-8,
+        "photon_statistics": "one emitter",
+    }
+    row = by_label(findings(result).rows())["corrected for"]
+    assert shown(row.value) == "dead time 25 ns, one photon per sync, afterpulsing 0.5 % (after 50 ns)"
+    assert row.remark == "photons taken as those of one emitter"
+    result["fit"]["corrections"] |= {"dead_time_s": None, "pile_up": False, "photon_statistics": None}
+    row = by_label(findings(result).rows())["corrected for"]
+    assert (shown(row.value), row.remark) == ("afterpulsing 0.5 % (after 50 ns)", "")
+
+
 def test_eta_without_mean_n_says_why_not(result):
     result |= {"eta": None, "eta_reason": "no eta: <N> is not known"}
     row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]

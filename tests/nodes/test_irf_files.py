@@ -8,7 +8,9 @@ from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, fwhm_s
 from photonstream.nodes.irf_files import load_irf
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
+from photonstream.nodes.pipeline import standard
 from photonstream.stream.node import ParameterError
+from photonstream.stream.runner import InlineRunner
 
 FWHM_S = 0.4e-9
 SIGMA_S = FWHM_S / 2.3548
@@ -33,26 +35,92 @@ def test_two_columns_of_text(tmp_path):
     assert irf.shares[0][far].sum() < 1e-3
 
 
-def test_a_recording_of_it_per_channel(tmp_path):
-    path = tmp_path / "irf.ptu"
-    rng = np.random.default_rng(1)
-    n = 40_000
-    channel = rng.integers(0, 2, n).astype(np.uint8)
-    delay_s = rng.normal(5e-9, SIGMA_S, n) + channel * 0.5e-9
-    nsync = np.sort(rng.integers(0, 5_000_000, n))
+def record(path, delay_s, channel, seed=1):
+    """A T3 recording of photons at these delays, in these channels, at random pulses of 5 MHz."""
+    nsync = np.sort(np.random.default_rng(seed).integers(0, 5_000_000, len(delay_s)))
     carry = new_carry()
-    out = np.empty(t3_capacity(n, 5_000_000, carry), np.uint32)
-    used = encode_t3(nsync, (delay_s / 16e-12).astype(np.uint16), channel, 5_000_000, carry, out)
+    out = np.empty(t3_capacity(len(delay_s), 5_000_000, carry), np.uint32)
+    dtime = (delay_s % 2e-7 / 16e-12).astype(np.uint16)
+    used = encode_t3(nsync, dtime, channel.astype(np.uint8), 5_000_000, carry, out)
     with PtuWriter(
         path, record_type=GENERIC_T3, macrotime_unit_s=2e-7, dtime_resolution_s=16e-12, sync_rate_hz=5e6
     ) as writer:
         writer.write(out[:used])
-    irf = load_irf(str(path))
+    return str(path)
+
+
+def response(path, channels, stray=()):
+    """A recording of the response, with a cable of 0.5 ns a channel, and single photons in ``stray`` channels."""
+    rng = np.random.default_rng(1)
+    channel = np.concatenate([rng.choice(channels, 40_000), np.array(stray, int)])
+    return record(path, rng.normal(5e-9, SIGMA_S, len(channel)) + channel * 0.5e-9, channel)
+
+
+def decay(path, channels, stray=()):
+    """A recording of a single exponential, likewise."""
+    rng = np.random.default_rng(2)
+    channel = np.concatenate([rng.choice(channels, 40_000), np.array(stray, int)])
+    jitter_s = rng.normal(5e-9, SIGMA_S, len(channel)) + channel * 0.5e-9
+    return record(path, rng.exponential(20e-9, len(channel)) + jitter_s, channel, seed=3)
+
+
+def fitted(recording, irf):
+    runner = InlineRunner(standard({"source": {"path": recording}, "lifetime": {"irf": irf}}))
+    return runner.run().results["results", "result"].value["fit"]
+
+
+def test_a_recording_of_it_per_channel(tmp_path):
+    irf = load_irf(response(tmp_path / "irf.ptu", [0, 1]))
     assert isinstance(irf, MeasuredIrf)
-    assert irf.shares.shape[0] == 2
+    assert irf.channels == (0, 1)
     peak_s = irf.shares.argmax(axis=1) * irf.bin_width_s
     assert peak_s[1] - peak_s[0] == pytest.approx(0.5e-9, abs=0.1e-9)
     assert fwhm_s(irf.shares[0], irf.bin_width_s) == pytest.approx(FWHM_S, rel=0.1)
+
+
+def test_channels_are_matched_by_their_numbers(tmp_path):
+    # Counted in order, channel 2 would get the response of channel 0, a nanosecond early.
+    fit = fitted(decay(tmp_path / "nc.ptu", [2, 3]), response(tmp_path / "irf.ptu", [0, 2, 3]))
+    assert fit["model"] == "mono"
+    assert fit["tau_x_s"]["value"] == pytest.approx(20e-9, rel=0.03)
+    assert {c: abs(v["t0_s"]["value"]) < 0.05e-9 for c, v in fit["channels"].items()} == {
+        "2": True,
+        "3": True,
+    }
+    assert fit["reason"] == ""
+
+
+@pytest.mark.parametrize(
+    ("decay_stray", "irf_stray", "words"),
+    [
+        ((5,), (), "channel 5 left out: 1 photon"),
+        ((), (5,), "channel 5 of the IRF left out: 1 photon"),
+        ((5,), (6,), "channel 5 left out: 1 photon; channel 6 of the IRF left out: 1 photon"),
+    ],
+)
+def test_stray_photons_do_not_refuse_a_recording(tmp_path, decay_stray, irf_stray, words):
+    recording = decay(tmp_path / "nc.ptu", [0, 1], decay_stray)
+    fit = fitted(recording, response(tmp_path / "irf.ptu", [0, 1], irf_stray))
+    assert fit["model"] == "mono"
+    assert [c for c, v in fit["channels"].items() if v["fitted"]] == ["0", "1"]
+    assert fit["reason"] == words
+
+
+def test_a_channel_that_the_irf_lacks_is_left_out_in_one_sentence(tmp_path):
+    fit = fitted(decay(tmp_path / "nc.ptu", [0, 1, 2]), response(tmp_path / "irf.ptu", [0, 1]))
+    assert [c for c, v in fit["channels"].items() if v["fitted"]] == ["0", "1"]
+    assert fit["reason"] == "channel 2 left out: the recording of the IRF has no response of it"
+
+
+def test_a_response_of_one_channel_serves_all(tmp_path):
+    fit = fitted(decay(tmp_path / "nc.ptu", [0, 1]), response(tmp_path / "irf.ptu", [0]))
+    assert all(v["fitted"] for v in fit["channels"].values())
+    assert fit["reason"] == "channel 1 is fitted with the response of channel 0"
+
+
+def test_a_recording_without_a_response_is_refused(tmp_path):
+    with pytest.raises(ParameterError, match=r"irf\.ptu: no instrument response: channel 3"):
+        load_irf(record(tmp_path / "irf.ptu", np.full(20, 5e-9), np.full(20, 3)))
 
 
 @pytest.mark.parametrize(

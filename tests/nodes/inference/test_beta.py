@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,8 @@ from photonstream.nodes.inference.beta import (
     domain_reason,
     eta_estimate,
     eta_from_beta,
+    poisson_factor,
+    poisson_factor_slope,
 )
 from photonstream.nodes.inference.estimate import Estimate
 
@@ -123,3 +126,35 @@ def test_eta_needs_four_lifetimes_between_pulses():
     eta, _, reason = eta_estimate(Estimate(0.27, 0.01), 0.1, 0.3, 180 * NS, 46.8 * NS)
     assert eta is None
     assert "180 ns is shorter than 4 tau_x = 187.2 ns" in reason
+
+
+@given(mean_n=st.floats(1e-300, 5.0))
+def test_the_slope_of_the_poisson_factor_is_its_derivative(mean_n):
+    # (e^N - 1)/N is the mean of e^(uN) over u from 0 to 1, and its slope that of u e^(uN).
+    u, weight = np.polynomial.legendre.leggauss(30)
+    u = 0.5 * (u + 1.0)
+    assert poisson_factor(mean_n) == pytest.approx(0.5 * weight @ np.exp(u * mean_n), rel=1e-12)
+    assert poisson_factor_slope(mean_n) == pytest.approx(0.5 * weight @ (u * np.exp(u * mean_n)), rel=1e-9)
+
+
+def test_eta_of_many_photons_per_pulse_is_not_given():
+    eta, _, reason = eta_estimate(Estimate(0.27, 0.01), 1.5, 0.3, 210.5 * NS, 46.8 * NS)
+    assert eta is None
+    assert "<N> = 1.5 is above 1" in reason
+
+
+def test_eta_that_is_no_probability_is_not_given():
+    eta, _, reason = eta_estimate(Estimate(0.03, 0.01), 0.9, 0.05, 210.5 * NS, 46.8 * NS)
+    assert eta is None
+    assert "an apparent beta of 0.383, the decay shows 0.03" in reason
+    # With an error that reaches back into the range it is only uncertain.
+    eta, _, _ = eta_estimate(Estimate(0.03, 0.01), 0.9, 0.9, 210.5 * NS, 46.8 * NS)
+    assert eta is not None
+
+
+def test_the_interval_of_eta_ends_at_1():
+    beta = Estimate(0.9, 0.05, (0.85, 0.95), (0.8, 1.0))
+    eta, _, _ = eta_estimate(beta, 0.5, 0.9, 210.5 * NS, 46.8 * NS)
+    assert eta is not None
+    assert eta.ci95 is not None
+    assert eta.ci95[1] == 1.0

@@ -153,7 +153,9 @@ def test_two_detectors_with_a_skew(truth):
     assert fit.channels[1].t0_s.value - fit.channels[0].t0_s.value == pytest.approx(0.5e-9, abs=0.03e-9)
     assert fit.channels[1].irf_fwhm_s.value == pytest.approx(0.2e-9, abs=0.04e-9)
     merged = fit_decay(DecayData(counts.sum(axis=0, keepdims=True), first.bin_s, first.period_s), KNOWN_IRF)
-    assert merged.beta.value < fit.beta.value - 5.0 * fit.beta.stderr
+    assert merged.beta_signed.value < fit.beta.value - 5.0 * fit.beta.stderr
+    assert merged.beta is None
+    assert "so the misfit may have made it" in merged.beta_reason
 
 
 def test_a_short_period_is_no_bias_of_the_fit(truth):
@@ -299,6 +301,10 @@ def test_a_slightly_wrong_irf_is_a_warning(truth):
     assert fit.model == "bi"
     assert "misses the data beyond chance" in fit.reason
     assert fit.goodness["misplaced_share"] < 0.02
+    # It moves beta by more than its error, and beta says so.
+    assert fit.beta.value < 0.257 - 5.0 * fit.beta.stderr
+    assert "misses the data beyond chance" in fit.beta_reason
+    assert "the error of beta does not hold that" in fit.beta_reason
 
 
 @pytest.mark.parametrize(
@@ -309,6 +315,54 @@ def test_counts_that_are_none_are_refused(counts):
         DecayData(counts, 1e-9, 1e-8)
 
 
+@pytest.mark.parametrize(
+    "name", ["s", "quantum_yield_x", "assumed_tau_xx_s", "mean_n", "mean_n_relative_error"]
+)
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, -1.0])
+def test_figures_that_are_no_numbers_are_refused_by_their_name(name, value):
+    with pytest.raises(ValueError, match=rf"^{name} is {value}: [^.;]*$"):
+        FitOptions(**{name: value})
+
+
+@pytest.mark.parametrize("mean_n", [0.0, 20.5, 709.0, 1000.0])
+def test_mean_n_beyond_any_experiment_is_refused(mean_n):
+    with pytest.raises(ValueError, match="above 0 and up to 20"):
+        FitOptions(mean_n=mean_n)
+
+
+@pytest.mark.parametrize("mean_n", [1e-300, 1e-9, 1.01, 3.0, 20.0])
+def test_every_mean_n_that_is_taken_gives_a_sensible_eta_or_a_reason(truth, mean_n):
+    fit = fit_decay(drawn(truth(), 26), FitOptions(mean_n=mean_n))
+    if mean_n > 1.0:
+        assert fit.eta is None
+        assert fit.eta_models == {}
+        assert f"<N> = {mean_n:g} is above 1" in fit.eta_reason
+    else:
+        # Without a second absorbed photon beta is the efficiency, by any model.
+        assert fit.eta.value == pytest.approx(fit.beta.value)
+        assert fit.eta.stderr == pytest.approx(fit.beta.stderr)
+        assert fit.eta_models["n^2 cascade"] == pytest.approx(fit.beta.value, abs=0.03)
+
+
+def test_channels_go_by_their_numbers(truth):
+    decay = truth(photons=30_000)
+    rng = np.random.default_rng(27)
+    stray = np.eye(1, decay.bins, 300, dtype=np.int64)[0]
+    counts = np.array([stray, decay.draw(rng), decay.draw(rng)])
+    fit = fit_decay(DecayData(counts, decay.bin_s, decay.period_s, channels=(0, 3, 7)), KNOWN_IRF)
+    assert fit.reason == "channel 0 left out: 1 photon"
+    assert fit.start.channels == (3, 7)
+    assert "t0_s_7" in fit.parameters
+    # A later look at the same channels, one more among them, goes on from there.
+    more = np.insert(counts, 1, stray, axis=0)
+    data = DecayData(more, decay.bin_s, decay.period_s, channels=(0, 1, 3, 7))
+    warm = fit_decay(data, KNOWN_IRF, cold=False, start=fit.start)
+    assert warm.beta.value == pytest.approx(fit.beta.value, abs=1e-4)
+    assert [channel.used for channel in warm.channels] == [False, False, True, True]
+    with pytest.raises(ValueError, match="cannot be channels"):
+        DecayData(counts, decay.bin_s, decay.period_s, channels=(0, 3))
+
+
 def test_eta_comes_with_its_model(truth):
     fit = fit_decay(drawn(truth(), 26), FitOptions(mean_n=0.1))
     assert fit.eta.value == pytest.approx(1 - (1 - fit.beta.value) * math.expm1(0.1) / 0.1)
@@ -316,7 +370,9 @@ def test_eta_comes_with_its_model(truth):
     assert fit.eta_models["n<=2 closed form"] == fit.eta.value
     # Three and more excitons read as more multiplication than there is.
     assert fit.eta.value - 0.05 < fit.eta_models["n^2 cascade"] < fit.eta.value - 0.02
-    assert fit_decay(drawn(truth(), 26), FitOptions()).eta_reason == "no eta: <N> is not known"
+    unknown = fit_decay(drawn(truth(), 26), FitOptions())
+    assert unknown.eta_models == {}
+    assert "give it with --mean-n" in unknown.eta_reason
 
 
 @settings(max_examples=60, deadline=None)

@@ -39,15 +39,58 @@ def test_full_width_at_half_maximum_of_a_gaussian():
 
 
 def test_rows_follow_the_channels_and_the_period():
-    irf = measured_irf(np.stack([gaussian_histogram(1e5, 0.0), gaussian_histogram(1e5, 0.0, 6e-9)]), WIDTH_S)
-    cut = shares_on_period(irf, 2, 8e-9)
+    both = np.stack([gaussian_histogram(1e5, 0.0), gaussian_histogram(1e5, 0.0, 6e-9)])
+    irf = measured_irf(both, WIDTH_S, [4, 2])
+    cut, width_s = shares_on_period(irf, [2, 4], 8e-9)
     assert cut.shape == (2, 500)
+    assert width_s == WIDTH_S
     np.testing.assert_allclose(cut.sum(axis=1), 1.0)
-    assert shares_on_period(measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S), 3, 1e-6).shape == (3, 800)
-    with pytest.raises(ValueError, match="the IRF has 2 channels, the decay has 3"):
-        shares_on_period(irf, 3, 1e-6)
+    assert (cut @ np.arange(500) * WIDTH_S).round(9).tolist() == [6e-9, 5e-9]
+    with pytest.raises(ValueError, match="the IRF has channels 4, 2, not 0, 3"):
+        shares_on_period(irf, [0, 2, 3], 1e-6)
     with pytest.raises(ValueError, match="beyond the pulse period"):
-        shares_on_period(irf, 2, 2e-9)
+        shares_on_period(irf, [2], 2e-9)
+    with pytest.raises(ValueError, match="cannot be channels"):
+        MeasuredIrf(irf.shares, WIDTH_S, (1,))
+
+
+def test_one_row_serves_every_channel():
+    text = measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S)
+    recorded = measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S, [1])
+    for irf in (text, recorded):
+        assert shares_on_period(irf, [0, 1, 5], 1e-6)[0].shape == (3, 800)
+    assert [irf.borrowed(0) for irf in (text, recorded)] == [False, True]
+    assert not recorded.borrowed(1)
+
+
+def test_recorded_channels_without_a_response_are_left_out():
+    flat, stray = np.full(800, 50.0), np.eye(1, 800, 3)[0]
+    irf = measured_irf(np.stack([gaussian_histogram(1e5, 2.0), flat, stray]), WIDTH_S, [0, 1, 5])
+    assert irf.numbers == (0,)
+    assert irf.notes == (
+        "the IRF of channel 1 does not stand out of its background",
+        "channel 5 of the IRF left out: 1 photon",
+    )
+    assert irf.borrowed(1)
+    with pytest.raises(ValueError, match=r"no instrument response: .*channel 1.*channel 5"):
+        measured_irf(np.stack([flat, stray]), WIDTH_S, [1, 5])
+
+
+@pytest.mark.parametrize("width_s", [25e-12, 4e-12, 1e-12])
+@pytest.mark.parametrize("photons", [2_000, 50_000])
+def test_the_width_does_not_depend_on_how_fine_the_bins_are(width_s, photons):
+    delays_s = np.random.default_rng(3).normal(5e-9, 0.1e-9, photons)
+    histogram = np.bincount((delays_s / width_s).astype(int), minlength=int(210e-9 / width_s))
+    irf = measured_irf(histogram, width_s)
+    shares, joined_s = shares_on_period(irf, [0], 210e-9)
+    centres_s = (np.arange(shares.shape[1]) + 0.5) * joined_s
+    mean_s = float((shares[0] * centres_s).sum())
+    spread_s = math.sqrt(float((shares[0] * (centres_s - mean_s) ** 2).sum()))
+    assert mean_s == pytest.approx(5e-9, abs=5e-12)
+    # Sparse bins must not make the far ends of the response look empty.
+    assert spread_s == pytest.approx(0.1e-9, rel=0.04)
+    assert fwhm_s(shares[0], joined_s) == pytest.approx(2.3548 * 0.1e-9, rel=0.1)
+    assert joined_s <= max(width_s, 0.2355e-9 / 20)
 
 
 @pytest.mark.parametrize(

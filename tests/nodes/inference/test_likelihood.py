@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from photonstream.nodes.inference.likelihood import evaluate, photon_share
@@ -87,17 +87,21 @@ def test_information_is_the_variance_of_the_gradient():
 def test_photon_share_of_beta_follows_from_the_populations(beta, rho, s):
     a_x = 1.0 + beta * rho / (1.0 - rho)
     a_xx = beta * (s - 1.0 / (1.0 - rho))
+    # Where the decay holds hardly a photon, shares of them have no digits.
+    assume(a_x + a_xx * rho > 0.1)
     q, by_beta, by_rho = photon_share(beta, rho, s, True)
     assert q == pytest.approx(a_xx * rho / (a_x + a_xx * rho), abs=1e-12)
     step = 1e-6
     assert by_beta == pytest.approx(
         (photon_share(beta + step, rho, s, True)[0] - photon_share(beta - step, rho, s, True)[0])
         / (2 * step),
+        rel=1e-6,
         abs=1e-5,
     )
     assert by_rho == pytest.approx(
         (photon_share(beta, rho + step, s, True)[0] - photon_share(beta, rho - step, s, True)[0])
         / (2 * step),
+        rel=1e-6,
         abs=1e-5,
     )
 

@@ -1,0 +1,127 @@
+"""What may be said of beta, and what must be said with it.
+
+A fit of two exponentials finds a fast component wherever the model is wrong in the first nanoseconds. These rules
+ask whether the instrument, the period or a misfit can have made it. They see no third exponential: 3, 12 and 47 ns
+with 3, 20 and 77 % of the photons fit as two lifetimes and a beta, and no statistic of this size says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from photonstream.nodes.inference.beta import MIN_PERIOD_PER_TAU_X
+from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.likelihood import BACKGROUND, LN_TAU_X, Likelihood
+from photonstream.nodes.inference.means import at
+
+# Full widths of the instrument response below which there is no beta, and below which there is a doubt about it.
+# A Gaussian, fitted or given, knows nothing of the tail that real detectors have: 5 % of the photons in a tail of
+# 1 ns at a width of 0.235 ns fit as a component of 1 ns, four widths, and silicon diodes have weak tails further out.
+# A measured response has errors of its own: recorded in bins as wide as itself (80 ps), it makes in half of all
+# recordings of 1e6 photons of one exponential a component of one bin, and a few of up to 0.8 ns.
+TAIL_WIDTHS, DOUBT_WIDTHS = 5.0, 12.0
+MEASURED_TAIL_WIDTHS, MEASURED_DOUBT_WIDTHS = 2.0, 8.0
+# Background and tau_x, simulated with tau_x 46.8 ns: where the period was so short that the fit found 4 to 15 ns
+# and took the rest for background, the correlation was -0.90 to -0.999 and the background above 60 %. With either
+# one alone the fit found tau_x within its error.
+DEGENERATE_CORRELATION = 0.9
+DEGENERATE_BACKGROUND = 0.5
+# A decay of more periods is flat between two pulses. Fits of 46.8 ns at a period of 25 ns that by chance found less
+# than the period claimed a wrong beta; their upper limits were beyond this.
+MOST_PERIODS = 1.5
+# Misplaced photons over those of the fast component. A stretched exponential (0.7) fits as a beta of .98 at 0.29;
+# a Gaussian for a response with 30 % in a tail of 1 ns shifts beta from .257 to .18 at 0.16.
+MOST_MISFIT = 0.2
+LARGEST_BETA = 1.0
+
+
+def tail_reason(tau_xx_s: float, width_s: float, *, measured: bool) -> str:
+    """Why a fast component may come from the instrument; empty where it cannot.
+
+    ``width_s``: full width of the response, or a bin where that is wider; ``measured``: its shape was recorded.
+    """
+    limit = MEASURED_TAIL_WIDTHS if measured else TAIL_WIDTHS
+    if tau_xx_s > limit * width_s:
+        return ""
+    fast = f"the fast component ({1e9 * tau_xx_s:.3g} ns) is shorter than {limit:g} widths of the"
+    if measured:
+        return f"{fast} measured instrument response ({1e9 * width_s:.3g} ns), whose own errors can make it"
+    return (
+        f"{fast} instrument response ({1e9 * width_s:.3g} ns) and may be scattered light or the response's tail: "
+        "give a measured IRF"
+    )
+
+
+def tail_warning(tau_xx_s: float, width_s: float, *, measured: bool) -> str:
+    """What to mind where the fast component is not far beyond the width of the response; empty where it is."""
+    if tau_xx_s > (MEASURED_DOUBT_WIDTHS if measured else DOUBT_WIDTHS) * width_s:
+        return ""
+    fast = f"the fast component is only {tau_xx_s / width_s:.1f} widths of the"
+    if measured:
+        return f"{fast} measured instrument response, whose own errors could add to it"
+    return f"{fast} instrument response, whose tail could pass for it: give a measured IRF"
+
+
+def correlation(likelihood: Likelihood, errors: Floats) -> float:
+    """Correlation of ln tau_x with the background of all channels; 0 where either has no error."""
+    background = [at(c, BACKGROUND) for c in range(likelihood.counts.shape[0])]
+    variance = float(errors[LN_TAU_X, LN_TAU_X] * errors[np.ix_(background, background)].sum())
+    return float(errors[LN_TAU_X, background].sum()) / math.sqrt(variance) if variance > 0.0 else 0.0
+
+
+def lifetime_reason(tau_x: Estimate, period_s: float, background_share: float, correlation: float) -> str:
+    """Why the slow lifetime itself is in doubt, and all that rests on it; empty where it is not."""
+    head = f"tau_x = {1e9 * tau_x.value:.3g} ns is not to be relied on: "
+    period = f"the pulse period ({1e9 * period_s:.4g} ns)"
+    if period_s < tau_x.value:
+        return head + period + " is shorter, a slower decay and background look alike"
+    longest_s = None if tau_x.ci95 is None else tau_x.ci95[1]
+    if tau_x.ci95 is not None and (longest_s is None or longest_s > MOST_PERIODS * period_s):
+        limit = "no upper limit" if longest_s is None else f"an upper limit of {1e9 * longest_s:.3g} ns"
+        return f"{head}the data set it {limit} at 95 %, and {period} is too short to see so slow a decay"
+    if abs(correlation) > DEGENERATE_CORRELATION and background_share > DEGENERATE_BACKGROUND:
+        return (
+            f"{head}a slower decay and background look alike within {period}, and "
+            f"{100.0 * background_share:.0f} % of the photons are taken for background (correlation "
+            f"{correlation:.3f})"
+        )
+    return ""
+
+
+def leftover_warning(tau_x_s: float, period_s: float) -> str:
+    """What to mind where pulses follow each other too fast for the formula of beta; empty where they do not."""
+    if period_s >= MIN_PERIOD_PER_TAU_X * tau_x_s:
+        return ""
+    return (
+        f"the pulse period is {period_s / tau_x_s:.2g} tau_x, below {MIN_PERIOD_PER_TAU_X:g}: excitons left over from "
+        "earlier pulses meet new ones and read as more biexcitons"
+    )
+
+
+def misfit_reason(misfit: str, misplaced_share: float, photon_share_xx: float) -> str:
+    """Why a ``misfit`` beyond chance leaves no beta: it is comparable with the fast component. Empty where not."""
+    if not misfit or misplaced_share <= MOST_MISFIT * photon_share_xx:
+        return ""
+    return (
+        f"{misfit}; the fast component itself is {100.0 * photon_share_xx:.2g} % of the photons, so the misfit may "
+        "have made it (not two exponentials, or another instrument response)"
+    )
+
+
+def misfit_warning(misfit: str) -> str:
+    """What to mind about a beta in spite of a ``misfit`` beyond chance; empty without one."""
+    return f"{misfit}: the error of beta does not hold that" if misfit else ""
+
+
+def within_bounds(beta: Estimate) -> tuple[Estimate | None, str]:
+    """beta with its intervals cut at 1, and what is to be said of that; None and why where nothing is left."""
+    if beta.value > LARGEST_BETA:
+        return None, f"no beta: {beta.value:.3g} would be more than one biexciton per pulse"
+    if beta.ci95 == (None, None):
+        return None, "no beta: the data limit it at neither side at 95 %"
+    within = beta.below(LARGEST_BETA)
+    note = "the interval ends at 1, one biexciton for every excited pulse, where the model ends"
+    return within, note if within != beta else ""

@@ -1,0 +1,58 @@
+"""From the apparent beta of a fit to the CM efficiency per absorbed photon, by one model and another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from photonstream.nodes.inference.beta import eta_estimate
+from photonstream.nodes.inference.beta_fit import BetaFit
+from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Reading, eta_of_cascade
+from photonstream.nodes.inference.decay_data import FitOptions
+from photonstream.nodes.inference.decay_fit import Components
+from photonstream.nodes.inference.estimate import Estimate
+
+NO_MEAN_N = "no eta: <N> is not known; give it with --mean-n (photons absorbed per pulse)"
+
+
+@dataclass(frozen=True, slots=True)
+class EtaFit:
+    """``eta`` by ``model``, or the ``reason`` why there is none; ``models`` has its value by every model asked."""
+
+    eta: Estimate | None
+    model: str
+    reason: str
+    models: dict[str, float | None] = field(default_factory=dict)
+
+
+def fit_eta(
+    options: FitOptions,
+    beta: BetaFit,
+    parts: Components,
+    period_s: float,
+    irf_fwhm_s: float,
+    *,
+    intervals: bool,
+) -> EtaFit:
+    """eta of a fit whose reported numbers are ``parts``; the slow model of higher excitons with ``intervals`` only."""
+    if options.mean_n is None:
+        return EtaFit(None, "", NO_MEAN_N)
+    if beta.beta is None:
+        return EtaFit(None, "", f"no eta without beta ({beta.reason})")
+    tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
+    eta, model, reason = eta_estimate(
+        beta.beta, options.mean_n, options.mean_n_relative_error, period_s, tau_x.value
+    )
+    if eta is None or tau_xx is None:
+        return EtaFit(eta, model, reason)
+    models: dict[str, float | None] = {TWO_LEVELS: eta.value}
+    if intervals:
+        models[CASCADE] = eta_of_cascade(
+            Reading(beta.beta.value, tau_x.value, tau_xx.value),
+            options.mean_n,
+            period_s,
+            irf_fwhm_s,
+            s=options.s,
+            quantum_yield_x=options.quantum_yield_x,
+            width_fitted=options.irf is None,
+        )
+    return EtaFit(eta, model, reason, models)
