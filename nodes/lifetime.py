@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.irf_files import load_irf
 from photonstream.stream.chunk import Result
@@ -152,39 +151,39 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "reason": fit.reason,
             "photons": fit.photons,
             "photons_outside": fit.photons_outside,
-            "tau_x_s": _value(fit.tau_x_s),
-            "tau_xx_s": _value(fit.tau_xx_s),
-            "amplitude_x": _value(fit.amplitude_x),
-            "amplitude_xx": _value(fit.amplitude_xx),
-            "photon_share_x": _value(fit.photon_share_x),
-            "photon_share_xx": _value(fit.photon_share_xx),
-            "background_share": _value(fit.background_share),
-            "irf_fwhm_s": _value(fit.irf_fwhm_s),
-            "likelihood_ratio": _number(fit.likelihood_ratio),
-            "goodness": {key: _number(value) for key, value in fit.goodness.items()},
+            "tau_x_s": plain_value(fit.tau_x_s),
+            "tau_xx_s": plain_value(fit.tau_xx_s),
+            "amplitude_x": plain_value(fit.amplitude_x),
+            "amplitude_xx": plain_value(fit.amplitude_xx),
+            "photon_share_x": plain_value(fit.photon_share_x),
+            "photon_share_xx": plain_value(fit.photon_share_xx),
+            "background_share": plain_value(fit.background_share),
+            "irf_fwhm_s": plain_value(fit.irf_fwhm_s),
+            "likelihood_ratio": plain_number(fit.likelihood_ratio),
+            "goodness": {key: plain_number(value) for key, value in fit.goodness.items()},
             "s": fit.s,
             "corrections": fit.corrections,
             "channels": {
                 str(c): {
                     "photons": channel.photons,
                     "fitted": channel.used,
-                    "t0_s": _value(channel.t0_s),
-                    "irf_fwhm_s": _value(channel.irf_fwhm_s),
-                    "background_share": _value(channel.background_share),
+                    "t0_s": plain_value(channel.t0_s),
+                    "irf_fwhm_s": plain_value(channel.irf_fwhm_s),
+                    "background_share": plain_value(channel.background_share),
                 }
                 for c, channel in zip(channels.tolist(), fit.channels, strict=False)
                 if channel.photons
             },
         },
-        "beta": _value(fit.beta),
+        "beta": plain_value(fit.beta),
         "beta_reason": fit.beta_reason,
-        "beta_signed": _value(fit.beta_signed),
-        "beta_upper95": _number(fit.beta_upper95),
-        "assumed_tau_xx_s": _number(fit.assumed_tau_xx_s),
-        "eta": _value(fit.eta),
+        "beta_signed": plain_value(fit.beta_signed),
+        "beta_upper95": plain_number(fit.beta_upper95),
+        "assumed_tau_xx_s": plain_number(fit.assumed_tau_xx_s),
+        "eta": plain_value(fit.eta),
         "eta_model": fit.eta_model,
         "eta_reason": fit.eta_reason,
-        "eta_models": {name: _number(value) for name, value in fit.eta_models.items()} or None,
+        "eta_models": {name: plain_number(value) for name, value in fit.eta_models.items()} or None,
     }
 
 
@@ -198,19 +197,3 @@ def headline(fit: DecayFit) -> str:
     if fit.beta_upper95 is not None:
         return f"{words}  one component, beta < {fit.beta_upper95:.3f}"
     return f"{words}  no beta"
-
-
-def _number(value: float | None) -> float | None:
-    return None if value is None or not math.isfinite(value) else float(value)
-
-
-def _value(estimate: Estimate | None) -> dict[str, Any] | None:
-    """An estimate as result.json writes it; what was not computed, or is not finite, is null."""
-    if estimate is None or not math.isfinite(estimate.value):
-        return None
-    return {
-        "value": float(estimate.value),
-        "stderr": _number(estimate.stderr),
-        "ci68": None if estimate.ci68 is None else [_number(bound) for bound in estimate.ci68],
-        "ci95": None if estimate.ci95 is None else [_number(bound) for bound in estimate.ci95],
-    }

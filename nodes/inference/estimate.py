@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 Interval = tuple[float | None, float | None]
 
@@ -29,3 +31,24 @@ def _cut(interval: Interval | None, most: float) -> Interval | None:
         return None
     low, high = interval
     return low, None if high is None else min(high, most)
+
+
+def plain_number(value: float | None) -> float | None:
+    """A number as result.json can hold it: what was not computed, or is not finite, is null."""
+    return None if value is None or not math.isfinite(value) else float(value)
+
+
+def plain_value(estimate: Estimate | None) -> dict[str, Any] | None:
+    """An estimate as result.json writes it, {"value", "stderr", "ci68", "ci95"}; null where there is none."""
+    if estimate is None or not math.isfinite(estimate.value):
+        return None
+    ci68, ci95 = (
+        None if interval is None else [plain_number(bound) for bound in interval]
+        for interval in (estimate.ci68, estimate.ci95)
+    )
+    return {
+        "value": float(estimate.value),
+        "stderr": plain_number(estimate.stderr),
+        "ci68": ci68,
+        "ci95": ci95,
+    }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from photonstream.nodes.inference.antibunching import (
     verdict,
     yield_ratio,
 )
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.pair_peaks import Counts, OwnPulse, own_pulse, peaks
 
 # The formula for the biexciton's yield forgets excitons that outlive the period.
@@ -104,7 +103,7 @@ def _by_pulse(
         "centre": {
             "pulses": centre.index - reach,
             "found": centre.found,
-            "s": _value(_centre_s(phase, centre.index - reach, period_s, apart_s)),
+            "s": plain_value(_centre_s(phase, centre.index - reach, period_s, apart_s)),
         },
         "all": _g2(all_peaks, centre, why_none, None),
         "selected": of_selected,
@@ -146,9 +145,9 @@ def _g2(counted: Counts, centre: Centre, why_none: str, shares: list[Estimate | 
         "pairs_side_mean": sides / n,
         "side_peaks": n,
         "peaks": counted.tolist(),
-        "g2_0": _value(g2),
+        "g2_0": plain_value(g2),
         "g2_0_reason": reason,
-        "g2_0_corrected": _value(better),
+        "g2_0_corrected": plain_value(better),
         "g2_0_corrected_reason": why,
     }
 
@@ -253,7 +252,7 @@ def _yield(
         return none("no yield gives this g2(0) at this <N>")
     other = yield_ratio(Estimate(**g2), min(mean_n + stderr, MEAN_N_DOMAIN[1]))
     extra = 0.0 if other is None else abs(other.value - found.value)
-    return {"value": _value(_widened(found, extra)), "reason": ""}
+    return {"value": plain_value(_widened(found, extra)), "reason": ""}
 
 
 def _widened(estimate: Estimate, extra: float) -> Estimate:
@@ -301,7 +300,7 @@ def _by_time(pairs: Mapping[str, Any], on: NDArray[np.bool_], recording: Mapping
         result[name] = {
             "pairs_centre": centre,
             "pairs_side_mean": sides / levels,
-            "g2_0": _value(g2),
+            "g2_0": plain_value(g2),
             "g2_0_reason": "" if g2 is not None else "no pairs in the outer half of the window",
         }
     return result
@@ -311,20 +310,3 @@ def _rate(recording: Mapping[str, Any], channel: int) -> float:
     photons = recording["photons_per_channel"]
     n = photons.get(channel, photons.get(str(channel), 0))
     return float(n / recording["duration_s"]) if recording["duration_s"] > 0 else 0.0
-
-
-def _value(estimate: Estimate | None) -> Summary | None:
-    """An estimate as result.json has it; an end that is not finite does not close."""
-    if estimate is None:
-        return None
-
-    def number(x: float | None) -> float | None:
-        return None if x is None or not math.isfinite(x) else float(x)
-
-    found = asdict(estimate)
-    return {
-        "value": float(estimate.value),
-        "stderr": number(estimate.stderr),
-        "ci68": None if found["ci68"] is None else [number(x) for x in found["ci68"]],
-        "ci95": None if found["ci95"] is None else [number(x) for x in found["ci95"]],
-    }
