@@ -22,8 +22,8 @@ from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.pipeline import kinds, standard
 from photonstream.nodes.tables import EXPORTS
-from photonstream.stream.node import ParameterError
-from photonstream.stream.runner import InlineRunner, Outcome, Progress
+from photonstream.stream.node import NodeError, ParameterError
+from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology import Topology, parameter_owners
 
@@ -33,7 +33,7 @@ except ImportError:  # not on Windows, where two runs into one folder are not ke
     fcntl = None  # type: ignore[assignment]
 
 BROKEN_LEDGER = 3
-PLACEMENTS: dict[str, type[InlineRunner | ThreadsRunner]] = {"inline": InlineRunner, "threads": ThreadsRunner}
+PLACEMENTS: dict[str, type[Runner]] = {"inline": InlineRunner, "threads": ThreadsRunner}
 
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
@@ -138,9 +138,11 @@ def run(arguments: argparse.Namespace) -> int:
             # Bokeh takes a third of a second to import: only now is it needed.
             from photonstream.dashboard.report import write_report
 
-            report = write_report(out)
             print(summary_table(read_folder(out)))
-            print(f"\n{report}")
+            try:
+                print(f"\n{write_report(out)}")
+            except OSError as error:
+                raise NodeError(f"the results are complete, but not report.html: {error.strerror}") from error
     return _judge(outcome)
 
 
@@ -167,7 +169,7 @@ def build_topology(arguments: argparse.Namespace, experiment: dict[str, Any], ou
     owners = parameter_owners(kinds())
     for key, text in arguments.set:
         node, name = _owner(key, owners)
-        given[node][name] = _literal(text)
+        given.setdefault(node, {})[name] = _literal(text)
     for name in ("mean_n", "mean_n_stderr"):
         experiment[name] = given["lifetime"][name]
     given["results"]["settings"] = {
@@ -228,8 +230,10 @@ def claimed(folder: Path) -> Iterator[None]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
                 raise ParameterError(f"{folder}: another run is writing its results there") from None
-        yield
-        place.unlink(missing_ok=True)
+        try:
+            yield
+        finally:
+            place.unlink(missing_ok=True)
 
 
 def show(line: ProgressLine, progress: Progress) -> None:

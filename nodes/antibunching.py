@@ -132,4 +132,5 @@ class Antibunching(PhotonNode[AntibunchingParameters]):
                     **pairs.rows(low, high),
                 }
             reason = "no two photons on different detectors came close enough" if pairs.detectors > 1 else ""
-        return {"by": None, "reason": reason or "photons on one detector only"}
+        none = "photons on one detector only" if pairs.detectors else "no photons"
+        return {"by": None, "reason": reason or none}

@@ -107,7 +107,10 @@ class Pairs:
     def problem(self) -> str:
         """Why counting had to end; empty while it goes on."""
         if self._state[STOPPED]:
-            return f"more than {MOST_PARTNERS:,} photons within the reach of one: the recording's time stands still"
+            return (
+                f"more than {MOST_PARTNERS:,} photons within the reach of one: the window is too wide for this rate, "
+                "or the recording's time stands still"
+            )
         if self._state[CELLS] * self.scale.cell_bytes > MOST_BYTES:
             return (
                 f"the counts of pairs take more than {MOST_BYTES / 1e9:.1f} GB: too many levels and channels"

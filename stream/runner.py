@@ -12,6 +12,7 @@ from photonstream.stream.ledger import imbalances
 from photonstream.stream.node import (
     LEDGER,
     NodeError,
+    Opening,
     PhotonNode,
     ResultNode,
     Source,
@@ -43,13 +44,12 @@ class Outcome:
         return {node: result.value for (node, key), result in self.results.items() if key == LEDGER}
 
 
-class InlineRunner:
-    """Folds the whole recording through the nodes in this thread.
+class Runner:
+    """What every placement of the nodes has in common: they are built, opened, stopped, and accounted for.
 
     ``on_progress`` is called at most every ``progress_s`` of wall time; interim results are asked for every
     ``results_s`` (None: never), less often where they would cost more than a tenth of the time. Neither has any
-    part in the final results. After ``stop`` the stream ends with the present chunk, and what was read so far is
-    finished as usual.
+    part in the final results. After ``stop`` the stream ends soon, and what was read so far is finished as usual.
     """
 
     def __init__(
@@ -61,22 +61,15 @@ class InlineRunner:
         results_s: float | None = None,
     ) -> None:
         self._nodes = build(topology)
-        self._specs = {spec.name: spec for spec in topology.nodes}
-        self._readers = {
-            name: [spec.name for spec in topology.nodes if name in spec.inputs] for name in self._nodes
-        }
-        self._laws = {name: ChunkLaws(name) for name in self._nodes}
         self._latest: dict[tuple[str, str], Result] = {}
         self._on_progress = on_progress
         self._progress_s = progress_s
         self._results_s = results_s
-        self._opened = False
+        self._opening: Opening | None = None
 
     def stop(self) -> None:
         """End the stream soon; may be called from a signal handler or another thread."""
-        for node in self._nodes.values():
-            if isinstance(node, Source):
-                node.halted = True
+        self._source.halted = True
 
     @property
     def _source(self) -> Source[Any]:
@@ -84,16 +77,18 @@ class InlineRunner:
         assert isinstance(source, Source)
         return source
 
-    def open(self) -> None:
-        """Open every node: what is wrong with the input or a parameter is raised here, before anything is made."""
-        source = self._source
-        with blame(source.name):
-            openings = {source.name: source.begin()}
-        for name, node in self._nodes.items():
-            if node is not source:
-                with blame(name):
-                    openings[name] = node.open(openings[self._specs[name].inputs[0]])
-        self._opened = True
+    def open(self) -> Opening:
+        """Open every node, once: what is wrong with the input or a parameter is raised before anything is made."""
+        if self._opening is None:
+            source = self._source
+            with blame(source.name):
+                openings = {source.name: source.begin()}
+            for name, node in self._nodes.items():
+                if node is not source:
+                    with blame(name):
+                        openings[name] = node.open(openings[node.inputs[0]])
+            self._opening = openings[source.name]
+        return self._opening
 
     def run(self) -> Outcome:
         """Run to the end of the source.
@@ -101,9 +96,27 @@ class InlineRunner:
         Raises what the input is to blame for (InputError, and the errors of `open`) as it is, and whatever else goes
         wrong in a node as NodeError with the node's name.
         """
-        if not self._opened:
-            self.open()
-        interrupted = self._pump(self._source)
+        raise NotImplementedError
+
+    def _outcome(self) -> Outcome:
+        given, total = self._source.progress()
+        results = {key: self._latest[key] for name in self._nodes for key in self._latest if key[0] == name}
+        outcome = Outcome(results, [], self._source.halted and given != total)
+        outcome.imbalances.extend(imbalances(outcome.ledger, photon_edges(self._nodes)))
+        return outcome
+
+
+class InlineRunner(Runner):
+    """Folds the whole recording through the nodes in this thread."""
+
+    def run(self) -> Outcome:
+        self.open()
+        self._laws = {name: ChunkLaws(name) for name in self._nodes}
+        self._readers = {
+            name: [other for other, node in self._nodes.items() if name in node.inputs]
+            for name in self._nodes
+        }
+        self._pump(self._source)
         for name, node in self._nodes.items():
             if isinstance(node, PhotonNode):
                 with blame(name):
@@ -114,12 +127,10 @@ class InlineRunner:
             if not isinstance(node, ResultNode):
                 self._publish(node.account())
         self._snapshot(final=True)
-        outcome = Outcome(self._latest, [], interrupted)
-        outcome.imbalances.extend(imbalances(outcome.ledger, photon_edges(self._nodes)))
-        return outcome
+        return self._outcome()
 
-    def _pump(self, source: Source[Any]) -> bool:
-        """Give every chunk of the source to its readers; True when stopped before the end."""
+    def _pump(self, source: Source[Any]) -> None:
+        """Give every chunk of the source to its readers, until it ends or is halted."""
         next_progress = 0.0
         next_results = time.monotonic() + (self._results_s or 0.0)
         chunks = iter(source.chunks())
@@ -142,8 +153,6 @@ class InlineRunner:
                 break
         if self._on_progress is not None:
             self._on_progress(Progress(*source.progress(), self._latest))
-        given, total = source.progress()
-        return source.halted and given != total
 
     def _hand_on(self, writer: str, chunk: Chunk) -> None:
         self._laws[writer].admit(chunk)

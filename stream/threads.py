@@ -6,16 +6,13 @@ import secrets
 import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Any
 
 from photonstream.stream.chunk import Result
-from photonstream.stream.ledger import imbalances
 from photonstream.stream.link import Context, LinkReader, Waiter, new_context
 from photonstream.stream.loop import IDLE_S, Places, make_loop
-from photonstream.stream.node import Node, Opening, PhotonNode, Source, blame
-from photonstream.stream.runner import Outcome, Progress
-from photonstream.stream.topology import Topology, build, photon_edges
+from photonstream.stream.node import Node, Opening, PhotonNode
+from photonstream.stream.runner import Outcome, Progress, Runner
 from photonstream.stream.wire import Close, ResultSent
 
 # Threads that hand chunks to each other wait for the interpreter; shorter turns make a chain a third faster.
@@ -24,62 +21,18 @@ SWITCH_S = 5e-5
 SUPERVISOR = "supervisor"
 
 
-class ThreadsRunner:
-    """The same run as `InlineRunner`, with the same results, as one thread a node.
-
-    ``results_s`` is how often interim results are wanted (None: only the final ones).
-    """
-
-    def __init__(
-        self,
-        topology: Topology,
-        *,
-        on_progress: Callable[[Progress], None] | None = None,
-        progress_s: float = 0.1,
-        results_s: float | None = None,
-    ) -> None:
-        self._nodes = build(topology)
-        self._on_progress = on_progress
-        self._progress_s = progress_s
-        self._results_s = float("inf") if results_s is None else results_s
-        self._finish = threading.Event()
-        self._errors: list[BaseException] = []
-        self._latest: dict[tuple[str, str], Result] = {}
-        self._opening: Opening | None = None
-
-    @property
-    def _source(self) -> Source[Any]:
-        source = next(iter(self._nodes.values()))
-        assert isinstance(source, Source)
-        return source
-
-    def stop(self) -> None:
-        """End the stream soon; may be called from a signal handler or another thread."""
-        self._source.halted = True
-
-    def open(self) -> None:
-        """Open every node once: what is wrong with the input or a parameter is raised here."""
-        source = self._source
-        with blame(source.name):
-            openings = {source.name: source.begin()}
-        for name, node in self._nodes.items():
-            if node is not source:
-                with blame(name):
-                    openings[name] = node.open(openings[node.inputs[0]])
-        self._opening = openings[source.name]
+class ThreadsRunner(Runner):
+    """The same run as `InlineRunner`, with the same results, as one thread a node."""
 
     def run(self) -> Outcome:
-        """Run to the end of the source; raises what the first node that broke has raised."""
-        if self._opening is None:
-            self.open()
-        assert self._opening is not None
+        opening = self.open()
+        self._finish = threading.Event()
+        self._errors: list[BaseException] = []
         token = secrets.token_hex(8)
         places = Places(f"inproc://{token}/", token)
         context = new_context()
         threads = [
-            threading.Thread(
-                target=self._work, args=(context, node, places, self._opening), name=f"node {name}"
-            )
+            threading.Thread(target=self._work, args=(context, node, places, opening), name=f"node {name}")
             for name, node in self._nodes.items()
         ]
         before_s = sys.getswitchinterval()
@@ -108,8 +61,9 @@ class ThreadsRunner:
         readers = [
             name for name, n in self._nodes.items() if isinstance(n, PhotonNode) and node.name in n.inputs
         ]
+        results_s = float("inf") if self._results_s is None else self._results_s
         try:
-            make_loop(context, node, places, self._results_s, readers, opening).run(self._finish.is_set)
+            make_loop(context, node, places, results_s, readers, opening).run(self._finish.is_set)
         except BaseException as error:
             # Told by the thread that runs the others; nothing may be lost with this one.
             self._errors.append(error)
@@ -141,10 +95,3 @@ class ThreadsRunner:
         finally:
             for reader in readers.values():
                 reader.stop()
-
-    def _outcome(self) -> Outcome:
-        given, total = self._source.progress()
-        results = {key: self._latest[key] for name in self._nodes for key in self._latest if key[0] == name}
-        outcome = Outcome(results, [], self._source.halted and given != total)
-        outcome.imbalances.extend(imbalances(outcome.ledger, photon_edges(self._nodes)))
-        return outcome

@@ -1,6 +1,7 @@
 """``photonstream replay`` as a person uses it."""
 
 import csv
+import dataclasses
 import json
 import os
 import signal
@@ -19,7 +20,8 @@ from photonstream.cli.progress import ProgressLine
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.intensity import Intensity
-from photonstream.nodes.pipeline import standard
+from photonstream.nodes.pipeline import kinds, standard
+from photonstream.stream.topology import node_class
 
 REPLAY_DATA = Path(__file__).resolve().parents[2] / "replay_data"
 NC_355 = REPLAY_DATA / "nc_355nm.ptu"
@@ -143,6 +145,22 @@ def test_settings_reach_the_nodes_and_the_result(tmp_path):
     assert result["fit"]["s"] == 3.5
     assert result["parameters"]["lifetime"]["min_photons"] == 500
     assert result["parameters"]["states"]["on"] == [15000.0, None]
+
+
+def test_every_parameter_of_every_node_can_be_set(tmp_path):
+    """Each node of the line is reached by --set, with its own default as the value."""
+    defaults = {"replay": {"path": str(INTERRUPTED)}}
+    arguments = []
+    for node, kind in kinds().items():
+        parameters = node_class(kind).Parameters(**defaults.get(kind, {}))
+        for field in dataclasses.fields(parameters):
+            value = getattr(parameters, field.name)
+            if isinstance(value, int | float) and not isinstance(value, bool):
+                arguments += ["--set", f"{node}.{field.name}={value}"]
+    assert any("antibunching.pulses" in a for a in arguments)
+    assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path), *arguments]) == 0
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert result["parameters"]["antibunching"]["pulses"] == 10
 
 
 def test_a_meta_file_describes_the_experiment(tmp_path):
