@@ -131,6 +131,6 @@ class Antibunching(PhotonNode[AntibunchingParameters]):
                     "class_starts_s": pairs.scale.class_starts_s,
                     **pairs.rows(low, high),
                 }
-            reason = "no two photons on different detectors came close enough" if pairs.detectors > 1 else ""
-        none = "photons on one detector only" if pairs.detectors else "no photons"
-        return {"by": None, "reason": reason or none}
+            few = {0: "no photons", 1: "photons on one detector only"}
+            reason = few.get(pairs.detectors, "no two photons on different detectors came close enough")
+        return {"by": None, "reason": reason}
