@@ -204,3 +204,20 @@ def test_the_window_moves_without_another_look_at_the_photons(tmp_path):
     automatic, given_window = run(path), run(path, states={"on": (1e3, 10e3)})
     same(dict(automatic.results["decay", "rows"].value), dict(given_window.results["decay", "rows"].value))
     assert set(selected_dtimes(given_window)) == {200}
+
+
+def test_a_last_bin_cut_short_is_no_level_of_its_own(tmp_path):
+    # 800 bins of 300 photons and 0.2 ms of the next one: few photons, but only for want of time.
+    path = tmp_path / "cut.ptu"
+    rng = np.random.default_rng(6)
+    end = round(8.0002 * SYNC_HZ)
+    nsync = np.append(np.sort(rng.integers(0, end, round(30e3 * 8.0002))), end)
+    write(path, t3_records(nsync, np.full(len(nsync), 100), rng.integers(0, 2, len(nsync)), end))
+    outcome = run(path)
+    trace = outcome.results["intensity", "trace"].value
+    assert trace["counts"][-1].sum() < 30 < 200 < trace["counts"][:-1].sum(axis=1).min()
+    selection = outcome.results["states", "selection"].value
+    assert [level["on"] for level in selection["levels"]] == [True]
+    assert selection["on_photons"] == len(nsync)
+    # Its time is what it lasted, not a whole bin.
+    assert selection["on_time_s"] == pytest.approx(8.0002, abs=1e-5)
