@@ -32,8 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     line = ProgressLine()
 
     def show(progress: Progress) -> None:
-        share = progress.records / progress.total if progress.total else None
-        line.show(share, f"{progress.records:,} records")
+        line.show(progress.share, f"{progress.records:,} records")
 
     outcome = InlineRunner(topology, on_progress=show).run()
     line.clear()

@@ -16,7 +16,8 @@ ABORTED = 130
 
 _EPILOG = """\
 examples:
-  photonstream replay replay_data/nc_355nm.ptu       what a finished recording says: trace, decay, beta
+  photonstream replay replay_data/nc_355nm.ptu       watch a recording play: trace, decay, beta on a page
+  photonstream replay FILE --headless                the same without a page, to its end
   photonstream info recording.ptu                    what a tag file holds
   photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
 
@@ -28,7 +29,7 @@ exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unre
 
 def build_parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    from photonstream.cli import info, replay, simulate
+    from photonstream.cli import dashboard, info, node, replay, simulate
 
     parser = argparse.ArgumentParser(
         prog="photonstream",
@@ -41,6 +42,8 @@ def build_parser() -> argparse.ArgumentParser:
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     replay.add_parser(subparsers)
     info.add_parser(subparsers)
+    dashboard.add_parser(subparsers)
+    node.add_parser(subparsers)
     simulate.add_parser(subparsers)
     return parser
 

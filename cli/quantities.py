@@ -63,10 +63,10 @@ def irf(text: str) -> float | str:
     return duration(text) if match is not None and match[2].lower() in _SECONDS and match[2] else text
 
 
-def speed(text: str) -> float | None:
-    """How fast to replay: "max" (None), or recorded seconds per second."""
+def speed(text: str) -> float:
+    """How fast to replay: "max" (infinite), or recorded seconds per second."""
     if text == "max":
-        return None
+        return math.inf
     try:
         value = float(text)
     except ValueError:
@@ -74,6 +74,16 @@ def speed(text: str) -> float | None:
     if not (math.isfinite(value) and value > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a speed (max, or a factor such as 1 or 10)")
     return value
+
+
+def address(text: str) -> str:
+    """Where a run publishes: a place on this machine that ZeroMQ understands."""
+    if not re.fullmatch(r"tcp://(127(\.\d{1,3}){3}|localhost):\d{1,5}|ipc://.+", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no address on this machine (such as tcp://127.0.0.1:41234; other machines need keys, which "
+            "are not there yet)"
+        )
+    return text
 
 
 def setting(text: str) -> tuple[str, str]:

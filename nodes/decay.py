@@ -60,6 +60,7 @@ class Decay(PhotonNode[DecayParameters]):
     """
 
     Parameters = DecayParameters
+    inner = frozenset({"rows"})
 
     def open(self, opening: Opening) -> Opening:
         period_s: float | None = opening.facts["pulse_period_s"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.kernels.intensity import count_bins
+from photonstream.nodes.trace import TRACE, Tiles, tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import InputError, Opening, ParameterError, PhotonNode
 
@@ -56,7 +57,9 @@ class Intensity(PhotonNode[IntensityParameters]):
         self._bins_done = 0
         self._sequence = 0
         self._stop = 0
-        self._counts = np.zeros((1024, 1), np.uint32)
+        self._tiles = Tiles()
+        # Bins that had been given out when somebody last looked.
+        self._shown = 0
         return opening.with_facts(bin_ticks=self._width, bin_s=self._width * unit_s)
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -95,7 +98,7 @@ class Intensity(PhotonNode[IntensityParameters]):
         timed = np.empty(bins, np.uint32)
         dtime_sum = np.empty(bins, np.uint64)
         count_bins(offsets, channel, dtime, np.uint32(NO_DTIME), counts, timed, dtime_sum)
-        self._remember(counts)
+        self._tiles.add(counts)
         columns = {name: array[:ready] for name, array in photons.items()}
         columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}
         out = Chunk(self._sequence, first * self._width, stop, ready, columns)
@@ -104,16 +107,6 @@ class Intensity(PhotonNode[IntensityParameters]):
         rest = {name: array[ready:].copy() for name, array in photons.items()}
         self._held = [Chunk(0, stop, self._stop, len(rest["channel"]), rest)]
         return out
-
-    def _remember(self, counts: NDArray[np.uint32]) -> None:
-        """Add bins to the trace, which grows by doubling: what was handed out of it before stays as it was."""
-        bins, channels = self._bins_done, self._counts.shape[1]
-        room, wanted = len(self._counts), bins + len(counts)
-        if wanted > room or counts.shape[1] > channels:
-            grown = np.zeros((max(room, 2 * wanted), max(channels, counts.shape[1])), np.uint32)
-            grown[:bins, :channels] = self._counts[:bins]
-            self._counts = grown
-        self._counts[bins:wanted, : counts.shape[1]] = counts
 
     def _photons_held(self) -> int:
         return sum(c.events for c in self._held)
@@ -125,17 +118,20 @@ class Intensity(PhotonNode[IntensityParameters]):
         return dict(Chunk(0, 0, 0, 0, {n: np.concatenate([c[n] for c in self._held]) for n in names}).columns)
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``trace``: counts (bins, channels), a read-only view, with the width of the bins and where they end."""
-        counts = self._counts[: self._bins_done]
-        counts.flags.writeable = False
-        end = self._stop if final else self._bins_done * self._width
-        yield self.result(
-            "trace",
-            {
-                "bin_s": self._width * self._unit_s,
-                "bins": len(counts),
-                "end_s": end * self._unit_s,
-                "counts": counts,
-            },
-            final=final,
-        )
+        """``trace/K``: tile K of the trace, where it changed since somebody last looked; ``trace``: how many there are.
+
+        A tile has the ``counts`` (bins, channels), a read-only view, the number of its ``first`` bin, how many
+        ``bins`` it has, ``bin_s`` their width, and ``end_s``, where the last one ends. At the end all tiles are given.
+        """
+        for tile in self._tiles.touched(0 if final else self._shown):
+            first, counts = self._tiles.tile(tile)
+            value = {"first": first, "counts": counts, **self._extent(len(counts), first + len(counts))}
+            yield self.result(tile_key(tile), value, final=final)
+        self._shown = self._bins_done
+        value = {"tiles": len(self._tiles), **self._extent(self._bins_done, self._bins_done)}
+        yield self.result(TRACE, value, final=final)
+
+    def _extent(self, bins: int, stop_bin: int) -> dict[str, Any]:
+        """Number and width of some bins and where they end; the recording may end within its last bin."""
+        end_s = min(stop_bin * self._width, self._stop) * self._unit_s
+        return {"bin_s": self._width * self._unit_s, "bins": bins, "end_s": end_s}

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions
+from photonstream.nodes.history import History
+from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
 from photonstream.nodes.irf_files import load_irf
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
@@ -76,34 +78,61 @@ class Lifetime(ResultNode[LifetimeParameters]):
     """Sums the rows of the selected levels and fits them; interim fits start where the last one ended."""
 
     Parameters = LifetimeParameters
+    live = frozenset(f.name for f in dataclasses.fields(LifetimeParameters))
 
     def __init__(self, name: str, parameters: LifetimeParameters) -> None:
         super().__init__(name, parameters)
         self._options = parameters.options()
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._start: FitStart | None = None
+        self._history = History()
+        self._period_s: float | None = None
 
     def open(self, opening: Opening) -> Opening:
         self._latest.clear()
         self._start = None
-        if self.parameters.irf is not None:
-            self._options = dataclasses.replace(self._options, irf=load_irf(self.parameters.irf))
+        self._history = History()
+        self._period_s = opening.facts["pulse_period_s"]
+        self._use_irf(self.parameters)
         return opening
+
+    def change(self, parameters: LifetimeParameters) -> None:
+        """Fit with other figures from now on. Raises ParameterError for an IRF that cannot be; then nothing changes."""
+        if parameters.irf == self.parameters.irf:
+            self._options = dataclasses.replace(parameters.options(), irf=self._options.irf)
+        else:
+            self._use_irf(parameters)
+        self._start = None
+        super().change(parameters)
+
+    def _use_irf(self, parameters: LifetimeParameters) -> None:
+        """Take over ``parameters`` with the IRF that they name."""
+        irf = None if parameters.irf is None else load_irf(parameters.irf)
+        if self._period_s is not None:
+            try:
+                _check_irf(irf, self._period_s)
+            except ValueError as error:
+                raise ParameterError(str(error)) from error
+        self._options = dataclasses.replace(parameters.options(), irf=irf)
 
     def take(self, result: Result) -> None:
         self._latest[result.key] = result.value
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``fit``: model, parameters and beta as result.json has them; ``decay``: the histograms and the model."""
+        """``fit``: model, parameters and beta as result.json has them; ``decay``: the histograms and the model.
+
+        ``history``: the fits so far (`History.value`).
+        """
         rows, selection = self._latest.get("rows"), self._latest.get("selection")
         if rows is None or selection is None:
             return
         counts: NDArray[np.int64] = rows["counts"]
-        on = selection["on_levels"][rows["levels"]]
+        on = selected_rows(selection["on_levels"], rows["levels"])
         selected = counts[on].sum(axis=0)
         fit = self._fit(selected, rows, selection["on_time_s"], final=final)
         fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start
+        self._history.add(fit)
         yield self.result(
             "fit", {"summary": summarise(fit, rows["channels"]), "headline": headline(fit)}, final=final
         )
@@ -117,30 +146,51 @@ class Lifetime(ResultNode[LifetimeParameters]):
             "pulse_period_s": rows["pulse_period_s"],
         }
         yield self.result("decay", value, final=final)
+        yield self.result("history", self._history.value(), final=final)
 
     def _fit(
         self, selected: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float, *, final: bool
     ) -> DecayFit:
         period_s: float | None = rows["pulse_period_s"]
         if period_s is None:
-            reason = (
+            return _no_fit(
                 "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=..., and where a "
                 "detector input carries the laser, that with --set sync_channel=...)"
             )
-            return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
         if not selected.size:
-            reason = "no photons"
-            return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
+            return _no_fit("no photons")
         if rows["beyond"].any() and not rows["counts"].any():
-            reason = "no decay: none of the photons follows a known laser pulse within its period"
-            return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
+            return _no_fit("no decay: none of the photons follows a known laser pulse within its period")
         pulses = on_time_s / period_s if on_time_s > 0.0 else None
         channels = tuple(rows["channels"].tolist())
         data = DecayData(selected, rows["resolution_s"], period_s, pulses, channels)
         try:
             return fit_decay(data, self._options, cold=final, start=self._start)
         except ValueError as error:
-            raise ParameterError(str(error)) from error
+            # Detector figures that do not go with these photons may go with those of another window.
+            return dataclasses.replace(_no_fit(str(error)), photons=data.photons, s=self._options.s)
+
+
+def selected_rows(on_levels: NDArray[np.bool_], levels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows, of these levels, are selected: ``on_levels[k]`` says it of level k, the last entry of all above.
+
+    While a run goes on the two come from nodes at different times, and a level may be newer than the selection.
+    """
+    if not on_levels.size:
+        return np.zeros(len(levels), bool)
+    return on_levels[np.minimum(levels, len(on_levels) - 1)]
+
+
+def _check_irf(irf: GaussianIrf | MeasuredIrf | None, period_s: float) -> None:
+    """Raise ValueError for an IRF that no decay of this pulse period can have."""
+    if isinstance(irf, GaussianIrf):
+        check_irf_width(irf, period_s)
+    elif irf is not None:
+        shares_on_period(irf, irf.numbers, period_s)
+
+
+def _no_fit(reason: str) -> DecayFit:
+    return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
 
 
 def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:

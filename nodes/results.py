@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,8 +18,10 @@ from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
 from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
+from photonstream.nodes.trace import TRACE, assemble
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import LEDGER, ResultNode
+from photonstream.stream.orders import Orders
 
 SCHEMA = 1
 # Names of the curves that a run writes, in any of the formats.
@@ -29,12 +32,11 @@ _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
 class ResultsParameters:
     """``out``: an existing folder, None to write nothing; ``export``: format of the curves beside the CSV.
 
-    ``settings`` (every parameter of the run) and ``experiment`` are repeated in result.json.
+    ``experiment`` is repeated in result.json.
     """
 
     out: str | None = None
     export: str = "csv"
-    settings: Mapping[str, Any] = field(default_factory=dict)
     experiment: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -43,9 +45,10 @@ class ResultsParameters:
 
 
 class Results(ResultNode[ResultsParameters]):
-    """Keeps the latest results of all nodes; once they are final it writes the folder."""
+    """Keeps the latest results of all nodes; once they are final it writes the folder, and again when they change."""
 
     Parameters = ResultsParameters
+    live = frozenset({"experiment"})
 
     def __init__(self, name: str, parameters: ResultsParameters) -> None:
         super().__init__(name, parameters)
@@ -58,7 +61,7 @@ class Results(ResultNode[ResultsParameters]):
         """``result``: the content of result.json; the final one is also written, with the curves."""
         if not final:
             return
-        summary = summarise(self._latest, self.inputs, self.parameters.settings, self.parameters.experiment)
+        summary = summarise(self._latest, self.inputs, self.name, self.orders, self.parameters.experiment)
         if self.parameters.out is not None:
             write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
         yield self.result("result", summary, final=final)
@@ -86,10 +89,13 @@ Latest = Mapping[tuple[str, str], Mapping[str, Any]]
 
 
 def summarise(
-    latest: Latest, nodes: Iterable[str], settings: Mapping[str, Any], experiment: Mapping[str, Any]
+    latest: Latest, nodes: Iterable[str], own: str, orders: Orders, experiment: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of result.json (its fields are described in docs/result.md); ``nodes`` in the ledger's order."""
-    trace, selection = latest["intensity", "trace"], latest["states", "selection"]
+    """The content of result.json (its fields are described in docs/result.md).
+
+    ``nodes`` in the ledger's order; ``own``: the node that writes it, whose parameters say nothing of the results.
+    """
+    trace, selection = latest["intensity", TRACE], latest["states", "selection"]
     lifetime = latest["lifetime", "fit"]
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"])
     duration_s = recording["duration_s"]
@@ -97,7 +103,7 @@ def summarise(
     return {
         "schema": SCHEMA,
         "photonstream": version("photonstream"),
-        "parameters": dict(settings),
+        "parameters": {node: plain(values) for node, values in orders.parameters.items() if node != own},
         "experiment": dict(experiment),
         "recording": recording,
         "intensity": {
@@ -117,7 +123,17 @@ def summarise(
         "antibunching": _antibunching(latest, lifetime["summary"]["fit"], experiment, recording),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
+        "restarts": plain(orders.restarts),
     }
+
+
+def plain(value: Any) -> Any:
+    """``value`` as JSON can hold it: tuples are lists, and an open end of a window is null."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def curves(latest: Latest) -> dict[str, list[Column]]:
@@ -149,7 +165,8 @@ def _coincidences(latest: Latest) -> dict[str, list[Column]]:
 
 
 def _trace(latest: Latest) -> list[Column]:
-    trace, selection = latest["intensity", "trace"], latest["states", "selection"]
+    trace = assemble({key: value for (node, key), value in latest.items() if node == "intensity"})
+    selection = latest["states", "selection"]
     counts: NDArray[np.uint32] = trace["counts"]
     total = counts.sum(axis=1, dtype=np.int64)
     start_s = np.arange(len(counts)) * trace["bin_s"]

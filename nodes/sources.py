@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import threading
+import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.checksum import Checksum
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES, TagFileError
-from photonstream.nodes.kernels.decode import EventArrays, decode_into, new_carry, watermark_ticks
+from photonstream.nodes.pacing import Mark, RecordClock
 from photonstream.stream.chunk import Chunk, Result
-from photonstream.stream.node import Opening, Source
+from photonstream.stream.node import PROGRESS, Opening, Source
+from photonstream.stream.orders import Pace
 
-# A paced source sends what belongs to about this much recorded time in one chunk.
+# A paced source sends what belongs to about this much time of the person who watches in one chunk.
 PACED_CHUNK_S = 0.02
-_HASH_BLOCK_BYTES = 1 << 22
-# Waits are cut into pieces, so that an end is noticed; no replay waits longer than ten years.
-_WAIT_S = 0.05
-_LONGEST_WAIT_S = 3e8
+# Nothing is waited for longer than this, so that new orders are heeded soon, nor shorter than the other.
+LONGEST_WAIT_S = 0.05
+SHORTEST_WAIT_S = 1e-3
 
 
 @dataclass(frozen=True)
@@ -48,17 +48,30 @@ class ReplayParameters:
 
 
 class Replay(Source[ReplayParameters]):
-    """Reads a tag file from its first record to its last. Column: ``records`` (uint32)."""
+    """Reads a tag file from its first record to its last. Column: ``records`` (uint32).
+
+    Without a speed full chunks go out, and nobody knows their time. By a pace, what is due goes out; a pace that
+    begins on the way needs the time that was reached, so what has gone out is then decoded once more.
+    """
 
     Parameters = ReplayParameters
+    # The clock of `Pace`.
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+
+    def first_pace(self) -> Pace:
+        return Pace(self.parameters.speed, since_s=self.clock())
 
     def begin(self) -> Opening:
         """Open the file. Raises TagFileError."""
         self._file = open_tag_file(Path(self.parameters.path))
         self._given = 0
         self._notes = list(self._file.notes)
-        self._checksum = _Checksum(self._file.path)
-        info = self._file.info
+        self._checksum = Checksum(self._file.path)
+        info, records = self._file.info, self._file.records
+        most = min(self.parameters.chunk_records, records)
+        self._times = RecordClock(self._file.record_type, info.macrotime_unit_s, most)
+        # How far the records that have gone out were looked at for their time.
+        self._mark = self._times.start
         given_hz = self.parameters.sync_rate_hz
         facts = {
             "record_type": self._file.record_type.name,
@@ -66,62 +79,105 @@ class Replay(Source[ReplayParameters]):
         }
         return Opening(info, facts)
 
-    def chunks(self) -> Iterator[Chunk]:
-        blocks = (
-            self._blocks() if self.parameters.speed is None else self._paced_blocks(self.parameters.speed)
-        )
-        sequence = 0
+    def chunks(self) -> Iterator[Chunk | float]:
+        """The records, by the pace of the orders; meanwhile the checksum of the file is made."""
+        self._checksum.start()
+        sequence, broken = 0, True
         try:
-            for block in blocks:
+            for piece in self._pieces():
+                if isinstance(piece, float):
+                    yield piece
+                    continue
                 start = self._given
-                self._given += len(block)
-                yield Chunk(sequence, start, self._given, len(block), {"records": block})
+                self._given += len(piece)
+                yield Chunk(sequence, start, self._given, len(piece), {"records": piece})
                 sequence += 1
+            broken = False
         except TagFileError as error:
             if not self._given:
                 raise
             # What was read before the file broke off is worth as much as any interrupted recording.
             self._notes.append(str(error))
+        finally:
+            if broken or not self._complete:
+                self._checksum.cancel()
 
-    def _blocks(self) -> Iterator[NDArray[np.uint32]]:
-        return self._file.blocks(self.parameters.chunk_records)
-
-    def _paced_blocks(self, speed: float) -> Iterator[NDArray[np.uint32]]:
-        """Blocks of about PACED_CHUNK_S of recorded time each, given out when their time has come."""
-        record_type, unit_s = self._file.record_type, self._file.info.macrotime_unit_s
-        carry = new_carry()
-        scratch = EventArrays.allocate(record_type, self.parameters.chunk_records)
-        began = time.monotonic()
-        size = 1
-        for block in self._blocks():
+    def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
+        """Records that go out at once, or for how many seconds there are none."""
+        records = 1
+        for block in self._file.blocks(self.parameters.chunk_records):
             pending = block
-            while pending.size:
-                piece, pending = pending[:size], pending[size:]
-                before_s = watermark_ticks(carry) * unit_s
-                # Only the decoder knows when a record happened; its photons are of no use here.
-                decode_into(piece, record_type, carry, scratch)
-                now_s = watermark_ticks(carry) * unit_s
-                due = began + min(now_s / speed, _LONGEST_WAIT_S)
-                while not self.halted and (left_s := due - time.monotonic()) > 0:
-                    time.sleep(min(left_s, _WAIT_S))
-                if self.halted:
-                    return
+            while pending.size and not self._halted:
+                if not self._paced:
+                    yield pending
+                    break
+                if self._mark.records < self._given:
+                    yield from self._look_back()
+                    continue
+                mark, wait_s = self._next(pending, records)
+                records = mark.records - self._given
+                if wait_s > 0.0:
+                    yield wait_s
+                    continue
+                self._mark = mark
+                piece, pending = pending[:records], pending[records:]
                 yield piece
-                wished = size * PACED_CHUNK_S * speed / max(now_s - before_s, 1e-9)
-                size = int(min(max(1.0, wished), 2.0 * size, self.parameters.chunk_records))
+            if self._halted:
+                return
 
-    def progress(self) -> tuple[int, int | None]:
-        return self._given, self._file.records
+    @property
+    def _halted(self) -> bool:
+        return self.halted or self.orders.halted
+
+    @property
+    def _paced(self) -> bool:
+        return math.isfinite(self.orders.pace.due_s(self.clock()))
+
+    @property
+    def _complete(self) -> bool:
+        return self._given == self._file.records
+
+    def _look_back(self) -> Iterator[float]:
+        """Find the time of what went out without a look at it, as long as a pace asks for that."""
+        for block in self._file.blocks(self.parameters.chunk_records, self._mark.records):
+            self._mark = self._times.after(self._mark, block[: self._given - self._mark.records])
+            if self._mark.records == self._given:
+                return
+            yield 0.0
+            if self._halted or not self._paced:
+                return
+
+    def _next(self, pending: NDArray[np.uint32], guess: int) -> tuple[Mark, float]:
+        """The place behind those ``pending`` records that go out next, and in how many seconds they do."""
+        pace = self.orders.pace
+        due_s = pace.due_s(self.clock())
+        speed = 0.0 if pace.paused or pace.speed is None else pace.speed
+        if not speed:
+            mark = self._times.until(self._mark, pending, due_s, guess)
+            return mark, 0.0 if mark.records > self._mark.records else LONGEST_WAIT_S
+        step_s = self._mark.time_s + PACED_CHUNK_S * speed
+        mark = self._times.until(self._mark, pending, max(due_s, step_s), guess)
+        if mark.records == self._mark.records:
+            mark = self._times.after(self._mark, pending[:1])
+        if mark.time_s <= due_s:
+            return mark, 0.0
+        return mark, min(max((mark.time_s - due_s) / speed, SHORTEST_WAIT_S), LONGEST_WAIT_S)
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``recording``: what the file says of itself and how much of it was read."""
+        """``progress``; at the end also ``recording``: what the file says of itself and how much of it was read."""
         info = self._file.info
+        progress = {
+            "records": self._given,
+            "total": self._file.records,
+            "time_s": self._mark.time_s if self._mark.records == self._given else None,
+        }
+        yield self.result(PROGRESS, progress, final=final)
         if not final:
             return
-        complete = self._given == self._file.records
+        complete = self._complete
         value = {
             "path": str(self._file.path),
-            "sha256": self._checksum.finish(wait=complete),
+            "sha256": self._checksum.finish() if complete else self._checksum.cancel(),
             "bytes": self._file.data_offset + self._file.records * RECORD_BYTES,
             "format": info.format,
             "record_type": info.record_type,
@@ -129,7 +185,7 @@ class Replay(Source[ReplayParameters]):
             "records_in_file": self._file.records,
             "records_read": self._given,
             "complete": complete,
-            "interrupted": self.halted and not complete,
+            "interrupted": self._halted and not complete,
             "sync_rate_hz": self.parameters.sync_rate_hz or info.sync_rate_hz,
             "sync_divider": info.sync_divider,
             "dtime_resolution_s": info.dtime_resolution_s,
@@ -140,34 +196,3 @@ class Replay(Source[ReplayParameters]):
             "notes": list(self._notes),
         }
         yield self.result("recording", value, final=final)
-
-
-class _Checksum:
-    """SHA-256 of a file, computed beside the run in a thread (hashing releases the interpreter)."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._cancel = threading.Event()
-        self._digest: str | None = None
-        self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        digest = hashlib.sha256()
-        try:
-            with self._path.open("rb") as file:
-                while block := file.read(_HASH_BLOCK_BYTES):
-                    if self._cancel.is_set():
-                        return
-                    digest.update(block)
-        except OSError:
-            # The reader of the records meets the same fault and names it; here there is just no checksum.
-            return
-        self._digest = digest.hexdigest()
-
-    def finish(self, *, wait: bool) -> str | None:
-        """The checksum; None where it is not known, or not yet and ``wait`` is false."""
-        if not wait:
-            self._cancel.set()
-        self._thread.join()
-        return self._digest

@@ -45,11 +45,13 @@ class States(PhotonNode[StatesParameters]):
     """Labels each bin with its level, floor(4 sqrt(counts)), and selects levels by a window.
 
     The label depends on the bin alone; which levels are "on" is a choice about levels. So a window that moves,
-    by itself or by hand, relabels nothing, and ``decay`` only adds up other rows.
+    by itself or by hand, relabels nothing, and ``decay`` only adds up other rows. A window by hand leaves what is
+    found, and what is due to be looked at, as they are for the time when it is taken back.
     Column added: ``level`` (bins,).
     """
 
     Parameters = StatesParameters
+    live = frozenset({"on"})
 
     def open(self, opening: Opening) -> Opening:
         self._bin_ticks: int = opening.facts["bin_ticks"]
@@ -64,8 +66,9 @@ class States(PhotonNode[StatesParameters]):
         self._flid = np.zeros((1, FLID_COLUMNS), np.int64)
         self._short_level: int | None = None
         self._short_s = 0.0
-        self._ranges = [LevelRange(0, 1, True)]
-        # Bins per level as they stood when a choice was last due; None once it has been made.
+        # What the automatic choice has found, whether or not it is shown.
+        self._found = [LevelRange(0, 1, True)]
+        # Bins per level as they stood when an automatic choice was last due; None once it has been made.
         self._due: NDArray[np.int64] | None = None
         return opening
 
@@ -108,30 +111,29 @@ class States(PhotonNode[StatesParameters]):
         column = np.minimum((mean_s / self._flid_s).astype(np.int64), FLID_COLUMNS - 1)
         np.add.at(self._flid, (level[part][has], column), 1)
 
-    def _choose(self, *, final: bool) -> None:
-        """Choose the on levels. A window given by rates holds at once; a found one only when it is due."""
+    def _chosen(self, *, final: bool) -> list[LevelRange]:
+        """The ranges of levels. A window given by rates holds at once; a found one only when it is due."""
         if not isinstance(self.parameters.on, str):
             low, high = self.parameters.on
-            levels = len(self._sums)
-            self._ranges = window_ranges(float(low) * self._bin_s, float(high) * self._bin_s, levels)
-            return
+            return window_ranges(float(low) * self._bin_s, float(high) * self._bin_s, len(self._sums))
         if final:
             self._due = self._sums[:, 0].copy()
             # A last bin cut short by the end of the recording has no say.
             if self._short_level is not None:
                 self._due[self._short_level] -= 1
         if self._due is not None:
-            self._ranges = automatic_ranges(self._due)
+            self._found = automatic_ranges(self._due)
             self._due = None
+        return self._found
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``selection``: the ranges of levels with their rates, shares and mean dtimes; ``flid``: the map."""
-        self._choose(final=final)
+        ranges = self._chosen(final=final)
         levels = len(self._sums)
         on = np.zeros(levels, bool)
         rows = []
-        for r in self._ranges:
-            high = min(r.high, levels) if r is not self._ranges[-1] else levels
+        for r in ranges:
+            high = min(r.high, levels) if r is not ranges[-1] else levels
             on[r.low : high] = r.on
             rows.append(self._describe(r.low, high, r.on))
         selected = [row for row in rows if row["on"]]

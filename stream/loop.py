@@ -1,292 +1,274 @@
-"""One node at its links: takes in what comes, folds, gives on what there is credit for, publishes results.
+"""One node at its links: what all kinds of nodes have in common.
 
-A loop owns its sockets and never shares them; it runs in one thread, of this process or of another. Interim results
-are published at most every ``results_s`` and have no part in the final ones. When its input has closed, a loop gives
-its last chunks, its account and its final results, and closes its streams; then it serves its readers until it is told
-to finish.
+A loop owns its sockets and never shares them; it runs in one thread, of this process or of another. It obeys the
+orders of the run, publishes the node's results, at most every ``results_s`` while it works, and tells once a second how
+it is (result ``status``). What is published on the way has no part in the final results. When its input has closed, a
+loop gives its final results and says CLOSE; should orders change a parameter later, it says both again. It serves its
+readers until the run says CLOSE.
+
+Every epoch has a node of its own, made with the parameters that travel in OPEN.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import math
+import os
 import time
-from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from importlib.metadata import version
 from typing import Any
 
-from photonstream.stream.chunk import Chunk, ChunkLaws, Result, StreamInfo
-from photonstream.stream.link import Context, LatestWriter, LinkReader, LosslessWriter, Waiter
-from photonstream.stream.node import Node, Opening, PhotonNode, ResultNode, Source, blame
-from photonstream.stream.wire import ChunkSent, Close, Message, Open, ResultSent
+from photonstream.stream.chunk import Result, StreamInfo
+from photonstream.stream.link import Context, LatestWriter, LinkReader, Waiter
+from photonstream.stream.node import (
+    Node,
+    Opening,
+    ParameterError,
+    ResultNode,
+    blame,
+    make_parameters,
+)
+from photonstream.stream.orders import Orders, Parameters, orders_of
+from photonstream.stream.places import Places
+from photonstream.stream.topology import NodeSpec, node_class
+from photonstream.stream.wire import Close, Open, ResultSent, WireError
 
 # How long a loop sleeps when nothing comes: it wakes at once for a message.
 IDLE_S = 0.05
+STATUS_S = 1.0
 END = "end of the recording"
+# Key of the result that tells how a node is.
+STATUS = "status"
+# Looking may take a tenth of a node's time.
+LOOKING = 9.0
 
 
-@dataclass(frozen=True)
-class Places:
-    """Where the nodes of one run are: a prefix of endpoints, such as ``inproc://RUN/``."""
-
-    prefix: str
-    run: str
-
-    def chunks(self, node: str) -> str:
-        """Endpoint of the chunks of ``node``."""
-        return f"{self.prefix}{node}.chunks"
-
-    def results(self, node: str) -> str:
-        """Endpoint of the results of ``node``."""
-        return f"{self.prefix}{node}.results"
-
-
-def open_message(places: Places, node: str, policy: str, opening: Opening) -> Open:
-    """The OPEN of a stream of ``node``."""
+def open_message(
+    run: str, epoch: int, writer: str, policy: str, opening: Opening, parameters: Parameters
+) -> Open:
+    """The OPEN of a stream of ``writer``."""
     info = dataclasses.asdict(opening.info)
     versions = {"photonstream": version("photonstream"), "pyzmq": version("pyzmq")}
-    return Open(places.run, 0, node, policy, info, dict(opening.facts), versions)
+    return Open(run, epoch, writer, policy, info, dict(opening.facts), parameters, versions)
 
 
 def opening_of(message: Open) -> Opening:
-    """What a node is told of the stream that ``message`` opens."""
+    """What a node is told of the stream that ``message`` opens; raises WireError where that is no stream info."""
     known = {f.name for f in dataclasses.fields(StreamInfo)}
-    info = StreamInfo(**{key: value for key, value in message.info.items() if key in known})
+    try:
+        info = StreamInfo(**{key: value for key, value in message.info.items() if key in known})
+    except TypeError as error:
+        raise WireError(f"OPEN.info: {error}") from error
     return Opening(info, message.facts)
 
 
-class _Loop:
-    """What all loops do: publish results, and serve until they may finish."""
+class _Shares:
+    """How a loop spends its time: idle (nothing to do), blocked (no credit), busy (the rest)."""
 
-    def __init__(self, context: Context, node: Node[Any], places: Places, results_s: float) -> None:
+    def __init__(self) -> None:
+        self._since_s = time.monotonic()
+        self._waited_s = {"idle": 0.0, "blocked": 0.0}
+
+    def waited(self, kind: str, seconds: float) -> None:
+        self._waited_s[kind] += seconds
+
+    def take(self) -> dict[str, float]:
+        """The shares since this was last called; they add up to 1."""
+        now = time.monotonic()
+        whole_s = max(now - self._since_s, 1e-9)
+        shares = {kind: min(1.0, waited_s / whole_s) for kind, waited_s in self._waited_s.items()}
+        self._since_s, self._waited_s = now, {"idle": 0.0, "blocked": 0.0}
+        return shares | {"busy": max(0.0, 1.0 - sum(shares.values()))}
+
+
+class Loop:
+    """Base of all loops; ``over`` when the run has said that it ends."""
+
+    def __init__(self, context: Context, spec: NodeSpec, places: Places) -> None:
+        self.over = False
         self._context = context
-        self._node = node
+        self._spec = spec
+        self._class = node_class(spec.kind)
         self._places = places
-        self._results_s = results_s
-        self._next_results = time.monotonic() + results_s
+        self._next_results = self._next_status = time.monotonic()
         self._waiter = Waiter()
-        self._results = LatestWriter(context, places.results(node.name))
-        self._waiter.watch(self._results.socket)
-        self._stops: list[Callable[[], None]] = [self._results.stop]
+        self._shares = _Shares()
+        self._orders = Orders()
+        self._run_id: str | None = None
+        self._refused = 0
+        self._problem: str | None = None
+        self._node: Node[Any] | None = None
+        self._epoch = -1
+        # Parameters as they were given, by name.
+        self._given: Mapping[str, Any] = {}
+        self._news = self._changed = self._ended = False
 
     def run(self, finish: Callable[[], bool]) -> None:
-        """Work until the node's streams are closed and ``finish`` says so; raises what goes wrong in the node."""
-        try:
-            while not finish():
+        """Work until the run is over or ``finish`` says so; raises what goes wrong in the node."""
+        with ExitStack() as stack:
+            self._connect(stack)
+            while not (self.over or finish()):
+                self._hear_orders()
                 self._step()
-        finally:
-            for stop in self._stops:
-                stop()
+
+    def _connect(self, stack: ExitStack) -> None:
+        """Make the sockets; each is closed by ``stack``."""
+        name = self._spec.name
+        self._results = LatestWriter(self._context, self._places.results(name))
+        stack.callback(self._results.stop)
+        self._from_run = self._read(stack, self._places.orders())
+        self._waiter.watch(self._results.socket)
+
+    def _read(self, stack: ExitStack, endpoint: str) -> LinkReader:
+        reader = LinkReader(self._context, endpoint, self._spec.name)
+        stack.callback(reader.stop)
+        self._waiter.watch(reader.socket)
+        return reader
 
     def _step(self) -> None:
         raise NotImplementedError
 
+    # Orders
+
+    def _hear_orders(self) -> None:
+        for message in self._from_run.receive():
+            if isinstance(message, Open):
+                # Where the run that this loop served is gone without a word, another one takes its place.
+                self._run_id, self._orders = message.run, Orders()
+                self._serve_run()
+                continue
+            if isinstance(message, ResultSent):
+                try:
+                    orders = orders_of(message.value)
+                except ValueError:
+                    self._refused += 1
+                else:
+                    self._obey(orders)
+            self.over |= isinstance(message, Close)
+            self._from_run.done()
+
+    def _serve_run(self) -> None:
+        """A run has begun to give orders."""
+
+    def _obey(self, orders: Orders) -> None:
+        self._orders = orders
+        if self._node is None:
+            return
+        self._node.orders = orders
+        given = self._with_live(self._given)
+        if given != self._given:
+            self._change(given)
+        if self._ended:
+            self._conclude()
+        self._next_status = time.monotonic()
+
+    def _with_live(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """``given`` with those parameters as they are ordered now that may change while the node works."""
+        ordered = self._orders.parameters.get(self._spec.name, given)
+        live = self._class.live
+        kept = {name: value for name, value in given.items() if name not in live}
+        return kept | {name: value for name, value in ordered.items() if name in live}
+
+    def _change(self, given: Mapping[str, Any]) -> None:
+        assert self._node is not None
+        try:
+            parameters = make_parameters(self._class.Parameters, given, self._spec.name)
+            with blame(self._spec.name):
+                self._node.change(parameters)
+        except ParameterError as error:
+            self._problem = str(error)
+        else:
+            self._problem = None
+            self._given = given
+            self._changed = self._news = True
+            self._next_results = time.monotonic()
+
+    # The node of an epoch
+
+    def _make(self, epoch: int, parameters: Parameters) -> Node[Any]:
+        """The node of ``epoch``, in the place of the one before."""
+        self._given = self._with_live(parameters.get(self._spec.name, {}))
+        node = self._class(
+            self._spec.name, make_parameters(self._class.Parameters, self._given, self._spec.name)
+        )
+        node.inputs = self._spec.inputs
+        node.orders = self._orders
+        self._node, self._epoch = node, epoch
+        self._problem = None
+        self._ended = self._news = False
+        self._changed = True
+        return node
+
+    # Results
+
     def _service(self) -> None:
         self._results.service()
+        now = time.monotonic()
+        if self._node is not None and not self._ended and now >= self._next_status:
+            self._next_status = now + STATUS_S
+            self._results.put(self._status())
 
-    def _wait(self) -> None:
-        """Until a message comes, or IDLE_S."""
-        self._waiter.wait(IDLE_S)
+    def _status(self) -> Result:
+        assert self._node is not None
+        value = {
+            "pid": os.getpid(),
+            "ledger": self._node.ledger.as_dict(),
+            "shares": self._shares.take(),
+            "refused": self._refused_here(),
+            "superseded": self._results.superseded,
+            "behind": self._behind(),
+            "problem": self._problem,
+            "version": self._orders.version,
+        }
+        return self._node.result(STATUS, value, final=False)
+
+    def _refused_here(self) -> int:
+        return self._refused + self._results.refused + self._from_run.refused
+
+    def _behind(self) -> list[str]:
+        """Readers that cannot be served any more in this epoch."""
+        return []
+
+    def _wait(self, kind: str, seconds: float = IDLE_S) -> None:
+        """Until a message comes, but no longer than ``seconds`` or until something is to be published."""
+        began = time.monotonic()
+        if self._node is not None and not self._ended:
+            seconds = min(seconds, max(0.0, self._next_status - began))
+            if self._news and math.isfinite(self._orders.results_s):
+                seconds = min(seconds, max(0.0, self._next_results - began))
+        self._waiter.wait(seconds)
+        self._shares.waited(kind, time.monotonic() - began)
 
     def _publish(self, results: Iterable[Result]) -> None:
         for result in results:
             self._results.put(result)
 
     def _publish_interim(self) -> None:
+        """The results as they are, if there is anything new and it is time."""
         now = time.monotonic()
-        if now < self._next_results:
+        due = self._news and now >= self._next_results and math.isfinite(self._orders.results_s)
+        if self._node is None or self._ended or not due:
             return
-        with blame(self._node.name):
+        with blame(self._spec.name):
             results = list(self._node.snapshot(final=False))
         self._publish(results)
+        self._news = False
         took_s = time.monotonic() - now
-        self._next_results = now + took_s + max(self._results_s, 9.0 * took_s)
+        self._next_results = now + took_s + max(self._orders.results_s, LOOKING * took_s)
 
-    def _publish_final(self) -> None:
-        if not isinstance(self._node, ResultNode):
-            self._publish([self._node.account()])
-        with blame(self._node.name):
-            results = list(self._node.snapshot(final=True))
-        self._publish(results)
-        self._results.put(Close(0, 0, END))
-
-
-class _Writing(_Loop):
-    """A loop that gives chunks on."""
-
-    def __init__(
-        self, context: Context, node: Node[Any], places: Places, results_s: float, readers: Iterable[str]
-    ) -> None:
-        super().__init__(context, node, places, results_s)
-        self._chunks = LosslessWriter(context, places.chunks(node.name), list(readers))
-        self._waiter.watch(self._chunks.socket)
-        self._stops.append(self._chunks.stop)
-        self._laws = ChunkLaws(node.name)
-        self._waiting: deque[ChunkSent | Close] = deque()
-
-    def _open(self, opening: Opening) -> None:
-        self._chunks.open(open_message(self._places, self._node.name, "lossless", opening))
-        self._results.open(open_message(self._places, self._node.name, "latest", opening))
-
-    def _give(self, chunk: Chunk) -> None:
-        self._laws.admit(chunk)
-        self._node.ledger.events_out += chunk.events
-        self._waiting.append(
-            ChunkSent(0, 0, chunk.sequence, chunk.start, chunk.stop, chunk.events, chunk.columns)
-        )
-
-    def _service(self) -> None:
-        super()._service()
-        self._chunks.service()
-        while self._waiting and self._chunks.room > 0:
-            self._chunks.put(self._waiting.popleft())
-
-
-class SourceLoop(_Writing):
-    """Begins the stream; what there is no credit for is not read yet."""
-
-    def __init__(
-        self,
-        context: Context,
-        node: Source[Any],
-        places: Places,
-        results_s: float,
-        readers: Iterable[str],
-        opening: Opening,
-    ) -> None:
-        super().__init__(context, node, places, results_s, readers)
-        self._open(opening)
-        self._source = node
-        self._pieces = iter(node.chunks())
-        self._ended = False
-
-    def _step(self) -> None:
-        self._service()
-        if self._ended or self._waiting or not self._chunks.room:
-            self._wait()
-            return
-        with blame(self._node.name):
-            chunk = None if self._source.halted else next(self._pieces, None)
-        if chunk is None:
-            self._ended = True
-            self._waiting.append(Close(0, 0, END))
-            self._publish_final()
-            return
-        self._node.ledger.events_in += chunk.events
-        self._give(chunk)
-
-
-class PhotonLoop(_Writing):
-    """Folds chunks; the next one is taken when all that came of the last one has been sent."""
-
-    def __init__(
-        self,
-        context: Context,
-        node: PhotonNode[Any],
-        places: Places,
-        results_s: float,
-        readers: Iterable[str],
-    ) -> None:
-        super().__init__(context, node, places, results_s, readers)
-        self._photons = node
-        self._reader = LinkReader(context, places.chunks(node.inputs[0]), node.name)
-        self._waiter.watch(self._reader.socket)
-        self._stops.append(self._reader.stop)
-        self._came: deque[Message] = deque()
-
-    def _step(self) -> None:
-        self._service()
-        self._came.extend(self._reader.receive())
-        if self._waiting or not self._came:
-            self._wait()
-            return
-        message = self._came.popleft()
-        if isinstance(message, Open):
-            with blame(self._node.name):
-                opening = self._node.open(opening_of(message))
-            self._open(opening)
-            return
-        if isinstance(message, ChunkSent):
-            self._fold(message)
-            self._publish_interim()
-        elif isinstance(message, Close):
-            with blame(self._node.name):
-                rest = list(self._photons.close())
-            for chunk in rest:
-                self._give(chunk)
-            self._waiting.append(Close(0, 0, message.reason))
-            self._publish_final()
-        self._reader.done()
-
-    def _fold(self, message: ChunkSent) -> None:
-        chunk = Chunk(message.sequence, message.start, message.stop, message.events, message.columns)
-        self._node.ledger.events_in += chunk.events
-        with blame(self._node.name):
-            complete = list(self._photons.fold(chunk))
-        for out in complete:
-            self._give(out)
-
-
-class ResultLoop(_Loop):
-    """Takes the latest results of its inputs; when all of them have closed, its own are final."""
-
-    def __init__(self, context: Context, node: ResultNode[Any], places: Places, results_s: float) -> None:
-        super().__init__(context, node, places, results_s)
-        self._taker = node
-        self._readers = {name: LinkReader(context, places.results(name), node.name) for name in node.inputs}
-        for reader in self._readers.values():
-            self._waiter.watch(reader.socket)
-            self._stops.append(reader.stop)
-        self._closed: set[str] = set()
-        self._opened = self._ended = False
-
-    def _step(self) -> None:
-        if self._opened:
-            self._service()
-        news = 0
-        for name, reader in self._readers.items():
-            # Nothing is taken before the node is open, which the first of its inputs makes it.
-            if self._opened or name == self._node.inputs[0]:
-                for message in reader.receive():
-                    news += 1
-                    self._take(name, reader, message)
-        if self._opened and not self._ended and len(self._closed) == len(self._readers):
-            self._ended = True
-            self._publish_final()
-        elif not news:
-            self._wait()
-        elif self._opened and not self._ended:
-            self._publish_interim()
-
-    def _take(self, name: str, reader: LinkReader, message: Message) -> None:
-        if isinstance(message, Open):
-            if name == self._node.inputs[0]:
-                with blame(self._node.name):
-                    opening = self._node.open(opening_of(message))
-                self._results.open(open_message(self._places, self._node.name, "latest", opening))
-                self._opened = True
-            return
-        if isinstance(message, ResultSent):
-            with blame(self._node.name):
-                self._taker.take(Result(message.node, message.key, message.value, message.final))
-        elif isinstance(message, Close):
-            self._closed.add(name)
-        reader.done()
-
-
-def make_loop(
-    context: Context,
-    node: Node[Any],
-    places: Places,
-    results_s: float,
-    readers: Iterable[str],
-    opening: Opening,
-) -> SourceLoop | PhotonLoop | ResultLoop:
-    """The loop for ``node``; ``opening`` is what the source has said when it began."""
-    if isinstance(node, Source):
-        return SourceLoop(context, node, places, results_s, readers, opening)
-    if isinstance(node, PhotonNode):
-        return PhotonLoop(context, node, places, results_s, readers)
-    assert isinstance(node, ResultNode)
-    return ResultLoop(context, node, places, results_s)
+    def _conclude(self) -> None:
+        """Final results and CLOSE: at the end, and again when orders have changed after it."""
+        assert self._node is not None
+        if self._changed:
+            self._changed = False
+            if not isinstance(self._node, ResultNode):
+                self._publish([self._node.account()])
+            with blame(self._spec.name):
+                results = list(self._node.snapshot(final=True))
+            self._publish(results)
+        if not self._ended:
+            self._publish([self._status()])
+        self._ended = True
+        self._results.put(Close(self._epoch, 0, END, self._orders.version))

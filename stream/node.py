@@ -5,7 +5,8 @@ result of each key that it reads (``take``). Both state their present results as
 hold (``snapshot``), whenever the runner asks: so no result depends on when somebody looked.
 
 Life of a node: ``Node(name, parameters)``, ``open`` once, ``fold`` or ``take`` any number of times, ``close``
-once (photon nodes: the last chunks), ``snapshot(final=True)`` once.
+once (photon nodes: the last chunks), ``snapshot(final=True)``. Every epoch has nodes of its own. A parameter that the
+class names as ``live`` may change at any time (``change``), also at the end: then ``snapshot(final=True)`` comes again.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_ty
 
 from photonstream.stream.chunk import Chunk, Result, StreamInfo
 from photonstream.stream.ledger import NodeLedger
+from photonstream.stream.orders import Orders, Pace
 
 P = TypeVar("P")
 # Key of the result in which every node of the photon path gives its account at the end.
 LEDGER = "ledger"
+# Key of the result in which a source says how far it is.
+PROGRESS = "progress"
 
 
 class ParameterError(ValueError):
@@ -68,17 +72,27 @@ class Node(Generic[P]):
     """Base of all nodes: a name in the topology, checked parameters and a line in the ledger."""
 
     Parameters: ClassVar[type]
+    # Parameters on which nothing depends but `snapshot`: they may change while the node works.
+    live: ClassVar[frozenset[str]] = frozenset()
+    # Keys of results that are for other nodes only, too large or too raw for a page.
+    inner: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, name: str, parameters: P) -> None:
         self.name = name
         self.parameters = parameters
         self.ledger = NodeLedger(name)
+        # What the run asks of all its nodes at present; whoever runs the node keeps it up to date.
+        self.orders = Orders()
         # What it reads, in the order of the topology, which sets it.
         self.inputs: tuple[str, ...] = ()
 
     def open(self, opening: Opening) -> Opening:
         """Begin a stream; returns the opening for the nodes after this one."""
         return opening
+
+    def change(self, parameters: P) -> None:
+        """Take new parameters, which differ from the present ones in ``live`` ones only."""
+        self.parameters = parameters
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """The node's present results, each the whole state of its key."""
@@ -94,24 +108,29 @@ class Node(Generic[P]):
 
 
 class Source(Node[P]):
-    """A node without input: it begins the stream and gives its chunks until it ends or is ``halted``.
+    """A node without input: it begins the stream and gives its chunks until it ends or is halted.
 
     ``halted`` is a plain flag and no event: a signal handler sets it, perhaps while this thread waits, and the
-    lock of an event would then never be free again.
+    lock of an event would then never be free again. Its result ``progress`` says how far it is: ``records`` given
+    out of ``total`` (None where that is not known), and ``time_s``, the recorded time reached where it is known.
     """
 
     halted = False
+
+    def first_pace(self) -> Pace:
+        """The pace with which a run begins."""
+        return Pace()
 
     def begin(self) -> Opening:
         """Open what is read and say what is known of it."""
         raise NotImplementedError
 
-    def chunks(self) -> Iterator[Chunk]:
-        """The chunks of the stream, in order."""
-        raise NotImplementedError
+    def chunks(self) -> Iterator[Chunk | float]:
+        """The chunks of the stream, in order, by the pace of the node's ``orders``, which may change any time.
 
-    def progress(self) -> tuple[int, int | None]:
-        """Records given out so far, and how many there are in all (None where that is not known)."""
+        A number instead of a chunk says for how many seconds nothing is due; whoever asked asks again, at the latest
+        then. It never waits itself.
+        """
         raise NotImplementedError
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,8 @@ from photonstream.stream.chunk import Chunk, ChunkLaws, Result
 from photonstream.stream.ledger import imbalances
 from photonstream.stream.node import (
     LEDGER,
+    PROGRESS,
+    Node,
     NodeError,
     Opening,
     PhotonNode,
@@ -18,16 +21,30 @@ from photonstream.stream.node import (
     Source,
     blame,
 )
+from photonstream.stream.orders import Orders
 from photonstream.stream.topology import Topology, build, photon_edges
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a run is: records read of how many, and the latest result of every (node, key)."""
+    """How far a run is: the latest result of every (node, key)."""
 
-    records: int
-    total: int | None
     results: Mapping[tuple[str, str], Result]
+
+    @property
+    def _said(self) -> Mapping[str, Any]:
+        return next((r.value for (_, key), r in self.results.items() if key == PROGRESS), {})
+
+    @property
+    def records(self) -> int:
+        """How many records have been read."""
+        return int(self._said.get("records", 0))
+
+    @property
+    def share(self) -> float | None:
+        """The part of the recording that has been read, None where its length is not known."""
+        total = self._said.get("total")
+        return self.records / total if total else None
 
 
 @dataclass(frozen=True)
@@ -60,8 +77,8 @@ class Runner:
         progress_s: float = 0.1,
         results_s: float | None = None,
     ) -> None:
+        self._topology = topology
         self._nodes = build(topology)
-        self._latest: dict[tuple[str, str], Result] = {}
         self._on_progress = on_progress
         self._progress_s = progress_s
         self._results_s = results_s
@@ -69,25 +86,21 @@ class Runner:
 
     def stop(self) -> None:
         """End the stream soon; may be called from a signal handler or another thread."""
-        self._source.halted = True
+        raise NotImplementedError
 
     @property
     def _source(self) -> Source[Any]:
-        source = next(iter(self._nodes.values()))
-        assert isinstance(source, Source)
-        return source
+        return source_of(self._nodes)
+
+    @property
+    def _parameters(self) -> dict[str, dict[str, Any]]:
+        """Those of every node, with the defaults of what was not given."""
+        return {name: dataclasses.asdict(node.parameters) for name, node in self._nodes.items()}
 
     def open(self) -> Opening:
         """Open every node, once: what is wrong with the input or a parameter is raised before anything is made."""
         if self._opening is None:
-            source = self._source
-            with blame(source.name):
-                openings = {source.name: source.begin()}
-            for name, node in self._nodes.items():
-                if node is not source:
-                    with blame(name):
-                        openings[name] = node.open(openings[node.inputs[0]])
-            self._opening = openings[source.name]
+            self._opening = open_all(self._nodes)
         return self._opening
 
     def run(self) -> Outcome:
@@ -98,19 +111,46 @@ class Runner:
         """
         raise NotImplementedError
 
-    def _outcome(self) -> Outcome:
-        given, total = self._source.progress()
-        results = {key: self._latest[key] for name in self._nodes for key in self._latest if key[0] == name}
-        outcome = Outcome(results, [], self._source.halted and given != total)
+    def _judge(self, results: Mapping[tuple[str, str], Result], *, halted: bool) -> Outcome:
+        """The outcome of final ``results``, in the order of the nodes."""
+        ordered = {key: results[key] for name in self._nodes for key in results if key[0] == name}
+        outcome = Outcome(ordered, [], halted and Progress(ordered).share != 1.0)
         outcome.imbalances.extend(imbalances(outcome.ledger, photon_edges(self._nodes)))
         return outcome
+
+
+def source_of(nodes: Mapping[str, Node[Any]]) -> Source[Any]:
+    """The first of ``nodes``, which is their source."""
+    source = next(iter(nodes.values()))
+    assert isinstance(source, Source)
+    return source
+
+
+def open_all(nodes: Mapping[str, Node[Any]]) -> Opening:
+    """Open every node, each with what its first input says; returns what the source says."""
+    source = source_of(nodes)
+    with blame(source.name):
+        openings = {source.name: source.begin()}
+    for name, node in nodes.items():
+        if node is not source:
+            with blame(name):
+                openings[name] = node.open(openings[node.inputs[0]])
+    return openings[source.name]
 
 
 class InlineRunner(Runner):
     """Folds the whole recording through the nodes in this thread."""
 
+    def stop(self) -> None:
+        self._source.halted = True
+
     def run(self) -> Outcome:
         self.open()
+        orders = Orders(parameters=self._parameters)
+        pace = self._source.first_pace().at(0.0, time.monotonic())
+        for node in self._nodes.values():
+            node.orders = dataclasses.replace(orders, pace=pace)
+        self._latest: dict[tuple[str, str], Result] = {}
         self._laws = {name: ChunkLaws(name) for name in self._nodes}
         self._readers = {
             name: [other for other, node in self._nodes.items() if name in node.inputs]
@@ -127,7 +167,8 @@ class InlineRunner(Runner):
             if not isinstance(node, ResultNode):
                 self._publish(node.account())
         self._snapshot(final=True)
-        return self._outcome()
+        final = {key: result for key, result in self._latest.items() if result.final}
+        return self._judge(final, halted=self._source.halted)
 
     def _pump(self, source: Source[Any]) -> None:
         """Give every chunk of the source to its readers, until it ends or is halted."""
@@ -136,23 +177,30 @@ class InlineRunner(Runner):
         chunks = iter(source.chunks())
         while True:
             with blame(source.name):
-                chunk = next(chunks, None)
-            if chunk is None:
+                piece = next(chunks, None)
+            if piece is None:
                 break
-            source.ledger.events_in += chunk.events
-            self._hand_on(source.name, chunk)
+            if isinstance(piece, Chunk):
+                source.ledger.events_in += piece.events
+                self._hand_on(source.name, piece)
+            else:
+                time.sleep(piece)
             now = time.monotonic()
             if self._results_s is not None and now >= next_results:
                 self._snapshot(final=False)
                 took_s = time.monotonic() - now
                 next_results = now + took_s + max(self._results_s, 9.0 * took_s)
             if self._on_progress is not None and now >= next_progress:
-                self._on_progress(Progress(*source.progress(), self._latest))
+                self._show_progress(source)
                 next_progress = time.monotonic() + self._progress_s
             if source.halted:
                 break
+        self._show_progress(source)
+
+    def _show_progress(self, source: Source[Any]) -> None:
         if self._on_progress is not None:
-            self._on_progress(Progress(*source.progress(), self._latest))
+            self._latest |= {(r.node, r.key): r for r in source.snapshot(final=False)}
+            self._on_progress(Progress(self._latest))
 
     def _hand_on(self, writer: str, chunk: Chunk) -> None:
         self._laws[writer].admit(chunk)

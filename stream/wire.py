@@ -54,7 +54,7 @@ class Hello(Message):
 
 @dataclass(frozen=True)
 class Open(Message):
-    """A stream begins: run, epoch, what is known of it, and the versions that wrote it.
+    """A stream begins: run, epoch, what is known of it, every node's parameters, and the versions that wrote it.
 
     It comes again, with the next ``mark``, when the writer has to know whether what it sent has arrived.
     """
@@ -66,6 +66,7 @@ class Open(Message):
     policy: str
     info: Mapping[str, Any]
     facts: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     mark: int = 0
 
@@ -124,24 +125,17 @@ class Need(Message):
 
 
 @dataclass(frozen=True)
-class Status(Message):
-    """Once a second: the ledger of a node and how it spends its time (shares of idle, busy, blocked)."""
-
-    kind: ClassVar[str] = "STATUS"
-    epoch: int
-    node: str
-    ledger: Mapping[str, Any]
-    shares: Mapping[str, float]
-
-
-@dataclass(frozen=True)
 class Close(Message):
-    """The stream of an epoch ends; ``number`` is one past its last message."""
+    """The stream of an epoch ends; ``number`` is one past its last message.
+
+    On a `latest` stream it says that all results are final under the orders of ``version``; it may come again.
+    """
 
     kind: ClassVar[str] = "CLOSE"
     epoch: int
     number: int
     reason: str
+    version: int = 0
 
 
 @dataclass(frozen=True)
@@ -152,8 +146,29 @@ class Error(Message):
     text: str
 
 
+@dataclass(frozen=True)
+class Command(Message):
+    """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1."""
+
+    kind: ClassVar[str] = "COMMAND"
+    number: int
+    name: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer(Message):
+    """Whether command ``number`` was carried out, and what there is to say about it."""
+
+    kind: ClassVar[str] = "ANSWER"
+    number: int
+    ok: bool
+    text: str
+
+
 KINDS: Mapping[str, type[Message]] = {
-    cls.kind: cls for cls in (Hello, Open, ChunkSent, GapSent, ResultSent, Need, Status, Close, Error)
+    cls.kind: cls
+    for cls in (Hello, Open, ChunkSent, GapSent, ResultSent, Need, Close, Error, Command, Answer)
 }
 
 
@@ -163,7 +178,8 @@ def encode(message: Message) -> Frames:
     header: dict[str, Any] = {"v": PROTOCOL, "kind": message.kind}
     header |= {f.name: _pack(getattr(message, f.name), arrays, f.name) for f in fields(message)}
     try:
-        packed = msgpack.packb(header, use_bin_type=True)
+        # The name of a file may hold bytes that are no text; they come out as they went in.
+        packed = msgpack.packb(header, use_bin_type=True, unicode_errors="surrogateescape")
     except (TypeError, ValueError, OverflowError) as error:
         raise WireError(f"{message.kind} cannot be sent: {error}") from error
     if len(packed) > MOST_HEADER_BYTES or len(arrays) >= MOST_FRAMES:
@@ -212,7 +228,9 @@ def decode(frames: Sequence[Any]) -> Message:
         return _array(data, buffers, used)
 
     try:
-        header = msgpack.unpackb(buffers[0], ext_hook=array, raw=False, strict_map_key=True)
+        header = msgpack.unpackb(
+            buffers[0], ext_hook=array, raw=False, strict_map_key=True, unicode_errors="surrogateescape"
+        )
     except WireError:
         raise
     # msgpack documents ValueError and its kin; a hostile header can also nest too deep or clash in its keys.
@@ -275,13 +293,23 @@ def _message(header: Any) -> Message:
 
 def _check(cls: type[Message], given: Mapping[str, Any]) -> None:
     """Numbers count from 0, and columns are arrays of the same messages."""
-    for name in ("epoch", "number", "sequence", "start", "stop", "events", "next", "limit", "mark"):
+    for name in (
+        "epoch",
+        "number",
+        "sequence",
+        "start",
+        "stop",
+        "events",
+        "next",
+        "limit",
+        "mark",
+        "version",
+    ):
         if given.get(name, 0) < 0:
             raise WireError(f"{cls.kind}.{name} is negative")
     for name in ("columns",):
         if not all(isinstance(column, np.ndarray) for column in given.get(name, {}).values()):
             raise WireError(f"{cls.kind}.{name} holds something that is no array")
-    for name in ("versions", "shares"):
-        kind = str if name == "versions" else int | float
+    for name, kind in (("versions", str), ("parameters", dict)):
         if not all(isinstance(value, kind) for value in given.get(name, {}).values()):
             raise WireError(f"{cls.kind}.{name} holds values of the wrong type")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import zmq
@@ -49,7 +50,7 @@ class Waiter:
 
     def wait(self, seconds: float) -> None:
         """Until something has come, or for ``seconds``."""
-        self._poller.poll(round(seconds * 1000))
+        self._poller.poll(math.ceil(seconds * 1000))
 
 
 def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
@@ -63,3 +64,9 @@ def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
     if endpoint.startswith("tcp:"):
         socket.heartbeat_ivl = round(HEARTBEAT_S * 1000)
         socket.heartbeat_timeout = round(DEAD_S * 1000)
+
+
+def last_endpoint(socket: Socket) -> str:
+    """Where ``socket`` is bound, with the port that was free if it was asked for port 0."""
+    bound = socket.last_endpoint
+    return bound.decode() if isinstance(bound, bytes) else str(bound)

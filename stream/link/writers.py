@@ -24,6 +24,7 @@ from photonstream.stream.link.common import (
     Clock,
     Context,
     configure,
+    last_endpoint,
 )
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
@@ -83,8 +84,7 @@ class _Writer:
         except zmq.ZMQError:
             self.socket.close()
             raise
-        bound = self.socket.last_endpoint
-        self.endpoint = bound.decode() if isinstance(bound, bytes) else str(bound)
+        self.endpoint = last_endpoint(self.socket)
         self.refused = 0
         self._clock = clock
         self._opening: Open | None = None
@@ -184,8 +184,9 @@ class _Writer:
 
     def _begin(self, opening: Open) -> None:
         """Begin an epoch: every reader is told, and has to ask anew."""
-        if self._opening is not None and opening.epoch <= self._opening.epoch:
-            raise ValueError(f"epoch {opening.epoch} cannot follow epoch {self._opening.epoch}")
+        known = self._opening
+        if known is not None and opening.run == known.run and opening.epoch <= known.epoch:
+            raise ValueError(f"epoch {opening.epoch} cannot follow epoch {known.epoch}")
         self._opening = opening
         for identity, peer in self._peers.items():
             self._peers[identity] = _Peer(peer.name, peer.heard_s)
@@ -346,11 +347,10 @@ class LatestWriter(_Writer):
     def put(self, message: Result | Close) -> None:
         """Replace the newest result of this key; CLOSE comes after the newest of every key.
 
-        Raises ValueError before `open` or after CLOSE, WireError for what cannot be sent.
+        A result after CLOSE takes the CLOSE back: it has to be put again. Raises ValueError before `open`, WireError
+        for what cannot be sent.
         """
         epoch = self._epoch()
-        if self._closing is not None:
-            raise ValueError("nothing can be put after CLOSE")
         key: _Key | None = None
         if isinstance(message, Close):
             if message.epoch != epoch:
@@ -360,9 +360,16 @@ class LatestWriter(_Writer):
             key = (message.node, message.key)
             # What cannot be sent is found here, not later in `service`.
             encode(_sent(message, epoch, 0))
+            self._newest.pop(key, None)
             self._newest[key] = message
+            if self._closing is not None:
+                self._closing = None
+                for peer in self._peers.values():
+                    peer.due.pop(None, None)
         for peer in self._peers.values():
             self.superseded += key in peer.due
+            # What was put last comes last.
+            peer.due.pop(key, None)
             peer.due[key] = None
         self._serve_all()
 

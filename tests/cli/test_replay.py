@@ -14,13 +14,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from photonstream.cli import replay
+from photonstream.cli.folders import claimed
 from photonstream.cli.main import main
 from photonstream.cli.progress import ProgressLine
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.intensity import Intensity
 from photonstream.nodes.pipeline import kinds, standard
+from photonstream.stream.runner import InlineRunner
+from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology import node_class
 
 REPLAY_DATA = Path(__file__).resolve().parents[2] / "replay_data"
@@ -38,7 +40,7 @@ def read_curve(path):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("replay") / "deep" / "folder"
-    assert main(["replay", str(NC_355), "--headless", "--out", str(out)]) == 0
+    assert main(["replay", "--headless", str(NC_355), "--out", str(out)]) == 0
     return out
 
 
@@ -98,7 +100,7 @@ def test_the_shipped_nanocrystal_gives_its_lifetimes(folder):
 
 
 def test_the_table_shows_units_and_errors(tmp_path, capsys):
-    assert main(["replay", str(NC_355), "--out", str(tmp_path), "--mean-n", "0.1"]) == 0
+    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--mean-n", "0.1"]) == 0
     out = capsys.readouterr().out
     assert "beta (apparent, s = 4, <N> not corrected)" in out
     assert "CM efficiency per absorbed photon" in out
@@ -113,7 +115,7 @@ def test_a_new_folder_each_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted = REPLAY_DATA / "nc_355nm_interrupted.ptu"
     for _ in range(2):
-        assert main(["replay", str(interrupted), "--headless"]) == 0
+        assert main(["replay", "--headless", str(interrupted), "--headless"]) == 0
     folders = sorted((tmp_path / "runs").iterdir())
     assert len(folders) == 2
     assert all((f / "result.json").exists() for f in folders)
@@ -135,7 +137,7 @@ def test_settings_reach_the_nodes_and_the_result(tmp_path):
         "--set",
         "lifetime.min_photons=500",
     ]
-    assert main(["replay", str(NC_355), "--out", str(tmp_path), *arguments]) == 0
+    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), *arguments]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["intensity"]["bin_s"] == pytest.approx(0.02, rel=1e-5)
     assert result["states"]["chosen"] == "given"
@@ -158,7 +160,7 @@ def test_every_parameter_of_every_node_can_be_set(tmp_path):
             if isinstance(value, int | float) and not isinstance(value, bool):
                 arguments += ["--set", f"{node}.{field.name}={value}"]
     assert any("antibunching.pulses" in a for a in arguments)
-    assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path), *arguments]) == 0
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path), *arguments]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["parameters"]["antibunching"]["pulses"] == 10
 
@@ -168,31 +170,34 @@ def test_a_meta_file_describes_the_experiment(tmp_path):
     meta.write_text(
         'particle = "NC 7"\nexcitation_nm = 355\nmean_n = 0.1\nmean_n_stderr = 0.01\n', encoding="utf-8"
     )
-    assert main(["replay", str(NC_355), "--out", str(tmp_path / "out"), "--meta", str(meta)]) == 0
+    assert (
+        main(["replay", "--headless", str(NC_355), "--out", str(tmp_path / "out"), "--meta", str(meta)]) == 0
+    )
     result = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))
     assert result["experiment"]["particle"] == "NC 7"
     assert result["experiment"]["substrate"] is None
     assert result["eta"] is not None
 
 
-@pytest.mark.parametrize("chunk_records", [262144, 5003])
-def test_threads_give_the_same_results_to_the_last_bit(folder, tmp_path, chunk_records):
-    arguments = ["--placement", "threads", "--set", f"chunk_records={chunk_records}", "--out", str(tmp_path)]
-    assert main(["replay", str(NC_355), *arguments]) == 0
-    inline, threads = (
-        json.loads((f / "result.json").read_text(encoding="utf-8")) for f in (folder, tmp_path)
-    )
-    for result in (inline, threads):
-        del result["parameters"]
-    assert inline == threads
-    for name in ("trace.csv", "decay.csv", "flid.csv"):
+@pytest.mark.parametrize(
+    ("placement", "chunk_records"), [("inline", 5003), ("threads", 7001), ("processes", 20011)]
+)
+def test_every_placement_gives_the_same_results_to_the_last_bit(folder, tmp_path, placement, chunk_records):
+    """``folder`` was made in threads, with chunks of the usual size."""
+    arguments = ["--placement", placement, "--set", f"chunk_records={chunk_records}", "--out", str(tmp_path)]
+    assert main(["replay", "--headless", str(NC_355), *arguments]) == 0
+    usual, other = (json.loads((f / "result.json").read_text(encoding="utf-8")) for f in (folder, tmp_path))
+    for result in (usual, other):
+        del result["parameters"]["source"]["chunk_records"]
+    assert usual == other
+    for name in ("trace.csv", "decay.csv", "flid.csv", "coincidences.csv"):
         assert (folder / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
 @pytest.mark.parametrize("export", ["origin", "igor"])
 def test_curves_for_other_programs(tmp_path, export):
     file = REPLAY_DATA / "nc_355nm_interrupted.ptu"
-    assert main(["replay", str(file), "--out", str(tmp_path), "--export", export]) == 0
+    assert main(["replay", "--headless", str(file), "--out", str(tmp_path), "--export", export]) == 0
     assert (tmp_path / "decay.csv").exists()
     if export == "origin":
         names, units, first, *_ = (tmp_path / "decay.txt").read_text(encoding="utf-8").splitlines()
@@ -221,7 +226,20 @@ def test_ctrl_c_ends_with_the_results_so_far(tmp_path, monkeypatch, capsys, plac
     monkeypatch.setattr(ProgressLine, "show", show)
     before = signal.getsignal(signal.SIGINT)
     assert (
-        main(["replay", str(NC_355), "--out", str(tmp_path), "--speed", "5", "--placement", placement]) == 0
+        main(
+            [
+                "replay",
+                "--headless",
+                str(NC_355),
+                "--out",
+                str(tmp_path),
+                "--speed",
+                "5",
+                "--placement",
+                placement,
+            ]
+        )
+        == 0
     )
     assert signal.getsignal(signal.SIGINT) is before
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
@@ -244,7 +262,7 @@ def test_ctrl_c_while_a_paced_replay_waits(tmp_path, monkeypatch):
     monkeypatch.setattr(
         "photonstream.nodes.sources.time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep)
     )
-    assert main(["replay", str(NC_355), "--out", str(tmp_path), "--speed", "1"]) == 0
+    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--speed", "1"]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["interrupted"] is True
     assert result["recording"]["records"] < 319_000
@@ -256,7 +274,7 @@ def test_a_second_ctrl_c_ends_at_once(tmp_path, monkeypatch, capsys):
         signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(ProgressLine, "show", show)
-    assert main(["replay", str(NC_355), "--out", str(tmp_path)]) == 130
+    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path)]) == 130
     assert "ended at once" in capsys.readouterr().err
     assert not (tmp_path / "result.json").exists()
 
@@ -286,7 +304,7 @@ def test_paced_replay_takes_the_recorded_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Intensity, "fold", timed)
     file = REPLAY_DATA / "nc_355nm_interrupted.ptu"
-    assert main(["replay", str(file), "--out", str(tmp_path), "--speed", "10"]) == 0
+    assert main(["replay", "--headless", str(file), "--out", str(tmp_path), "--speed", "10"]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert watch.now == pytest.approx(result["recording"]["duration_s"] / 10, rel=1e-3)
     # Photons come when their time has come, and in small steps: what a live page shows moves smoothly.
@@ -325,7 +343,7 @@ def bad_files(tmp_path):
 def test_unreadable_input_is_one_sentence_and_code_2(tmp_path, monkeypatch, capsys, command, name, words):
     monkeypatch.chdir(tmp_path)
     bad_files(tmp_path)
-    assert main([command, name]) == 2
+    assert main([command, name, *(["--headless"] if command == "replay" else [])]) == 2
     captured = capsys.readouterr()
     assert words in captured.err
     assert len(captured.err.splitlines()) == 1
@@ -356,7 +374,7 @@ def test_unreadable_input_is_one_sentence_and_code_2(tmp_path, monkeypatch, caps
 )
 def test_bad_parameters_are_one_sentence_and_code_2(tmp_path, monkeypatch, capsys, arguments, words):
     monkeypatch.chdir(tmp_path)
-    assert main(["replay", str(NC_355), *arguments]) == 2
+    assert main(["replay", "--headless", str(NC_355), *arguments]) == 2
     err = capsys.readouterr().err
     assert words in err
     assert len(err.splitlines()) == 1
@@ -368,21 +386,21 @@ def test_bad_parameters_are_one_sentence_and_code_2(tmp_path, monkeypatch, capsy
 )
 def test_bad_usage_is_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
-        main(["replay", str(NC_355), *arguments])
+        main(["replay", "--headless", str(NC_355), *arguments])
     assert ended.value.code == 2
     assert "error: argument" in capsys.readouterr().err
 
 
 def test_an_unbalanced_ledger_is_code_3(tmp_path, monkeypatch, capsys):
-    run = replay.InlineRunner.run
+    run = ThreadsRunner.run
 
     def unbalanced(self):
         outcome = run(self)
         outcome.imbalances.append("decode: 3 events in, but 2 accounted for")
         return outcome
 
-    monkeypatch.setattr(replay.InlineRunner, "run", unbalanced)
-    assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path)]) == 3
+    monkeypatch.setattr(ThreadsRunner, "run", unbalanced)
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 3
     assert "does not balance" in capsys.readouterr().err
 
 
@@ -391,14 +409,14 @@ def test_a_node_that_breaks_is_code_3_and_named(tmp_path, monkeypatch, capsys):
         raise ZeroDivisionError("in the middle")
 
     monkeypatch.setattr(Intensity, "fold", broken)
-    assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path)]) == 3
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 3
     err = capsys.readouterr().err
     assert "node intensity cannot go on" in err
     assert len(err.splitlines()) == 1
 
 
 def test_a_folder_holds_one_run(tmp_path):
-    assert main(["replay", str(NC_355), "--out", str(tmp_path), "--export", "igor"]) == 0
+    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--export", "igor"]) == 0
     (tmp_path / "my_notes.txt").write_text("keep me", encoding="utf-8")
     assert (tmp_path / "decay.itx").exists()
     dark = tmp_path / "dark.ptu"
@@ -406,7 +424,7 @@ def test_a_folder_holds_one_run(tmp_path):
         dark, record_type=GENERIC_T3, macrotime_unit_s=2e-7, dtime_resolution_s=8e-11, sync_rate_hz=5e6
     ) as writer:
         writer.write(np.array([(1 << 31) | (63 << 25) | 1000] * 50, np.uint32))
-    assert main(["replay", str(dark), "--out", str(tmp_path)]) == 0
+    assert main(["replay", "--headless", str(dark), "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["recording"]["photons"] == 0
     assert result["fit"]["model"] == "none"
@@ -417,10 +435,10 @@ def test_a_folder_holds_one_run(tmp_path):
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path, capsys):
-    with replay.claimed(tmp_path):
-        assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path)]) == 2
+    with claimed(tmp_path):
+        assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 2
     assert "another run" in capsys.readouterr().err
-    assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path)]) == 0
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 0
 
 
 def test_a_recording_that_is_cut_while_it_is_read_keeps_what_was_read(tmp_path, monkeypatch):
@@ -436,8 +454,8 @@ def test_a_recording_that_is_cut_while_it_is_read_keeps_what_was_read(tmp_path, 
         return fold(self, chunk)
 
     monkeypatch.setattr(Intensity, "fold", cut)
-    arguments = ["--out", str(tmp_path / "out"), "--set", "chunk_records=20000"]
-    assert main(["replay", str(file), *arguments]) == 0
+    arguments = ["--placement", "inline", "--out", str(tmp_path / "out"), "--set", "chunk_records=20000"]
+    assert main(["replay", "--headless", str(file), *arguments]) == 0
     recording = json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["recording"]
     assert 60_000 <= recording["records"] < 319_000
     assert any("it held 319139 when it was opened" in note for note in recording["notes"])
@@ -448,7 +466,7 @@ def test_a_file_name_that_is_not_unicode(tmp_path):
     file = os.fsencode(tmp_path) + b"/caf\xe9.ptu"
     with open(file, "wb") as copy:  # noqa: PTH123
         copy.write(INTERRUPTED.read_bytes())
-    assert main(["replay", os.fsdecode(file), "--out", str(tmp_path / "out")]) == 0
+    assert main(["replay", "--headless", os.fsdecode(file), "--out", str(tmp_path / "out")]) == 0
     assert (
         "caf"
         in json.loads((tmp_path / "out" / "result.json").read_text(encoding="utf-8"))["recording"]["path"]
@@ -459,7 +477,7 @@ def test_a_file_name_that_is_not_unicode(tmp_path):
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
 def test_a_closed_stream_is_no_error(tmp_path, monkeypatch, closed):
     monkeypatch.setattr(sys, closed, None)
-    assert main(["replay", str(INTERRUPTED), "--out", str(tmp_path)]) == 0
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 0
     getattr(sys, closed).close()
 
 
@@ -482,7 +500,7 @@ def test_a_bad_meta_file_is_one_sentence_and_code_2(tmp_path, capsys, content):
     meta = tmp_path / "meta.toml"
     meta.write_text(content, encoding="utf-8")
     out = tmp_path / "out"
-    assert main(["replay", str(INTERRUPTED), "--out", str(out), "--meta", str(meta)]) == 2
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(out), "--meta", str(meta)]) == 2
     err = capsys.readouterr().err
     assert str(meta) in err
     assert len(err.splitlines()) == 1
@@ -494,15 +512,18 @@ def test_results_do_not_depend_on_chunks_or_on_who_looks(tmp_path):
 
     def result(name, **chunking):
         parameters = {"source": {"path": str(INTERRUPTED), **chunking}}
-        runner = replay.InlineRunner(standard(parameters), results_s=0.0 if name == "watched" else None)
+        runner = InlineRunner(standard(parameters), results_s=0.0 if name == "watched" else None)
         outcome = runner.run()
+        assert outcome.results["results", "result"].value.pop("parameters")
         return {
-            key: dict(r.value) for key, r in outcome.results.items() if key[1] in ("result", "rows", "trace")
+            key: dict(r.value)
+            for key, r in outcome.results.items()
+            if key[1] in ("result", "rows", "trace/0")
         }
 
     whole = result("whole")
     for name, size in (("pieces", 7001), ("watched", 20011)):
         other = result(name, chunk_records=size)
         assert whole["results", "result"] == other["results", "result"]
-        for key, field in ((("decay", "rows"), "counts"), (("intensity", "trace"), "counts")):
+        for key, field in ((("decay", "rows"), "counts"), (("intensity", "trace/0"), "counts")):
             np.testing.assert_array_equal(whole[key][field], other[key][field])

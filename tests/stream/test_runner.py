@@ -45,8 +45,9 @@ class Count(Source[Numbers]):
             times = np.arange(10 * k, 10 * k + 10, dtype=np.uint64)
             yield Chunk(k, 10 * k, 10 * k + 10, 10, {"macrotime": times})
 
-    def progress(self):
-        return self.given, 10 * self.parameters.chunks
+    def snapshot(self, *, final):
+        value = {"records": self.given, "total": 10 * self.parameters.chunks, "time_s": None}
+        yield self.result("progress", value, final=final)
 
 
 class Evens(PhotonNode[Nothing]):
@@ -196,10 +197,11 @@ def test_interim_results_leave_the_final_ones_as_they_are(runner):
 
 def test_stop_ends_the_stream_with_a_balanced_ledger(runner):
     def stop(progress):
-        if progress.records > 50:
+        if progress.share and progress.share * 10**7 > 55:
             run.stop()
 
-    run = runner(line("count", "evens", "sum", count={"chunks": 10**6}), progress_s=0.0, on_progress=stop)
+    endless = line("count", "evens", "sum", count={"chunks": 10**6})
+    run = runner(endless, progress_s=0.0, results_s=0.0, on_progress=stop)
     outcome = run.run()
     assert outcome.interrupted
     given = outcome.ledger["count"]["events_out"]

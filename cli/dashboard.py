@@ -1,0 +1,61 @@
+"""``photonstream dashboard``: the page of a run that goes on elsewhere on this machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from photonstream.cli.interrupts import Interrupts
+from photonstream.cli.quantities import address
+from photonstream.cli.running import open_browser
+from photonstream.stream.children import hold_lifeline
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "dashboard",
+        help="the page of a run elsewhere on this machine",
+        description="Serves the page of a run that was started with --headless or in another terminal, until Ctrl-C. "
+        "The run prints its ADDRESS; it takes no notice of how many pages there are, or how slow they are.",
+    )
+    parser.add_argument("address", type=address, metavar="ADDRESS", help="such as tcp://127.0.0.1:41234")
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="port of the page on this machine (default: a free one)",
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print the address of the page, but open no browser"
+    )
+    # For the run itself: the page says its address in a file, and ends with whoever started it.
+    parser.add_argument("--announce", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve the page until Ctrl-C."""
+    if arguments.lifeline:
+        hold_lifeline(arguments.announce.parent)
+    # Bokeh takes a third of a second to import.
+    from photonstream.dashboard.server import serve
+
+    stopped = []
+    with Interrupts() as interrupts:
+        interrupts.call(lambda: stopped.append(True))
+
+        def ready(url: str) -> None:
+            if arguments.announce is not None:
+                said = arguments.announce.with_suffix(".new")
+                said.write_text(url, encoding="utf-8")
+                said.replace(arguments.announce)
+                return
+            print(f"page: {url}", flush=True)
+            if not arguments.no_browser:
+                open_browser(url)
+
+        serve(arguments.address, arguments.port, ready, lambda: bool(stopped))
+    return 0

@@ -1,0 +1,45 @@
+"""``photonstream node``: one node of a run, by hand or as a process of the run itself."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from photonstream.stream.children import hold_lifeline
+from photonstream.stream.link import new_context
+from photonstream.stream.topology_file import read_topology
+from photonstream.stream.worker import work
+
+_DESCRIPTION = """\
+Runs one node of a topology file that says where the nodes listen. It waits for its run (photonstream replay FILE
+--topology TOPOLOGY), works for it, and ends with it. A node that the run is not to start itself has by_hand = true in
+the file.
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "node",
+        help="one node of a run, started by hand",
+        description=_DESCRIPTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("topology", type=Path, metavar="TOPOLOGY", help="the topology file of the run")
+    parser.add_argument("name", metavar="NAME", help="the node's name in it")
+    # For the run itself: the node ends with whoever started it, and takes the folder of the file away.
+    parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Work until the run is over."""
+    if arguments.lifeline:
+        hold_lifeline(arguments.topology.parent)
+    file = read_topology(arguments.topology)
+    context = new_context()
+    try:
+        work(context, file.topology, arguments.name, file.places(""))
+    finally:
+        context.term()
+    return 0

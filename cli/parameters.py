@@ -1,0 +1,91 @@
+"""What a person gives on the command line, as the nodes of a run with their parameters."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from photonstream.nodes.pipeline import standard
+from photonstream.stream.node import ParameterError
+from photonstream.stream.topology import Topology, parameter_owners
+from photonstream.stream.topology_file import TopologyFile, read_topology
+
+
+def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: Path) -> TopologyFile:
+    """The nodes of a replay; what the command line says goes before what the topology file says.
+
+    ``experiment`` is given the <N> that is used. Raises TopologyError for a bad topology file, ParameterError for an
+    option whose node is not there.
+    """
+    file = TopologyFile(standard({})) if arguments.topology is None else read_topology(arguments.topology)
+    nodes = file.topology.nodes
+    source = nodes[0].name
+    parameters: dict[str, dict[str, Any]] = {spec.name: dict(spec.parameters) for spec in nodes}
+    options = {
+        "--speed": ((source, "speed"), arguments.speed),
+        "--bin": (("intensity", "bin_s"), arguments.bin),
+        "--on": (("states", "on"), arguments.on),
+        "--irf": (("lifetime", "irf"), arguments.irf),
+        "--export": (("results", "export"), arguments.export),
+    }
+    parameters[source]["path"] = str(arguments.file)
+    for option, ((node, name), value) in options.items():
+        if value is not None:
+            _of(parameters, node, option, arguments.topology)[name] = value
+    if arguments.speed is not None and arguments.speed == math.inf:
+        parameters[source]["speed"] = None
+    if arguments.mean_n is not None:
+        experiment |= {"mean_n": arguments.mean_n, "mean_n_stderr": None, "mean_n_source": "command line"}
+    if experiment["mean_n"] is not None:
+        lifetime = _of(parameters, "lifetime", "<N>", arguments.topology)
+        lifetime |= {name: experiment[name] for name in ("mean_n", "mean_n_stderr")}
+    owners = parameter_owners({spec.name: spec.kind for spec in nodes})
+    for key, text in arguments.set:
+        node, name = _owner(key, owners)
+        parameters[node][name] = _literal(text)
+    if "lifetime" in parameters:
+        for name in ("mean_n", "mean_n_stderr"):
+            experiment[name] = parameters["lifetime"].get(name)
+    if "results" in parameters:
+        parameters["results"] |= {"experiment": experiment, "out": str(out)}
+    specs = (dataclasses.replace(spec, parameters=parameters[spec.name]) for spec in nodes)
+    return dataclasses.replace(file, topology=Topology(tuple(specs)))
+
+
+def _of(
+    parameters: dict[str, dict[str, Any]], node: str, option: str, topology: Path | None
+) -> dict[str, Any]:
+    if node not in parameters:
+        raise ParameterError(f"{option} is for the node {node!r}, which {topology} does not have")
+    return parameters[node]
+
+
+def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
+    """Node and parameter that ``key`` (NODE.PARAMETER, or a PARAMETER that only one node has) names."""
+    node, dot, name = key.rpartition(".")
+    if dot:
+        if node not in owners.get(name, ()):
+            known = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
+            raise ParameterError(f"--set {key}: there is no such parameter (there are: {', '.join(known)})")
+        return node, name
+    found = owners.get(name, [])
+    if len(found) != 1:
+        known = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
+        raise ParameterError(f"--set {key}: name it as one of {', '.join(known)}")
+    return found[0], name
+
+
+def _literal(text: str) -> Any:
+    """A number, true, false or none where the text is one; else the text."""
+    words = {"true": True, "false": False, "none": None, "null": None}
+    if text.lower() in words:
+        return words[text.lower()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return text

@@ -1,0 +1,158 @@
+"""A run from the command line: its placement, its page, and what is printed and written when its results are final."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import threading
+import webbrowser
+from pathlib import Path
+from typing import Any
+
+from photonstream.cli.progress import ProgressLine
+from photonstream.cli.quantities import with_prefix
+from photonstream.cli.summary import summary_table
+from photonstream.dashboard.folder import read_folder
+from photonstream.stream.node import NodeError, ParameterError
+from photonstream.stream.processes import ProcessesRunner
+from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
+from photonstream.stream.supervisor import Watch
+from photonstream.stream.threads import ThreadsRunner
+from photonstream.stream.topology_file import TopologyFile
+
+BROKEN_LEDGER = 3
+PAGE = "page"
+# Never what lies in the folder where the command was typed.
+_COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
+
+
+def node_command(topology: Path, name: str) -> list[str]:
+    """The command of the process of node ``name``, which ends with this one."""
+    return [*_COMMAND, "node", str(topology), name, "--lifeline"]
+
+
+class Page:
+    """The process that serves the page: its command, and the address that it names once it is there."""
+
+    def __init__(self, port: int, *, browser: bool) -> None:
+        self._port = port
+        self._browser = browser
+        self._file: Path | None = None
+        self.url: str | None = None
+
+    def command(self, address: str, folder: Path) -> list[str]:
+        """A page that is started again takes the port that it had."""
+        self._file = folder / "page.url"
+        port = self.url.rstrip("/").rpartition(":")[2] if self.url is not None else str(self._port)
+        options = ["--port", port, "--no-browser", "--announce", str(self._file), "--lifeline"]
+        return [*_COMMAND, "dashboard", address, *options]
+
+    def look(self) -> str | None:
+        """The address of the page, once; then a browser is opened, too."""
+        if self.url is not None or self._file is None or not self._file.exists():
+            return None
+        self.url = self._file.read_text(encoding="utf-8").strip()
+        if self._browser:
+            open_browser(self.url)
+        return self.url
+
+
+def open_browser(url: str) -> None:
+    """Open ``url`` where there is a screen. It may take a while to come; nobody waits for it."""
+    if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
+
+
+class Run:
+    """One run into the folder ``out``; ``arguments`` are those of ``replay``."""
+
+    def __init__(
+        self, file: TopologyFile, out: Path, line: ProgressLine, arguments: argparse.Namespace
+    ) -> None:
+        self._out = out
+        self._line = line
+        self._written: Outcome | None = None
+        self._page: Page | None = None
+        placement = arguments.placement or file.placement or "threads"
+        if not arguments.headless:
+            if placement == "inline":
+                raise ParameterError(
+                    "one thread cannot serve a page too: add --headless, or take --placement threads"
+                )
+            self._page = Page(arguments.port, browser=not arguments.no_browser)
+        self.runner = self._runner(placement, file, arguments)
+
+    def _runner(self, placement: str, file: TopologyFile, arguments: argparse.Namespace) -> Runner:
+        common: dict[str, Any] = {"results_s": self._line.interval_s, "on_progress": self._show}
+        if placement == "inline":
+            return InlineRunner(file.topology, **common)
+        page = self._page
+        watch = Watch(
+            address=arguments.address,
+            attendants={} if page is None else {PAGE: page.command},
+            on_address=self._tell_address if page is None and arguments.speed is not None else None,
+            on_note=self._note,
+        )
+        common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch}
+        if placement == "threads":
+            return ThreadsRunner(file.topology, **common)
+        return ProcessesRunner(file, command=node_command, **common)
+
+    def run(self) -> int:
+        """Run to the end, write and print what was found; returns the exit code."""
+        outcome = self.runner.run()
+        self._line.clear()
+        if self._written is not outcome:
+            self._write(outcome)
+        for sentence in outcome.imbalances:
+            print(f"photonstream: the ledger does not balance: {sentence}", file=sys.stderr)
+        return BROKEN_LEDGER if outcome.imbalances else 0
+
+    def _complete(self, outcome: Outcome) -> None:
+        """With a page, what is found first is written at once; what comes of moving the window, at the end."""
+        if self._page is not None and self._written is None:
+            self._line.clear()
+            self._write(outcome)
+            print("the page stays until Ctrl-C", flush=True)
+
+    def _write(self, outcome: Outcome) -> None:
+        self._written = outcome
+        if not (self._out / "result.json").exists():
+            print(f"no node of this run writes a result into {self._out}")
+            return
+        # Bokeh takes a third of a second to import: only now is it needed.
+        from photonstream.dashboard.report import write_report
+
+        print(summary_table(read_folder(self._out)))
+        try:
+            print(f"\n{write_report(self._out)}", flush=True)
+        except OSError as error:
+            raise NodeError(f"the results are complete, but not report.html: {error.strerror}") from error
+
+    def _tell_address(self, address: str) -> None:
+        self._note(f"to watch it: photonstream dashboard {address}")
+
+    def _note(self, text: str) -> None:
+        self._line.clear()
+        print(text, file=sys.stderr, flush=True)
+
+    def _show(self, progress: Progress) -> None:
+        """Draw the progress line: share, photons, rate and beta so far."""
+        url = self._page.look() if self._page is not None else None
+        if url is not None:
+            self._line.clear()
+            print(f"page: {url}", flush=True)
+        if self._written is not None:
+            return
+        counts = progress.results.get(("decode", "counts"))
+        fit = progress.results.get(("lifetime", "fit"))
+        parts = []
+        if counts is not None:
+            photons, duration_s = counts.value["photons"], counts.value["duration_s"]
+            parts.append(f"{photons:,} photons")
+            if duration_s > 0:
+                parts.append(with_prefix(photons / duration_s, "cps"))
+        if fit is not None:
+            parts.append(fit.value["headline"])
+        self._line.show(progress.share, "  ".join(parts))

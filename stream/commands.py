@@ -1,0 +1,124 @@
+"""What commands do to the orders of a run: pure functions of orders, command and where the run is."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from photonstream.stream.orders import Orders, Pace, Parameters
+
+LONGEST_S = 1e9
+SPEEDS = (1e-3, 1e6)
+
+
+class CommandError(ValueError):
+    """A command that cannot be carried out; the text is one sentence for who gave it."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What a command is judged by: the present orders, the time, and how far the source is (None: not known)."""
+
+    orders: Orders
+    now_s: float
+    reached_s: float | None
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a command comes to: new pace, new parameters, whether the recording is read anew, the end.
+
+    ``until_s``: a new epoch is shown as soon as it is there.
+    """
+
+    pace: Pace | None = None
+    parameters: Parameters | None = None
+    anew: bool = False
+    until_s: float | None = None
+    stop: bool = False
+
+
+def carry_out(
+    name: str, values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozenset[str] | None]
+) -> Change:
+    """The change that a command makes; ``live`` gives the live parameters of a node, None for no such node.
+
+    Raises CommandError.
+    """
+    deeds = {"pause": _pause, "resume": _resume, "seek": _seek, "speed": _speed, "stop": _stop}
+    if name == "set":
+        return _set(values, scene, live)
+    if name not in deeds:
+        raise CommandError(f"there is no command {name!r} (there are: {', '.join(sorted([*deeds, 'set']))})")
+    return deeds[name](values, scene)
+
+
+def _place_s(scene: Scene) -> float:
+    """Where the run is: the place that is due, or where the source is if it cannot keep up."""
+    due_s = scene.orders.pace.due_s(scene.now_s)
+    return due_s if scene.reached_s is None else min(due_s, scene.reached_s)
+
+
+def _pause(values: Mapping[str, Any], scene: Scene) -> Change:
+    pace = scene.orders.pace
+    if pace.paused:
+        return Change()
+    # At full speed the place is not known: place 0 is behind the source, wherever it is.
+    place_s = 0.0 if pace.speed is None else pace.due_s(scene.now_s)
+    return Change(dataclasses.replace(pace, paused=True, place_s=place_s, since_s=scene.now_s))
+
+
+def _resume(values: Mapping[str, Any], scene: Scene) -> Change:
+    pace = scene.orders.pace
+    if not pace.paused:
+        return Change()
+    place_s = max(pace.place_s, scene.reached_s or 0.0)
+    return Change(dataclasses.replace(pace, paused=False, place_s=place_s, since_s=scene.now_s))
+
+
+def _speed(values: Mapping[str, Any], scene: Scene) -> Change:
+    speed = values.get("speed")
+    if speed is not None:
+        speed = _number(speed, "a speed", *SPEEDS)
+    pace = scene.orders.pace
+    if pace.paused:
+        return Change(dataclasses.replace(pace, speed=speed))
+    place_s = _place_s(scene)
+    if not math.isfinite(place_s):
+        # From full speed, and the source has not yet found out where it is: it holds there until it is caught up with.
+        place_s = 0.0
+    return Change(Pace(speed, False, place_s, scene.now_s))
+
+
+def _seek(values: Mapping[str, Any], scene: Scene) -> Change:
+    place_s = _number(values.get("time_s"), "a place in recorded time", 0.0, LONGEST_S)
+    pace = scene.orders.pace
+    if pace.speed is None and not pace.paused:
+        raise CommandError("at full speed there is no place to go to: pause first, or set a speed")
+    back = scene.reached_s is not None and place_s < scene.reached_s
+    return Change(pace.at(place_s, scene.now_s), anew=back, until_s=place_s if back else None)
+
+
+def _stop(values: Mapping[str, Any], scene: Scene) -> Change:
+    return Change(stop=True)
+
+
+def _set(values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozenset[str] | None]) -> Change:
+    node, name = values.get("node"), values.get("name")
+    names = live(node) if isinstance(node, str) else None
+    if names is None or not isinstance(node, str) or not isinstance(name, str) or "value" not in values:
+        raise CommandError("set wants the name of a node, that of a parameter, and a value")
+    parameters = {k: dict(v) for k, v in scene.orders.parameters.items()}
+    if parameters.get(node, {}).get(name, values) == values["value"]:
+        return Change()
+    parameters.setdefault(node, {})[name] = values["value"]
+    return Change(parameters=parameters, anew=name not in names)
+
+
+def _number(value: Any, what: str, low: float, high: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        raise CommandError(f"{what} is a number from {low:g} to {high:g}, not {value!r:.40}")
+    return float(value)

@@ -1,0 +1,163 @@
+"""The command socket: what somebody at a page or a terminal wants of the run, and what became of it.
+
+A client (DEALER) numbers its commands and says each again until the run (ROUTER) has answered it. A command that comes
+twice is carried out once: the second time it gets the first one's answer.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import zmq
+
+from photonstream.stream.link import REPEAT_S, Context
+from photonstream.stream.link.common import MOST_AT_ONCE, MOST_NAME, Clock, configure, last_endpoint
+from photonstream.stream.wire import (
+    MOST_HEADER_BYTES,
+    Answer,
+    Command,
+    Error,
+    Message,
+    WireError,
+    decode,
+    encode,
+)
+
+# Of how many clients the last answers are remembered, and how many of each.
+MOST_CLIENTS = 256
+MOST_ANSWERS = 64
+
+# Carries out one command: name and values to (done?, what there is to say).
+Handler = Callable[[str, Mapping[str, Any]], tuple[bool, str]]
+
+
+class CommandServer:
+    """The side of the run. What is no command is refused with an ERROR and counted."""
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        self.refused = 0
+        self._answers: OrderedDict[bytes, OrderedDict[int, Answer]] = OrderedDict()
+        self.socket = context.socket(zmq.ROUTER)
+        try:
+            configure(self.socket, endpoint, MOST_HEADER_BYTES)
+            self.socket.router_handover = True
+            self.socket.bind(endpoint)
+        except zmq.ZMQError:
+            self.socket.close()
+            raise
+        self.endpoint = last_endpoint(self.socket)
+
+    def service(self, handle: Handler) -> None:
+        """Carry out what has come. Never blocks; ``handle`` answers for whatever goes wrong in it."""
+        for _ in range(MOST_AT_ONCE):
+            try:
+                identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                return
+            try:
+                answer: Message = self._answer(identity, decode(frames), handle)
+            except WireError as error:
+                self.refused += 1
+                answer = Error(str(error)[:MOST_NAME])
+            self.socket.send_multipart([identity, *encode(answer)], zmq.NOBLOCK)
+
+    def _answer(self, identity: bytes, message: Message, handle: Handler) -> Answer:
+        if not isinstance(message, Command):
+            raise WireError(f"{message.kind} is no command")
+        answers = self._answers.setdefault(identity, OrderedDict())
+        self._answers.move_to_end(identity)
+        if len(self._answers) > MOST_CLIENTS:
+            self._answers.popitem(last=False)
+        number = message.number
+        if number in answers:
+            return answers[number]
+        if answers and number < next(reversed(answers)):
+            raise WireError(f"command {number} comes after {next(reversed(answers))}")
+        answers[number] = Answer(number, *handle(message.name, message.values))
+        if len(answers) > MOST_ANSWERS:
+            answers.popitem(last=False)
+        return answers[number]
+
+    def stop(self) -> None:
+        """Close the socket."""
+        self.socket.close()
+
+
+@dataclass
+class _Asked:
+    message: Command
+    said_s: float
+
+
+class CommandClient:
+    """The side of a page: `send` any number of commands, `receive` their answers."""
+
+    def __init__(self, context: Context, endpoint: str, clock: Clock = time.monotonic) -> None:
+        self.refused = 0
+        self._clock = clock
+        self._count = 0
+        self._asked: OrderedDict[int, _Asked] = OrderedDict()
+        self.socket = context.socket(zmq.DEALER)
+        try:
+            configure(self.socket, endpoint, MOST_HEADER_BYTES)
+            self.socket.identity = secrets.token_hex(16).encode()
+            self.socket.connect(endpoint)
+        except zmq.ZMQError:
+            self.socket.close()
+            raise
+
+    @property
+    def waiting(self) -> int:
+        """How many commands have no answer yet."""
+        return len(self._asked)
+
+    def send(self, name: str, values: Mapping[str, Any]) -> None:
+        """Say a command; raises WireError for values that cannot be sent. It is repeated by `receive`."""
+        self._count += 1
+        asked = _Asked(Command(self._count, name, dict(values)), self._clock())
+        encode(asked.message)
+        self._asked[self._count] = asked
+        # One after the other: the run takes a later command as proof that the earlier ones have arrived.
+        if len(self._asked) == 1:
+            self._say(asked)
+
+    def receive(self) -> list[tuple[bool, str]]:
+        """The answers that have come since, in the order of the commands. Never blocks; to be called now and then."""
+        answers = []
+        for _ in range(MOST_AT_ONCE):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            try:
+                message = decode(frames)
+                if not isinstance(message, Answer | Error):
+                    raise WireError(f"{message.kind} is no answer")
+            except WireError:
+                self.refused += 1
+                continue
+            if isinstance(message, Answer) and self._asked.pop(message.number, None) is not None:
+                answers.append((message.ok, message.text))
+                if self._asked:
+                    self._say(next(iter(self._asked.values())))
+        first = next(iter(self._asked.values()), None)
+        if first is not None and self._clock() - first.said_s >= REPEAT_S:
+            self._say(first)
+        return answers
+
+    def _say(self, asked: _Asked) -> None:
+        asked.said_s = self._clock()
+        try:
+            self.socket.send_multipart(encode(asked.message), zmq.NOBLOCK)
+        except zmq.Again:
+            # Nobody there, or not yet: it is said again.
+            return
+
+    def stop(self) -> None:
+        """Close the socket; commands without an answer are given up."""
+        self.socket.close()

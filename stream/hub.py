@@ -1,0 +1,189 @@
+"""What a run knows of its nodes: the newest results of all of them, and what of these is shown.
+
+The hub reads the results of every node and publishes them again at one address. While a new epoch has not come as far
+as the one before had, the results of that one stay there; then those of the new epoch take their place, all at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from photonstream.stream.chunk import Result
+from photonstream.stream.link import Context, LatestWriter, LinkReader, Waiter
+from photonstream.stream.loop import STATUS
+from photonstream.stream.node import LEDGER, PROGRESS
+from photonstream.stream.places import Places
+from photonstream.stream.wire import Close, Message, Open, ResultSent
+
+# Who reads the results of every node on behalf of the run.
+HUB = "run"
+# Somebody who goes back to a place sees it when the new epoch is so close to it.
+SHORT_S = 0.2
+
+Key = tuple[str, str]
+
+
+@dataclass
+class _Known:
+    """One node: its stream of results in the present epoch."""
+
+    reader: LinkReader
+    epoch: int = -1
+    final_version: int | None = None
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Hub:
+    """Newest results by (node, key): ``fresh`` of the present epoch, ``shown`` what is published.
+
+    ``inner`` are the (node, key) that are for other nodes only and not published.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        places: Places,
+        nodes: Collection[str],
+        public: LatestWriter,
+        inner: Collection[Key],
+    ) -> None:
+        self.fresh: dict[Key, Result] = {}
+        self.shown: Mapping[Key, Result] = self.fresh
+        self.epoch = 0
+        self._until_s: float | None = None
+        self._public = public
+        self._inner = frozenset(inner)
+        self._opening: Open | None = None
+        self._stack = ExitStack()
+        self._known: dict[str, _Known] = {}
+        for name in nodes:
+            reader = LinkReader(context, places.results(name), HUB)
+            self._stack.callback(reader.stop)
+            self._known[name] = _Known(reader)
+
+    def watch(self, waiter: Waiter) -> None:
+        """Let ``waiter`` wake up for every node."""
+        for known in self._known.values():
+            waiter.watch(known.reader.socket)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether what is shown is of an earlier epoch."""
+        return self.shown is not self.fresh
+
+    @property
+    def missing(self) -> list[str]:
+        """Nodes that have not begun the present epoch."""
+        return [name for name, known in self._known.items() if known.epoch != self.epoch]
+
+    def final_under(self, version: int) -> bool:
+        """Whether every node has given its final results of this epoch under the orders of ``version``."""
+        return all(k.epoch == self.epoch and k.final_version == version for k in self._known.values())
+
+    def statuses(self) -> dict[str, Mapping[str, Any]]:
+        """How each node was when it last said so in this epoch."""
+        return {name: known.status for name, known in self._known.items()}
+
+    @property
+    def refused(self) -> int:
+        """Messages that were refused at the sockets of the hub itself."""
+        return self._public.refused + sum(known.reader.refused for known in self._known.values())
+
+    def begin(self, epoch: int, until_s: float | None) -> None:
+        """A new epoch: its results are kept back until it is as far as what is shown.
+
+        Or as far as ``until_s`` of recorded time, where somebody wants to go back to that.
+        """
+        self.epoch, self._until_s = epoch, until_s
+        # An epoch that is replaced while it catches up was never shown.
+        self.shown = dict(self.shown)
+        self.fresh = {}
+        for known in self._known.values():
+            known.final_version = None
+
+    def service(self) -> None:
+        """Take in what the nodes have published, and publish it. Never blocks."""
+        for name, known in self._known.items():
+            for message in known.reader.receive():
+                self._hear(name, known, message)
+        if self.catching_up and self._has_caught_up():
+            self._show()
+        self._public.service()
+
+    def _hear(self, name: str, known: _Known, message: Message) -> None:
+        if isinstance(message, Open):
+            known.epoch, known.final_version, known.status = message.epoch, None, {}
+            return
+        if known.epoch == self.epoch:
+            if isinstance(message, ResultSent):
+                self._take(known, Result(name, message.key, message.value, message.final))
+            elif isinstance(message, Close):
+                known.final_version = message.version
+        known.reader.done()
+
+    def _take(self, known: _Known, result: Result) -> None:
+        if result.key == STATUS:
+            known.status = result.value
+        else:
+            known.final_version = None
+        self.fresh[result.node, result.key] = result
+        if not self.catching_up:
+            self._put(result)
+
+    def _put(self, result: Result) -> None:
+        if (result.node, result.key) not in self._inner:
+            self._public.put(result)
+
+    def _has_caught_up(self) -> bool:
+        """Whether the new epoch's source has passed the place of what is shown, and every node says something of it.
+
+        An epoch that has come to its end has caught up whatever it is compared with.
+        """
+        if all(
+            known.epoch == self.epoch and known.final_version is not None for known in self._known.values()
+        ):
+            return True
+        if self._until_s is not None:
+            return (progress(self.fresh).get("time_s") or 0.0) >= self._until_s - SHORT_S
+        as_far = progress(self.fresh).get("records", 0) >= progress(self.shown).get("records", 0)
+        return as_far and _speaking(self.fresh) >= _speaking(self.shown)
+
+    def _show(self) -> None:
+        assert self._opening is not None
+        self.shown = self.fresh
+        self.open(self._opening)
+        for result in self.fresh.values():
+            self._put(result)
+
+    def open(self, opening: Open) -> None:
+        """Begin, or begin anew, what is published: readers forget all they had. ``opening.epoch`` is set here."""
+        self._opening = Open(
+            opening.run,
+            self.epoch,
+            HUB,
+            "latest",
+            opening.info,
+            opening.facts,
+            opening.parameters,
+            opening.versions,
+        )
+        self._public.open(self._opening)
+
+    def stop(self) -> None:
+        """Close the readers."""
+        self._stack.close()
+
+
+def progress(results: Mapping[Key, Result]) -> Mapping[str, Any]:
+    """What the source last said of how far it is; empty before it did."""
+    return next((result.value for (_, key), result in results.items() if key == PROGRESS), {})
+
+
+def _speaking(results: Mapping[Key, Result]) -> set[str]:
+    """Nodes that have given a result proper."""
+    return {
+        node for (node, key), r in results.items() if key not in (STATUS, PROGRESS, LEDGER) and not r.final
+    }

@@ -1,0 +1,189 @@
+"""Loops of the nodes that give chunks on: the source, and the nodes of the photon path."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+from photonstream.stream.chunk import Chunk, ChunkLaws
+from photonstream.stream.link import Context, LosslessWriter
+from photonstream.stream.loop import END, IDLE_S, Loop, open_message, opening_of
+from photonstream.stream.node import NodeError, Opening, Source, blame
+from photonstream.stream.orders import Orders, Parameters
+from photonstream.stream.places import Places
+from photonstream.stream.topology import NodeSpec
+from photonstream.stream.wire import ChunkSent, Close, Message, Open
+
+
+class _Writing(Loop):
+    """A loop that gives chunks on to the named ``readers``."""
+
+    def __init__(self, context: Context, spec: NodeSpec, places: Places, readers: Iterable[str]) -> None:
+        super().__init__(context, spec, places)
+        self._readers = list(readers)
+        self._laws = ChunkLaws(spec.name)
+        self._waiting: deque[ChunkSent | Close] = deque()
+        self._told_behind: list[str] = []
+
+    def _connect(self, stack: ExitStack) -> None:
+        super()._connect(stack)
+        self._chunks = LosslessWriter(self._context, self._places.chunks(self._spec.name), self._readers)
+        stack.callback(self._chunks.stop)
+        self._waiter.watch(self._chunks.socket)
+
+    def _open(self, run: str, opening: Opening, parameters: Parameters) -> None:
+        """Begin the epoch at both outputs."""
+        name = self._spec.name
+        self._waiting.clear()
+        self._laws = ChunkLaws(name)
+        self._told_behind = []
+        self._chunks.open(open_message(run, self._epoch, name, "lossless", opening, parameters))
+        self._results.open(open_message(run, self._epoch, name, "latest", opening, parameters))
+
+    def _give(self, chunk: Chunk) -> None:
+        assert self._node is not None
+        self._laws.admit(chunk)
+        self._node.ledger.events_out += chunk.events
+        self._waiting.append(
+            ChunkSent(self._epoch, 0, chunk.sequence, chunk.start, chunk.stop, chunk.events, chunk.columns)
+        )
+
+    def _end(self) -> None:
+        self._waiting.append(Close(self._epoch, 0, END))
+        self._conclude()
+
+    def _service(self) -> None:
+        super()._service()
+        self._chunks.service()
+        while self._waiting and self._chunks.room > 0:
+            self._chunks.put(self._waiting.popleft())
+        if self._behind() != self._told_behind:
+            # The run has to know at once; after the end this takes CLOSE back, so it is said again.
+            self._told_behind = self._behind()
+            self._publish([self._status()])
+            if self._ended:
+                self._conclude()
+
+    def _behind(self) -> list[str]:
+        return sorted(self._chunks.behind)
+
+    def _refused_here(self) -> int:
+        return super()._refused_here() + self._chunks.refused
+
+
+class SourceLoop(_Writing):
+    """Begins the stream, anew with each epoch; what there is no credit for is not read yet."""
+
+    _pieces: Iterator[Chunk | float] = iter(())
+
+    def _serve_run(self) -> None:
+        self._epoch = -1
+
+    def _obey(self, orders: Orders) -> None:
+        super()._obey(orders)
+        if orders.epoch > self._epoch:
+            self._begin(orders)
+        assert isinstance(self._node, Source)
+        self._node.halted = orders.halted
+
+    def _begin(self, orders: Orders) -> None:
+        self._put_away()
+        node = self._make(orders.epoch, orders.parameters)
+        assert isinstance(node, Source)
+        with blame(self._spec.name):
+            opening = node.begin()
+        self._open(str(self._run_id), opening, orders.parameters)
+        self._pieces = iter(node.chunks())
+
+    def _connect(self, stack: ExitStack) -> None:
+        super()._connect(stack)
+        stack.callback(self._put_away)
+
+    def _put_away(self) -> None:
+        """End the reading of the epoch before, with whatever it had open."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+    def _step(self) -> None:
+        self._service()
+        self._publish_interim()
+        if self._node is None or self._ended:
+            self._wait("idle")
+        elif self._waiting or not self._chunks.room:
+            self._wait("blocked")
+        else:
+            self._next_piece()
+
+    def _next_piece(self) -> None:
+        assert isinstance(self._node, Source)
+        with blame(self._spec.name):
+            piece = None if self._node.halted else next(self._pieces, None)
+        if piece is None:
+            self._end()
+        elif isinstance(piece, Chunk):
+            self._node.ledger.events_in += piece.events
+            self._news = True
+            self._give(piece)
+        else:
+            self._wait("idle", min(piece, IDLE_S))
+
+
+class PhotonLoop(_Writing):
+    """Folds chunks; the next one is taken when all that came of the last one has been sent."""
+
+    def __init__(self, context: Context, spec: NodeSpec, places: Places, readers: Iterable[str]) -> None:
+        super().__init__(context, spec, places, readers)
+        self._came: deque[Message] = deque()
+
+    def _connect(self, stack: ExitStack) -> None:
+        super()._connect(stack)
+        self._reader = self._read(stack, self._places.chunks(self._spec.inputs[0]))
+
+    def _refused_here(self) -> int:
+        return super()._refused_here() + self._reader.refused
+
+    def _step(self) -> None:
+        self._service()
+        for message in self._reader.receive():
+            if isinstance(message, Open):
+                self._begin(message)
+            else:
+                self._came.append(message)
+        self._publish_interim()
+        if self._waiting:
+            self._wait("blocked")
+        elif not self._came:
+            self._wait("idle")
+        else:
+            self._take(self._came.popleft())
+            self._reader.done()
+
+    def _begin(self, message: Open) -> None:
+        # Whatever is left of the epoch before is of no use to anybody.
+        self._came.clear()
+        node = self._make(message.epoch, message.parameters)
+        with blame(self._spec.name):
+            opening = node.open(opening_of(message))
+        self._open(message.run, opening, message.parameters)
+
+    def _take(self, message: Message) -> None:
+        node: Any = self._node
+        if isinstance(message, ChunkSent):
+            chunk = Chunk(message.sequence, message.start, message.stop, message.events, message.columns)
+            node.ledger.events_in += chunk.events
+            with blame(self._spec.name):
+                complete = list(node.fold(chunk))
+            for out in complete:
+                self._give(out)
+            self._news = True
+        elif isinstance(message, Close):
+            with blame(self._spec.name):
+                rest = list(node.close())
+            for chunk in rest:
+                self._give(chunk)
+            self._end()
+        else:
+            raise NodeError(f"node {self._spec.name} cannot take a {message.kind}")
