@@ -7,12 +7,14 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
 BAD_INPUT = 2
 BROKEN_RUN = 3
 # What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
 ABORTED = 130
+COMMANDS = ("replay", "dashboard", "info", "simulate", "node")
 
 _EPILOG = """\
 examples:
@@ -27,10 +29,8 @@ exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unre
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    from photonstream.cli import dashboard, info, node, replay, simulate
-
+def build_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The whole command line, or that of the command ``only``: every command imports what it alone needs."""
     parser = argparse.ArgumentParser(
         prog="photonstream",
         description="Single-emitter spectroscopy from time-tagged photons: intensity trace, decay of the "
@@ -40,11 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"photonstream {version('photonstream')}")
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    replay.add_parser(subparsers)
-    info.add_parser(subparsers)
-    dashboard.add_parser(subparsers)
-    node.add_parser(subparsers)
-    simulate.add_parser(subparsers)
+    for name in COMMANDS if only not in COMMANDS else (only,):
+        import_module(f"photonstream.cli.{name}").add_parser(subparsers)
     return parser
 
 
@@ -72,25 +69,34 @@ def _prepare_streams() -> None:
 
 def _run(argv: Sequence[str] | None) -> int:
     # Within the try of `main`, because importing numba takes long enough for a Ctrl-C.
-    from photonstream.dashboard.folder import ReportError
-    from photonstream.stream.chunk import ChunkLawError
-    from photonstream.stream.node import InputError, NodeError, ParameterError
-    from photonstream.stream.topology import TopologyError
-
-    arguments = build_parser().parse_args(argv)
+    given = sys.argv[1:] if argv is None else argv
+    arguments = build_parser(given[0] if given else None).parse_args(given)
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
-    except (InputError, ParameterError, TopologyError) as error:
-        return _fail(error, BAD_INPUT)
-    except (NodeError, ChunkLawError, ReportError) as error:
-        return _fail(error, BROKEN_RUN)
     except BrokenPipeError:
         raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BAD_INPUT)
+    except (ValueError, RuntimeError) as error:
+        code = _code_of(error)
+        if code is None:
+            raise
+        return _fail(error, code)
     return code
+
+
+def _code_of(error: Exception) -> int | None:
+    """The exit code for an error that has one sentence to say; None for what nobody expected."""
+    from photonstream.dashboard.folder import ReportError
+    from photonstream.stream.chunk import ChunkLawError
+    from photonstream.stream.node import InputError, NodeError, ParameterError
+    from photonstream.stream.topology import TopologyError
+
+    if isinstance(error, InputError | ParameterError | TopologyError):
+        return BAD_INPUT
+    return BROKEN_RUN if isinstance(error, NodeError | ChunkLawError | ReportError) else None
 
 
 def _fail(error: Exception | str, code: int) -> int:

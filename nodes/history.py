@@ -16,10 +16,11 @@ FOLLOWED = ("tau_x_s", "tau_xx_s", "beta")
 
 
 class History:
-    """One entry a fit, in the order of rising photons, thinned to at most MOST_ENTRIES.
+    """One entry a fit, in the order of rising photons, at most MOST_ENTRIES.
 
     A fit takes the place of every entry of as many photons or more: those are of a selection or of parameters that
-    hold no longer, or of the same photons.
+    hold no longer, or of the same photons. When there are too many, the one goes whose neighbours are closest to each
+    other by the ratio of their photons: so the first hundred photons stay in sight as the last million do.
     """
 
     def __init__(self) -> None:
@@ -31,9 +32,10 @@ class History:
             return
         while self._entries and self._entries[-1][0] >= fit.photons:
             self._entries.pop()
-        if len(self._entries) >= MOST_ENTRIES:
-            self._entries = self._entries[::2]
         self._entries.append((fit.photons, tuple(x for name in FOLLOWED for x in _band(getattr(fit, name)))))
+        if len(self._entries) > MOST_ENTRIES:
+            photons = np.array([photons for photons, _ in self._entries])
+            del self._entries[1 + int(np.argmin(photons[2:] / photons[:-2]))]
 
     def value(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
         """Arrays of equal length: ``photons``, and each quantity with ``_low`` and ``_high``, its 68 % band.

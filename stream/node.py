@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from types import NoneType, UnionType
 from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_type_hints
 
-from photonstream.stream.chunk import Chunk, Result, StreamInfo
+from photonstream.stream.chunk import Chunk, ChunkLawError, Result, StreamInfo
 from photonstream.stream.ledger import NodeLedger
 from photonstream.stream.orders import Orders, Pace
 
@@ -47,7 +47,7 @@ def blame(name: str) -> Iterator[None]:
     """Whatever goes wrong in a node is a NodeError that names it; what is the input's or a person's fault stays so."""
     try:
         yield
-    except (NodeError, ParameterError):
+    except (NodeError, ParameterError, ChunkLawError):
         raise
     except Exception as error:
         raise NodeError(f"node {name} cannot go on: {type(error).__name__}: {error}") from error

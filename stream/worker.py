@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from photonstream.stream.link import Context
 from photonstream.stream.loop import Loop
-from photonstream.stream.node import PhotonNode, Source
+from photonstream.stream.node import PhotonNode, Source, blame
 from photonstream.stream.photon_loop import PhotonLoop, SourceLoop
 from photonstream.stream.places import Places
 from photonstream.stream.result_loop import ResultLoop
@@ -41,4 +41,5 @@ def work(
         loop = PhotonLoop(context, spec, places, readers)
     else:
         loop = ResultLoop(context, spec, places)
-    loop.run(finish)
+    with blame(name):
+        loop.run(finish)

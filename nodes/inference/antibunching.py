@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import beta as beta_distribution
-from scipy.stats import binom
+from scipy.special import bdtr, bdtrc, betaincinv
 
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.pair_peaks import Counts
@@ -51,8 +50,8 @@ def ratio(centre: int, sides: int, n_sides: float) -> Estimate | None:
 
 def _ratio_interval(centre: int, sides: int, n_sides: float, level: float) -> tuple[float, float]:
     tail = 0.5 * (1.0 - level)
-    low = float(beta_distribution.ppf(tail, centre, sides + 1)) if centre else 0.0
-    high = float(beta_distribution.ppf(1.0 - tail, centre + 1, sides))
+    low = float(betaincinv(centre, sides + 1, tail)) if centre else 0.0
+    high = float(betaincinv(centre + 1, sides, 1.0 - tail))
     return n_sides * low / (1.0 - low), n_sides * high / (1.0 - high)
 
 
@@ -63,9 +62,9 @@ def find_centre(pairs: Counts) -> Centre:
         # A high peak must not make the others look low, nor a low one the others high: it is left out.
         n = len(pairs) - 1
         total = int(pairs.sum())
-        if n * binom.cdf(pairs[low], total - pairs[high], 1.0 / n) < STANDS_OUT:
+        if n * bdtr(pairs[low], total - pairs[high], 1.0 / n) < STANDS_OUT:
             return Centre(low, "dip")
-        if n * binom.sf(pairs[high] - 1, total - pairs[low], 1.0 / n) < STANDS_OUT:
+        if n * bdtrc(pairs[high] - 1, total - pairs[low], 1.0 / n) < STANDS_OUT:
             return Centre(high, "peak")
     return Centre(len(pairs) // 2, "not found")
 
@@ -86,7 +85,7 @@ def blind(pairs: Counts, centre: int) -> Counts:
     usual = float(np.quantile(pairs[sides], 0.75))
     few = pairs[sides] < BLIND_SHARE * usual
     # Given the sum of two equal Poisson counts, one of them is binomial with 1/2.
-    chance = binom.cdf(pairs[sides], pairs[sides] + round(usual), 0.5)
+    chance = bdtr(pairs[sides], pairs[sides] + round(usual), 0.5)
     missing: Counts = sides[few & (len(sides) * chance < STANDS_OUT)]
     return missing
 
