@@ -14,6 +14,7 @@ import numpy as np
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.kernels.decode import EventArrays, decode_into, new_carry, watermark_ticks
 from photonstream.nodes.pipeline import photon_path, standard
+from photonstream.nodes.trace import assemble
 from photonstream.stream.runner import InlineRunner, Outcome
 from photonstream.stream.threads import ThreadsRunner
 
@@ -67,9 +68,11 @@ def _parameters(path: Path) -> dict[str, dict[str, Any]]:
 def _curves(outcome: Outcome) -> contestant.Curves:
     if outcome.imbalances:
         raise SystemExit(f"the ledger does not balance: {outcome.imbalances}")
-    trace = outcome.results["intensity", "trace"].value["counts"]
+    trace = assemble(
+        {key: result.value for (node, key), result in outcome.results.items() if node == "intensity"}
+    )
     rows = outcome.results["decay", "rows"].value["counts"]
-    return trace.sum(axis=1), rows.sum(axis=(0, 1))
+    return trace["counts"].sum(axis=1), rows.sum(axis=(0, 1))
 
 
 def facts(path: Path) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
+import socket
 import sys
 import threading
 import webbrowser
@@ -64,6 +66,16 @@ def open_browser(url: str) -> None:
         threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
 
+def check_port(port: int) -> None:
+    """Raise ParameterError where nothing can listen at ``port`` of this machine (0: any port that is free)."""
+    try:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+    except (OSError, OverflowError) as error:
+        raise ParameterError(f"port {port} cannot serve the page: {error}") from error
+
+
 class Run:
     """One run into the folder ``out``; ``arguments`` are those of ``replay``."""
 
@@ -75,11 +87,14 @@ class Run:
         self._written: Outcome | None = None
         self._page: Page | None = None
         placement = arguments.placement or file.placement or "threads"
+        # Whether nodes by hand can be with this placement is for the file to say.
+        file = dataclasses.replace(file, placement=placement)
         if not arguments.headless:
             if placement == "inline":
                 raise ParameterError(
                     "one thread cannot serve a page too: add --headless, or take --placement threads"
                 )
+            check_port(arguments.port)
             self._page = Page(arguments.port, browser=not arguments.no_browser)
         self.runner = self._runner(placement, file, arguments)
 

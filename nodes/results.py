@@ -24,6 +24,7 @@ from photonstream.stream.node import LEDGER, ResultNode
 from photonstream.stream.orders import Orders
 
 SCHEMA = 1
+_MEAN_N = ("mean_n", "mean_n_stderr")
 # Names of the curves that a run writes, in any of the formats.
 _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
 
@@ -61,10 +62,16 @@ class Results(ResultNode[ResultsParameters]):
         """``result``: the content of result.json; the final one is also written, with the curves."""
         if not final:
             return
-        summary = summarise(self._latest, self.inputs, self.name, self.orders, self.parameters.experiment)
+        summary = summarise(self._latest, self.inputs, self.name, self.orders, self._experiment())
         if self.parameters.out is not None:
             write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
         yield self.result("result", summary, final=final)
+
+    def _experiment(self) -> dict[str, Any]:
+        """What is known of the experiment; <N> as the fit was told it, which may have changed since the beginning."""
+        told = self.orders.parameters.get("lifetime", {})
+        known = self.parameters.experiment
+        return {**known, **{name: told[name] for name in _MEAN_N if name in known and name in told}}
 
 
 def write_folder(

@@ -79,7 +79,7 @@ class Replay(Source[ReplayParameters]):
         }
         return Opening(info, facts)
 
-    def chunks(self) -> Iterator[Chunk | float]:
+    def chunks(self) -> Generator[Chunk | float, None, None]:
         """The records, by the pace of the orders; meanwhile the checksum of the file is made."""
         self._checksum.start()
         sequence, broken = 0, True

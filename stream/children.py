@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,25 +88,33 @@ class Children:
 
     def _last_words(self, name: str) -> str:
         try:
-            text = (self.folder / f"{name}.err").read_bytes()[-MOST_WORDS:].decode(errors="replace")
+            with (self.folder / f"{name}.err").open("rb") as err:
+                err.seek(max(0, err.seek(0, os.SEEK_END) - MOST_WORDS))
+                text = err.read(MOST_WORDS).decode(errors="replace")
         except OSError:
             return ""
         lines = [line for line in text.splitlines() if line.strip()]
         return lines[-1].strip() if lines else ""
 
     def stop(self) -> None:
-        """End all of them, and take the folder away."""
-        for process in self._processes.values():
+        """End all of them, those who do not end by themselves after GRACE_S, and take the folder away."""
+        processes = list(self._processes.values())
+        for process in processes:
             _let_go(process)
-        for process in self._processes.values():
-            try:
-                process.wait(GRACE_S)
-            except subprocess.TimeoutExpired:
+        until = time.monotonic() + GRACE_S
+        try:
+            for process in processes:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, until - time.monotonic()))
+        finally:
+            # Also when somebody does not want to wait.
+            for process in processes:
                 process.kill()
+            for process in processes:
                 process.wait()
-        self._processes.clear()
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self._lock.close()
+            self._processes.clear()
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self._lock.close()
 
 
 def _let_go(process: subprocess.Popen[bytes]) -> None:

@@ -12,6 +12,8 @@ from photonstream.stream.orders import Orders, Pace, Parameters
 
 LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
+# Lists and maps of a value may stand within each other so deep.
+DEEPEST = 8
 
 
 class CommandError(ValueError):
@@ -48,11 +50,15 @@ def carry_out(
 
     Raises CommandError.
     """
+    if not _plain(values, DEEPEST):
+        raise CommandError("the values of a command are numbers, texts, and short lists and maps of them")
     deeds = {"pause": _pause, "resume": _resume, "seek": _seek, "speed": _speed, "stop": _stop}
     if name == "set":
         return _set(values, scene, live)
     if name not in deeds:
-        raise CommandError(f"there is no command {name!r} (there are: {', '.join(sorted([*deeds, 'set']))})")
+        raise CommandError(
+            f"there is no command {name!r:.40} (there are: {', '.join(sorted([*deeds, 'set']))})"
+        )
     return deeds[name](values, scene)
 
 
@@ -112,10 +118,34 @@ def _set(values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozense
     if names is None or not isinstance(node, str) or not isinstance(name, str) or "value" not in values:
         raise CommandError("set wants the name of a node, that of a parameter, and a value")
     parameters = {k: dict(v) for k, v in scene.orders.parameters.items()}
-    if parameters.get(node, {}).get(name, values) == values["value"]:
+    given = parameters.setdefault(node, {})
+    if name in given and _listed(given[name]) == _listed(values["value"]):
         return Change()
-    parameters.setdefault(node, {})[name] = values["value"]
-    return Change(parameters=parameters, anew=name not in names)
+    given[name] = values["value"]
+    if name in names:
+        return Change(parameters=parameters)
+    return Change(_held(scene), parameters, anew=True)
+
+
+def _held(scene: Scene) -> Pace | None:
+    """The pace with which a paused run that has gone beyond its place is read anew, None where it may stay."""
+    pace, reached_s = scene.orders.pace, scene.reached_s or 0.0
+    return pace.at(reached_s, scene.now_s) if pace.paused and reached_s > pace.place_s else None
+
+
+def _listed(value: Any) -> Any:
+    """A tuple as it comes over the wire."""
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _plain(value: Any, depth: int) -> bool:
+    """Whether ``value`` is what a person may type, in lists and maps not deeper than ``depth``."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return True
+    if not isinstance(value, Mapping | list | tuple) or not depth:
+        return False
+    inner = value.values() if isinstance(value, Mapping) else value
+    return all(_plain(each, depth - 1) for each in inner)
 
 
 def _number(value: Any, what: str, low: float, high: float) -> float:

@@ -11,12 +11,13 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import zmq
 
 from photonstream.stream.link import REPEAT_S, Context
-from photonstream.stream.link.common import MOST_AT_ONCE, MOST_NAME, Clock, configure, last_endpoint
+from photonstream.stream.link.common import MOST_AT_ONCE, MOST_NAME, Clock, bind, configure, connect
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
     Answer,
@@ -31,6 +32,8 @@ from photonstream.stream.wire import (
 # Of how many clients the last answers are remembered, and how many of each.
 MOST_CLIENTS = 256
 MOST_ANSWERS = 64
+# Characters of an answer: what is said of a command may quote it, and that may be long.
+MOST_TEXT = 1000
 
 # Carries out one command: name and values to (done?, what there is to say).
 Handler = Callable[[str, Mapping[str, Any]], tuple[bool, str]]
@@ -43,14 +46,9 @@ class CommandServer:
         self.refused = 0
         self._answers: OrderedDict[bytes, OrderedDict[int, Answer]] = OrderedDict()
         self.socket = context.socket(zmq.ROUTER)
-        try:
-            configure(self.socket, endpoint, MOST_HEADER_BYTES)
-            self.socket.router_handover = True
-            self.socket.bind(endpoint)
-        except zmq.ZMQError:
-            self.socket.close()
-            raise
-        self.endpoint = last_endpoint(self.socket)
+        configure(self.socket, endpoint, MOST_HEADER_BYTES)
+        self.socket.router_handover = True
+        self.endpoint = bind(self.socket, endpoint)
 
     def service(self, handle: Handler) -> None:
         """Carry out what has come. Never blocks; ``handle`` answers for whatever goes wrong in it."""
@@ -60,6 +58,8 @@ class CommandServer:
             except zmq.Again:
                 return
             try:
+                if len(frames) > 1:
+                    raise WireError("a command brings no arrays")
                 answer: Message = self._answer(identity, decode(frames), handle)
             except WireError as error:
                 self.refused += 1
@@ -78,14 +78,20 @@ class CommandServer:
             return answers[number]
         if answers and number < next(reversed(answers)):
             raise WireError(f"command {number} comes after {next(reversed(answers))}")
-        answers[number] = Answer(number, *handle(message.name, message.values))
+        ok, text = handle(message.name, message.values)
+        answers[number] = Answer(number, ok, text[:MOST_TEXT])
         if len(answers) > MOST_ANSWERS:
             answers.popitem(last=False)
         return answers[number]
 
     def stop(self) -> None:
-        """Close the socket."""
+        """Close the socket; the file of an ipc endpoint goes too."""
+        if self.socket.closed:
+            return
         self.socket.close()
+        if self.endpoint.startswith("ipc://"):
+            # ZeroMQ leaves the file where the name was given.
+            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
 
 
 @dataclass
@@ -95,21 +101,23 @@ class _Asked:
 
 
 class CommandClient:
-    """The side of a page: `send` any number of commands, `receive` their answers."""
+    """The side of a page: `send` any number of commands, `receive` their answers.
+
+    ``refused`` counts what came and was no answer, ``refusal`` is the text of the last ERROR.
+    """
 
     def __init__(self, context: Context, endpoint: str, clock: Clock = time.monotonic) -> None:
         self.refused = 0
+        self.refusal: str | None = None
         self._clock = clock
         self._count = 0
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
         self.socket = context.socket(zmq.DEALER)
-        try:
-            configure(self.socket, endpoint, MOST_HEADER_BYTES)
-            self.socket.identity = secrets.token_hex(16).encode()
-            self.socket.connect(endpoint)
-        except zmq.ZMQError:
-            self.socket.close()
-            raise
+        configure(self.socket, endpoint, MOST_HEADER_BYTES)
+        # A command is repeated: a run that comes back need not hear it more often than this.
+        self.socket.sndhwm = 4
+        self.socket.identity = secrets.token_hex(16).encode()
+        connect(self.socket, endpoint)
 
     @property
     def waiting(self) -> int:
@@ -118,9 +126,10 @@ class CommandClient:
 
     def send(self, name: str, values: Mapping[str, Any]) -> None:
         """Say a command; raises WireError for values that cannot be sent. It is repeated by `receive`."""
+        asked = _Asked(Command(self._count + 1, name, dict(values)), self._clock())
+        if len(encode(asked.message)) > 1:
+            raise WireError("a command brings no arrays")
         self._count += 1
-        asked = _Asked(Command(self._count, name, dict(values)), self._clock())
-        encode(asked.message)
         self._asked[self._count] = asked
         # One after the other: the run takes a later command as proof that the earlier ones have arrived.
         if len(self._asked) == 1:
@@ -135,20 +144,31 @@ class CommandClient:
             except zmq.Again:
                 break
             try:
-                message = decode(frames)
-                if not isinstance(message, Answer | Error):
-                    raise WireError(f"{message.kind} is no answer")
+                answer = self._answer(decode(frames))
             except WireError:
                 self.refused += 1
                 continue
-            if isinstance(message, Answer) and self._asked.pop(message.number, None) is not None:
-                answers.append((message.ok, message.text))
+            if answer is not None:
+                answers.append((answer.ok, answer.text))
                 if self._asked:
                     self._say(next(iter(self._asked.values())))
         first = next(iter(self._asked.values()), None)
         if first is not None and self._clock() - first.said_s >= REPEAT_S:
             self._say(first)
         return answers
+
+    def _answer(self, message: Message) -> Answer | None:
+        """``message``, if it is the answer that is waited for; the answer to a repetition is None."""
+        if isinstance(message, Error):
+            self.refusal = message.text[:MOST_TEXT]
+            return None
+        if not isinstance(message, Answer):
+            raise WireError(f"{message.kind} is no answer")
+        # Only the first of those that wait has been said.
+        said = next(iter(self._asked), self._count)
+        if message.number > said:
+            raise WireError(f"command {message.number} has not been given")
+        return message if self._asked.pop(message.number, None) is not None else None
 
     def _say(self, asked: _Asked) -> None:
         asked.said_s = self._clock()

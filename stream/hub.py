@@ -6,6 +6,7 @@ as the one before had, the results of that one stay there; then those of the new
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from photonstream.stream.link import Context, LatestWriter, LinkReader, Waiter
 from photonstream.stream.loop import STATUS
 from photonstream.stream.node import LEDGER, PROGRESS
 from photonstream.stream.places import Places
-from photonstream.stream.wire import Close, Message, Open, ResultSent
+from photonstream.stream.wire import Close, Message, Open, ResultSent, WireError
 
 # Who reads the results of every node on behalf of the run.
 HUB = "run"
@@ -54,6 +55,9 @@ class Hub:
         self.shown: Mapping[Key, Result] = self.fresh
         self.epoch = 0
         self._until_s: float | None = None
+        self._refused = 0
+        # The first node in the line.
+        self._source = next(iter(nodes), None)
         self._public = public
         self._inner = frozenset(inner)
         self._opening: Open | None = None
@@ -89,20 +93,24 @@ class Hub:
 
     @property
     def refused(self) -> int:
-        """Messages that were refused at the sockets of the hub itself."""
-        return self._public.refused + sum(known.reader.refused for known in self._known.values())
+        """Messages that were refused at the sockets of the hub itself, and results that nobody can be sent."""
+        at_sockets = self._public.refused + sum(known.reader.refused for known in self._known.values())
+        return self._refused + at_sockets
 
     def begin(self, epoch: int, until_s: float | None) -> None:
         """A new epoch: its results are kept back until it is as far as what is shown.
 
         Or as far as ``until_s`` of recorded time, where somebody wants to go back to that.
         """
-        self.epoch, self._until_s = epoch, until_s
+        self.epoch = epoch
+        # Whoever wanted to go back still does when the way there has to begin again.
+        if until_s is not None or not self.catching_up:
+            self._until_s = until_s
         # An epoch that is replaced while it catches up was never shown.
         self.shown = dict(self.shown)
         self.fresh = {}
         for known in self._known.values():
-            known.final_version = None
+            known.final_version, known.status = None, {}
 
     def service(self) -> None:
         """Take in what the nodes have published, and publish it. Never blocks."""
@@ -115,7 +123,7 @@ class Hub:
 
     def _hear(self, name: str, known: _Known, message: Message) -> None:
         if isinstance(message, Open):
-            known.epoch, known.final_version, known.status = message.epoch, None, {}
+            self._hear_open(name, known, message)
             return
         if known.epoch == self.epoch:
             if isinstance(message, ResultSent):
@@ -123,6 +131,17 @@ class Hub:
             elif isinstance(message, Close):
                 known.final_version = message.version
         known.reader.done()
+
+    def _hear_open(self, name: str, known: _Known, message: Open) -> None:
+        assert self._opening is not None
+        # A node that was started by hand may still serve the run before this one.
+        known.epoch = message.epoch if message.run == self._opening.run else -1
+        known.final_version, known.status = None, {}
+        if known.epoch == self.epoch and name == self._source:
+            facts = {**self._opening.facts, **message.facts}
+            self._opening = dataclasses.replace(
+                self._opening, info=message.info, facts=facts, parameters=message.parameters
+            )
 
     def _take(self, known: _Known, result: Result) -> None:
         if result.key == STATUS:
@@ -134,20 +153,26 @@ class Hub:
             self._put(result)
 
     def _put(self, result: Result) -> None:
-        if (result.node, result.key) not in self._inner:
+        if (result.node, result.key) in self._inner:
+            return
+        try:
             self._public.put(result)
+        except WireError:
+            # Somebody else's node has said what this program would not say.
+            self._refused += 1
 
     def _has_caught_up(self) -> bool:
         """Whether the new epoch's source has passed the place of what is shown, and every node says something of it.
 
         An epoch that has come to its end has caught up whatever it is compared with.
         """
-        if all(
-            known.epoch == self.epoch and known.final_version is not None for known in self._known.values()
-        ):
+        if self.missing:
+            return False
+        if all(known.final_version is not None for known in self._known.values()):
             return True
-        if self._until_s is not None:
-            return (progress(self.fresh).get("time_s") or 0.0) >= self._until_s - SHORT_S
+        time_s = progress(self.fresh).get("time_s") or 0.0
+        if self._until_s is not None and time_s >= self._until_s - SHORT_S:
+            return True
         as_far = progress(self.fresh).get("records", 0) >= progress(self.shown).get("records", 0)
         return as_far and _speaking(self.fresh) >= _speaking(self.shown)
 
@@ -160,16 +185,7 @@ class Hub:
 
     def open(self, opening: Open) -> None:
         """Begin, or begin anew, what is published: readers forget all they had. ``opening.epoch`` is set here."""
-        self._opening = Open(
-            opening.run,
-            self.epoch,
-            HUB,
-            "latest",
-            opening.info,
-            opening.facts,
-            opening.parameters,
-            opening.versions,
-        )
+        self._opening = dataclasses.replace(opening, epoch=self.epoch)
         self._public.open(self._opening)
 
     def stop(self) -> None:
@@ -184,6 +200,4 @@ def progress(results: Mapping[Key, Result]) -> Mapping[str, Any]:
 
 def _speaking(results: Mapping[Key, Result]) -> set[str]:
     """Nodes that have given a result proper."""
-    return {
-        node for (node, key), r in results.items() if key not in (STATUS, PROGRESS, LEDGER) and not r.final
-    }
+    return {node for node, key in results if key not in (STATUS, PROGRESS, LEDGER)}

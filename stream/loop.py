@@ -51,7 +51,7 @@ def open_message(
     """The OPEN of a stream of ``writer``."""
     info = dataclasses.asdict(opening.info)
     versions = {"photonstream": version("photonstream"), "pyzmq": version("pyzmq")}
-    return Open(run, epoch, writer, policy, info, dict(opening.facts), parameters, versions)
+    return Open(run, epoch, writer, policy, info, dict(opening.facts), versions, parameters=parameters)
 
 
 def opening_of(message: Open) -> Opening:

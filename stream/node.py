@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
@@ -125,11 +125,11 @@ class Source(Node[P]):
         """Open what is read and say what is known of it."""
         raise NotImplementedError
 
-    def chunks(self) -> Iterator[Chunk | float]:
+    def chunks(self) -> Generator[Chunk | float, None, None]:
         """The chunks of the stream, in order, by the pace of the node's ``orders``, which may change any time.
 
         A number instead of a chunk says for how many seconds nothing is due; whoever asked asks again, at the latest
-        then. It never waits itself.
+        then. It never waits itself. Closed early, it lets go of all it has open.
         """
         raise NotImplementedError
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import ExitStack
 from typing import Any
 
@@ -76,7 +76,7 @@ class _Writing(Loop):
 class SourceLoop(_Writing):
     """Begins the stream, anew with each epoch; what there is no credit for is not read yet."""
 
-    _pieces: Iterator[Chunk | float] = iter(())
+    _pieces: Generator[Chunk | float, None, None] | None = None
 
     def _serve_run(self) -> None:
         self._epoch = -1
@@ -95,7 +95,7 @@ class SourceLoop(_Writing):
         with blame(self._spec.name):
             opening = node.begin()
         self._open(str(self._run_id), opening, orders.parameters)
-        self._pieces = iter(node.chunks())
+        self._pieces = node.chunks()
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
@@ -103,9 +103,8 @@ class SourceLoop(_Writing):
 
     def _put_away(self) -> None:
         """End the reading of the epoch before, with whatever it had open."""
-        close = getattr(self._pieces, "close", None)
-        if close is not None:
-            close()
+        if self._pieces is not None:
+            self._pieces.close()
 
     def _step(self) -> None:
         self._service()
@@ -119,6 +118,7 @@ class SourceLoop(_Writing):
 
     def _next_piece(self) -> None:
         assert isinstance(self._node, Source)
+        assert self._pieces is not None
         with blame(self._spec.name):
             piece = None if self._node.halted else next(self._pieces, None)
         if piece is None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from photonstream.stream.link import Context
 from photonstream.stream.places import Places
+from photonstream.stream.runner import Outcome
 from photonstream.stream.supervisor import PlacedRunner
 from photonstream.stream.topology import NodeSpec, Topology
 from photonstream.stream.topology_file import TopologyFile, dump_topology
@@ -40,6 +41,17 @@ class ProcessesRunner(PlacedRunner):
         self._place = self._children.folder / "topology.toml"
         self._place.write_text(dump_topology(file), encoding="utf-8")
         return file.places(run)
+
+    def run(self) -> Outcome:
+        try:
+            return super().run()
+        finally:
+            # In a folder of somebody else, what a killed node has left there.
+            if self._file.listen.startswith("ipc://"):
+                places = self._file.places("")
+                for name in self._nodes.keys() - self._by_hand:
+                    for endpoint in (places.chunks(name), places.results(name)):
+                        Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
 
     def _start(self, context: Context, places: Places) -> None:
         for name in self._nodes:

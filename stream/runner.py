@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
@@ -172,12 +173,16 @@ class InlineRunner(Runner):
 
     def _pump(self, source: Source[Any]) -> None:
         """Give every chunk of the source to its readers, until it ends or is halted."""
+        with closing(source.chunks()) as pieces:
+            self._pump_pieces(source, pieces)
+        self._show_progress(source)
+
+    def _pump_pieces(self, source: Source[Any], pieces: Iterator[Chunk | float]) -> None:
         next_progress = 0.0
         next_results = time.monotonic() + (self._results_s or 0.0)
-        chunks = iter(source.chunks())
         while True:
             with blame(source.name):
-                piece = next(chunks, None)
+                piece = next(pieces, None)
             if piece is None:
                 break
             if isinstance(piece, Chunk):
@@ -195,7 +200,6 @@ class InlineRunner(Runner):
                 next_progress = time.monotonic() + self._progress_s
             if source.halted:
                 break
-        self._show_progress(source)
 
     def _show_progress(self, source: Source[Any]) -> None:
         if self._on_progress is not None:

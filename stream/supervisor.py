@@ -7,6 +7,7 @@ how a node is started and how one hears that it ended.
 from __future__ import annotations
 
 import dataclasses
+import math
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -17,27 +18,24 @@ from typing import Any
 
 from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
-from photonstream.stream.commands import Change, CommandError, Scene, carry_out
 from photonstream.stream.control import CommandServer
-from photonstream.stream.hub import HUB, Hub, progress
+from photonstream.stream.helm import Helm
+from photonstream.stream.hub import HUB, Hub
 from photonstream.stream.link import Context, LatestWriter, Waiter, new_context
 from photonstream.stream.loop import END, IDLE_S, STATUS, open_message
-from photonstream.stream.node import InputError, NodeError, Opening, ParameterError, ResultNode
-from photonstream.stream.orders import Orders
+from photonstream.stream.node import InputError, NodeError, Opening, ResultNode
 from photonstream.stream.places import Places
 from photonstream.stream.restarts import Restarts
-from photonstream.stream.runner import Outcome, Progress, Runner, open_all
-from photonstream.stream.topology import Topology, build, node_class
+from photonstream.stream.runner import Outcome, Progress, Runner
+from photonstream.stream.topology import Topology
 from photonstream.stream.wire import Close
 
-# The whole of the orders, and the state of the run, are results in its own name.
-ORDERS = "orders"
 ANYWHERE = "tcp://127.0.0.1:0"
 # How often results are wanted while somebody watches, and how often the run says how it is.
 WATCHED_S = 0.05
 TELL_S = 0.2
-# So long the end waits for those who read to have everything.
-FAREWELL_S = 1.0
+# So long the end waits for those who read to have everything; and after something went wrong.
+FAREWELL_S, ABRUPT_S = 1.0, 0.2
 # Exit codes of a child that is not to be started again: its input is to blame, or the node itself.
 BAD_INPUT, BROKEN = 2, 3
 
@@ -127,8 +125,12 @@ class PlacedRunner(Runner):
                 self._attend(name)
             if self._watch.on_address is not None:
                 self._watch.on_address(self.address)
-            outcome = self._supervise()
-            self._farewell()
+            farewell_s = ABRUPT_S
+            try:
+                outcome = self._supervise()
+                farewell_s = FAREWELL_S
+            finally:
+                self._farewell(farewell_s)
         return outcome
 
     def _needs_children(self) -> bool:
@@ -153,20 +155,12 @@ class PlacedRunner(Runner):
         self._hub.watch(self._waiter)
         for socket in (self._public.socket, self._control.socket, self._to_nodes.socket):
             self._waiter.watch(socket)
-        pace = self._source.first_pace()
-        # The clock starts when all nodes are there.
-        self._started = pace.speed is None
-        self._first_pace = pace
-        self._orders = Orders(
-            version=1,
-            parameters=self._parameters,
-            pace=pace if self._started else dataclasses.replace(pace, paused=True),
-            results_s=self._wanted_s(),
-        )
+        parameters = self._parameters
         facts = opening.with_facts(control=self._control.endpoint)
-        self._hub.open(open_message(run, 0, HUB, "latest", facts, self._orders.parameters))
-        self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, self._orders.parameters))
-        self._give_orders()
+        self._hub.open(open_message(run, 0, HUB, "latest", facts, parameters))
+        self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, parameters))
+        pace = self._source.first_pace()
+        self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
         self._complete = 0
@@ -179,10 +173,11 @@ class PlacedRunner(Runner):
             self._listen()
             self._heed()
             self._bury()
-            self._adapt()
-            if self._hub.final_under(self._orders.version):
-                if self._complete != self._orders.version:
-                    self._complete = self._orders.version
+            self._helm.adapt(self._wanted_s())
+            self._stop_asked |= self._helm.stop_asked
+            if self._hub.final_under(self._helm.orders.version):
+                if self._complete != self._helm.orders.version:
+                    self._complete = self._helm.orders.version
                     outcome = self._outcome()
                     self._tell(at_once=True)
                     if self._on_complete is not None:
@@ -190,7 +185,7 @@ class PlacedRunner(Runner):
                 if not self._stay or self._stop_asked:
                     assert outcome is not None
                     return outcome
-            elif self._stop_asked and not self._orders.halted:
+            elif self._stop_asked and not self._helm.orders.halted:
                 self._end_stream()
             self._tell()
             self._show_progress()
@@ -204,102 +199,20 @@ class PlacedRunner(Runner):
         waiting = self._hub.missing
         if waiting and set(waiting) & self._by_hand:
             raise NodeError(f"ended while waiting for {', '.join(waiting)}, which nobody has started")
-        self._change_orders(halted=True)
+        self._helm.change(halted=True)
 
     def _outcome(self) -> Outcome:
         results = {key: result for key, result in self._hub.fresh.items() if result.final}
-        return self._judge(results, halted=self._orders.halted)
-
-    # Orders
-
-    def _change_orders(self, **changes: Any) -> None:
-        self._orders = dataclasses.replace(self._orders, version=self._orders.version + 1, **changes)
-        self._give_orders()
-
-    def _give_orders(self) -> None:
-        self._to_nodes.put(Result(HUB, ORDERS, self._orders.value()))
-
-    def _new_epoch(self, until_s: float | None = None, **changes: Any) -> None:
-        """Everything begins again from the file."""
-        epoch = self._orders.epoch + 1
-        self._hub.begin(epoch, until_s)
-        self._change_orders(epoch=epoch, **changes)
-
-    def _note_restart(self, name: str, cause: str) -> tuple[Mapping[str, Any], ...]:
-        note = {"node": name, "epoch": self._orders.epoch, "cause": cause}
-        return (*self._orders.restarts, note)
-
-    def _adapt(self) -> None:
-        """Start the clock when all are there, and look as often as somebody wants to see."""
-        if not self._started and not self._hub.missing:
-            self._started = True
-            pace = self._first_pace.at(0.0, time.monotonic())
-            self._change_orders(pace=pace)
-        if self._wanted_s() != self._orders.results_s:
-            self._change_orders(results_s=self._wanted_s())
-        for name, status in self._hub.statuses().items():
-            if status.get("behind"):
-                restarts = self._orders.restarts
-                for reader in status["behind"]:
-                    restarts = (
-                        *restarts,
-                        {
-                            "node": reader,
-                            "epoch": self._orders.epoch,
-                            "cause": f"it or {name} had begun again",
-                        },
-                    )
-                self._new_epoch(restarts=restarts)
-                return
+        return self._judge(results, halted=self._helm.orders.halted)
 
     def _wanted_s(self) -> float:
         if self._public.readers:
             return WATCHED_S
-        return float("inf") if self._results_s is None else self._results_s
-
-    # Commands
+        return math.inf if self._results_s is None else self._results_s
 
     def _command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
-        reached_s = progress(self._hub.fresh).get("time_s")
-        scene = Scene(self._orders, time.monotonic(), reached_s)
-        try:
-            change = carry_out(name, values, scene, self._live)
-            if change.parameters is not None:
-                self._check(change)
-        except (CommandError, ParameterError, NodeError) as error:
-            return False, str(error)
-        except OSError as error:
-            return False, f"{error.filename}: {error.strerror}"
-        self._carry_out(change)
-        return True, ""
-
-    def _live(self, node: str) -> frozenset[str] | None:
-        spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
-        return None if spec is None else node_class(spec.kind).live
-
-    def _check(self, change: Change) -> None:
-        """Raise what the nodes say of new parameters, before they are given to those that work."""
-        specs = (
-            dataclasses.replace(spec, parameters=(change.parameters or {}).get(spec.name, {}))
-            for spec in self._topology.nodes
-        )
-        open_all(build(Topology(tuple(specs))))
-
-    def _carry_out(self, change: Change) -> None:
-        changes: dict[str, Any] = {}
-        if change.pace is not None:
-            if not self._started and change.pace.paused is False:
-                return
-            changes["pace"] = change.pace
-        if change.parameters is not None:
-            changes["parameters"] = change.parameters
-        if change.stop:
-            self._stop_asked = True
-        if change.anew:
-            self._new_epoch(change.until_s, **changes)
-        elif changes:
-            self._change_orders(**changes)
         self._next_told = 0.0
+        return self._helm.command(name, values)
 
     # Life and death
 
@@ -323,15 +236,15 @@ class PlacedRunner(Runner):
                 self._start_again(name)
 
     def _bury_attendant(self, death: Death) -> None:
-        restarts = self._note_restart(death.name, death.cause)
-        if not self._restarts.died(death.name):
+        self._helm.restarted([death.name], death.cause, anew=False)
+        # A page that was told wrong things would not do better the next time.
+        if death.code == BAD_INPUT or not self._restarts.died(death.name):
             note = f"the {death.name} cannot live and is not started again: {death.cause}"
             self._notes.append(note)
             if self._watch.on_note is not None:
                 self._watch.on_note(note)
             # Nobody is left to look at a run that only stays to be looked at.
             self._stay = False
-        self._change_orders(restarts=restarts)
 
     def _bury_node(self, death: Death) -> None:
         if death.code == BAD_INPUT:
@@ -342,46 +255,41 @@ class PlacedRunner(Runner):
             raise NodeError(
                 f"node {death.name} cannot live: it was started again and again, and {death.cause}"
             )
-        restarts = self._note_restart(death.name, death.cause)
-        if isinstance(self._nodes[death.name], ResultNode):
-            self._change_orders(restarts=restarts)
-        else:
-            self._new_epoch(restarts=restarts)
+        on_path = not isinstance(self._nodes[death.name], ResultNode)
+        self._helm.restarted([death.name], death.cause, anew=on_path)
 
     # What is said of the run
 
     def _state(self) -> str:
-        if self._complete == self._orders.version:
+        if self._complete == self._helm.orders.version:
             return "complete"
         if self._hub.missing and not self._hub.catching_up:
             return "starting"
-        return "paused" if self._started and self._orders.pace.paused else "running"
+        return "paused" if self._helm.paused else "running"
 
     def _tell(self, *, at_once: bool = False, state: str | None = None) -> None:
         now = time.monotonic()
         if now < self._next_told and not at_once:
             return
         self._next_told = now + TELL_S
-        due_s = self._orders.pace.due_s(now)
-        place_s = due_s if due_s != float("inf") else None
-        reached_s = progress(self._hub.fresh).get("time_s")
-        lag_s = None if place_s is None or reached_s is None else max(0.0, place_s - reached_s)
-        statuses = self._hub.statuses()
+        state = state or self._state()
+        orders, statuses, reached_s = self._helm.orders, self._hub.statuses(), self._helm.reached_s
+        # At the end there is nowhere left to be.
+        place_s = reached_s if state == "complete" else self._helm.place_s()
+        sockets = (self._hub, self._control, self._to_nodes)
+        refused = [s.refused for s in sockets] + [int(s.get("refused", 0)) for s in statuses.values()]
         value = {
-            "epoch": self._orders.epoch,
-            "state": state or self._state(),
+            "epoch": orders.epoch,
+            "state": state,
             "catching_up": self._hub.catching_up,
             "place_s": place_s,
-            "lag_s": lag_s,
-            "speed": self._orders.pace.speed,
-            "restarts": list(self._orders.restarts),
-            "refused": self._hub.refused
-            + self._control.refused
-            + self._to_nodes.refused
-            + sum(int(status.get("refused", 0)) for status in statuses.values()),
+            "lag_s": None if place_s is None or reached_s is None else max(0.0, place_s - reached_s),
+            "speed": orders.pace.speed,
+            "restarts": list(orders.restarts),
+            "refused": sum(refused),
             "waiting_for": self._hub.missing,
             "problems": [s["problem"] for s in statuses.values() if s.get("problem")] + self._notes,
-            "parameters": self._orders.parameters,
+            "parameters": orders.parameters,
         }
         if value != self._told:
             self._told = value
@@ -392,12 +300,12 @@ class PlacedRunner(Runner):
             self._on_progress(Progress(self._hub.shown))
             self._next_progress = time.monotonic() + self._progress_s
 
-    def _farewell(self) -> None:
+    def _farewell(self, seconds: float) -> None:
         """Tell those who watch, and the nodes, that the run is over; wait a little for them to hear it."""
         self._tell(at_once=True, state="ended")
-        self._public.put(Close(self._hub.epoch, 0, END, self._orders.version))
-        self._to_nodes.put(Close(0, 0, END, self._orders.version))
-        until = time.monotonic() + FAREWELL_S
+        self._public.put(Close(self._hub.epoch, 0, END, self._helm.orders.version))
+        self._to_nodes.put(Close(0, 0, END, self._helm.orders.version))
+        until = time.monotonic() + seconds
         while time.monotonic() < until and not (self._public.delivered and self._to_nodes.delivered):
             self._waiter.wait(IDLE_S)
             self._public.service()

@@ -51,12 +51,17 @@ def registered() -> EntryPoints:
 
 
 def node_class(kind: str) -> type[Node[Any]]:
-    """The class registered for ``kind``; raises TopologyError with the known kinds where there is none."""
+    """The class registered for ``kind``; raises TopologyError where there is none or it cannot be loaded."""
     found = registered()
+    if kind not in found.names:
+        raise TopologyError(f"no node of kind {kind!r} (known: {', '.join(sorted(found.names))})")
     try:
         cls = found[kind].load()
-    except KeyError:
-        raise TopologyError(f"no node of kind {kind!r} (known: {', '.join(sorted(found.names))})") from None
+    except Exception as error:
+        # Somebody else's module: whatever is wrong in it.
+        raise TopologyError(
+            f"node kind {kind!r} ({found[kind].value}) cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     if not (isinstance(cls, type) and issubclass(cls, Node)):
         raise TopologyError(f"node kind {kind!r} is registered as {cls!r}, which is not a node")
     return cls

@@ -66,9 +66,9 @@ class Open(Message):
     policy: str
     info: Mapping[str, Any]
     facts: Mapping[str, Any]
-    parameters: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     mark: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,17 @@
-"""Where the real recordings are: PHOTONSTREAM_DATA, or a folder beside the checkout; tests skip without them."""
+"""Where the real recordings are (PHOTONSTREAM_DATA, or a folder beside the checkout), and a node of somebody else."""
 
 import os
+import shutil
+import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+# A package that is not part of this one; its tests run where it is installed.
+EXTERNAL = ROOT / "tests" / "external"
+collect_ignore = ["external"]
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +24,42 @@ def real_data():
             pytest.fail(f"PHOTONSTREAM_DATA names {named}, which holds no PROVENANCE.tsv")
         pytest.skip("no folder of real recordings (PHOTONSTREAM_DATA)")
     return folder
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """A package with a node of its own, installed outside: its ``folder``, and the environment that finds it there.
+
+    ``topology`` is a file with the standard line and that node.
+    """
+
+    folder: Path
+    environment: dict[str, str]
+    topology: Path
+
+
+@pytest.fixture(scope="session")
+def outsider(tmp_path_factory):
+    """The package of tests/external as an installer would leave it, in a folder that only its environment knows."""
+    project = tomllib.loads((EXTERNAL / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    folder = tmp_path_factory.mktemp("outsider")
+    info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    info.mkdir()
+    shutil.copytree(
+        EXTERNAL / "src", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    points = [
+        f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in named.items())
+        for group, named in project["entry-points"].items()
+    ]
+    (info / "METADATA").write_text(metadata, encoding="utf-8")
+    (info / "entry_points.txt").write_text("\n".join(points), encoding="utf-8")
+    installed = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    record = [*installed, f"{info.name}/RECORD"]
+    (info / "RECORD").write_text("".join(f"{name},,\n" for name in record), encoding="utf-8")
+    topology = tmp_path_factory.mktemp("topology") / "line.toml"
+    parts = (ROOT / "docs" / "standard.toml", EXTERNAL / "node.toml")
+    topology.write_text("\n".join(part.read_text(encoding="utf-8") for part in parts), encoding="utf-8")
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return Outsider(folder, os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, topology)

@@ -42,7 +42,7 @@ def replayed(real_data, tmp_path_factory):
     def replay(name):
         if name not in done:
             out = tmp_path_factory.mktemp("real")
-            assert main(["replay", str(real_data / name), "--headless", "--out", str(out)]) == 0
+            assert main(["replay", "--headless", str(real_data / name), "--out", str(out)]) == 0
             assert (out / "report.html").exists()
             done[name] = json.loads((out / "result.json").read_text(encoding="utf-8"))
         return done[name]

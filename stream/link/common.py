@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import zmq
 
@@ -66,7 +67,28 @@ def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
         socket.heartbeat_timeout = round(DEAD_S * 1000)
 
 
-def last_endpoint(socket: Socket) -> str:
-    """Where ``socket`` is bound, with the port that was free if it was asked for port 0."""
+def bind(socket: Socket, endpoint: str) -> str:
+    """Bind ``socket``; returns where, with the port that was free if port 0 was asked for.
+
+    Raises OSError with the endpoint, and closes the socket, where that cannot be.
+    """
+    with _said_plainly(socket, endpoint):
+        socket.bind(endpoint)
     bound = socket.last_endpoint
     return bound.decode() if isinstance(bound, bytes) else str(bound)
+
+
+def connect(socket: Socket, endpoint: str) -> None:
+    """Connect ``socket``. Raises OSError with the endpoint, and closes the socket, for what is no endpoint."""
+    with _said_plainly(socket, endpoint):
+        socket.connect(endpoint)
+
+
+@contextmanager
+def _said_plainly(socket: Socket, endpoint: str) -> Iterator[None]:
+    try:
+        yield
+    except zmq.ZMQError as error:
+        socket.close()
+        number = error.errno or 0
+        raise OSError(number, zmq.strerror(number), endpoint) from error

@@ -18,6 +18,7 @@ from photonstream.stream.link.common import (
     Clock,
     Context,
     configure,
+    connect,
 )
 from photonstream.stream.wire import (
     MOST_BYTES,
@@ -67,15 +68,11 @@ class LinkReader:
         self._mark = 0
         self._quiet_since_s = self._hello_s = -REPEAT_S
         self.socket = context.socket(zmq.DEALER)
-        try:
-            configure(self.socket, endpoint, MOST_BYTES)
-            # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
-            self.socket.sndhwm = 4
-            self.socket.identity = secrets.token_hex(16).encode()
-            self.socket.connect(endpoint)
-        except zmq.ZMQError:
-            self.socket.close()
-            raise
+        configure(self.socket, endpoint, MOST_BYTES)
+        # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
+        self.socket.sndhwm = 4
+        self.socket.identity = secrets.token_hex(16).encode()
+        connect(self.socket, endpoint)
         self._speak()
 
     def receive(self) -> Iterator[Message]:

@@ -23,8 +23,8 @@ from photonstream.stream.link.common import (
     UNBIND_S,
     Clock,
     Context,
+    bind,
     configure,
-    last_endpoint,
 )
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
@@ -75,16 +75,11 @@ class _Writer:
 
     def __init__(self, context: Context, endpoint: str, clock: Clock) -> None:
         self.socket = context.socket(zmq.ROUTER)
-        try:
-            # Readers send no arrays.
-            configure(self.socket, endpoint, MOST_HEADER_BYTES)
-            # A reader keeps its identity when it connects again; the new connection takes the place of the dead one.
-            self.socket.router_handover = True
-            self.socket.bind(endpoint)
-        except zmq.ZMQError:
-            self.socket.close()
-            raise
-        self.endpoint = last_endpoint(self.socket)
+        # Readers send no arrays.
+        configure(self.socket, endpoint, MOST_HEADER_BYTES)
+        # A reader keeps its identity when it connects again; the new connection takes the place of the dead one.
+        self.socket.router_handover = True
+        self.endpoint = bind(self.socket, endpoint)
         self.refused = 0
         self._clock = clock
         self._opening: Open | None = None

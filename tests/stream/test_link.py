@@ -462,11 +462,17 @@ def test_done_for_messages_of_an_ended_epoch_gives_no_credit_in_the_next():
     assert ends.writer.room == 4
 
 
-def test_an_epoch_only_follows_an_earlier_one():
+def test_an_epoch_only_follows_an_earlier_one_of_its_run():
     ends = opened("decay")
     for epoch in (0, -1):
         with pytest.raises(ValueError, match="cannot follow"):
-            ends.writer.open(opening(epoch, run="another"))
+            ends.writer.open(opening(epoch))
+    ends.writer.open(opening(0, run="another"))
+    ends.rounds(3)
+    ends.writer.put(chunk(0))
+    ends.rounds(2)
+    assert isinstance(ends.got["decay"][-1], ChunkSent)
+    assert ends.readers["decay"].opening.run == "another"
 
 
 def test_what_cannot_be_put_is_said_at_once():

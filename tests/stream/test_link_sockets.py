@@ -257,9 +257,9 @@ def test_the_file_that_a_killed_writer_left_is_no_hindrance(context, tmp_path):
 
 def test_an_endpoint_that_cannot_be_had_leaves_no_socket(context, tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        with pytest.raises(zmq.ZMQError):
+        with pytest.raises(OSError, match="in use"):
             LosslessWriter(context, f"tcp://127.0.0.1:{taken.getsockname()[1]}", ["decay"])
-        with pytest.raises(zmq.ZMQError):
+        with pytest.raises(OSError, match="nonsense"):
             LinkReader(context, "nonsense://x", "decay")
 
 

@@ -1,0 +1,144 @@
+"""The helm of a run: what it orders its nodes to do, and how that changes by command, by time and by what happens."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from photonstream.stream.chunk import Result
+from photonstream.stream.commands import Change, CommandError, Scene, carry_out
+from photonstream.stream.hub import HUB, Hub, progress
+from photonstream.stream.link import LatestWriter
+from photonstream.stream.node import NodeError, ParameterError, make_parameters
+from photonstream.stream.orders import Orders, Pace
+from photonstream.stream.runner import open_all
+from photonstream.stream.topology import Topology, build, node_class
+
+# The whole of the orders is a result of the run itself.
+ORDERS = "orders"
+# The clock of a replay is set where the source is when it is so far behind it: the source came from full speed.
+BEHIND_S = 0.1
+
+
+class Helm:
+    """Holds the orders and gives them at ``writer``, which is open; ``stop_asked`` when somebody wants the end.
+
+    A clock that is to run with a speed starts when all nodes are there.
+    """
+
+    def __init__(
+        self, writer: LatestWriter, hub: Hub, topology: Topology, parameters: Mapping[str, Any], pace: Pace
+    ) -> None:
+        self.stop_asked = False
+        self._writer = writer
+        self._hub = hub
+        self._topology = topology
+        self._started = pace.speed is None
+        self._first_pace = pace
+        held = pace if self._started else dataclasses.replace(pace, paused=True)
+        self.orders = Orders(version=0, parameters=parameters, pace=held)
+        self.change()
+
+    def change(self, **changes: Any) -> None:
+        """Give orders that differ from the present ones in ``changes``."""
+        self.orders = dataclasses.replace(self.orders, version=self.orders.version + 1, **changes)
+        self._writer.put(Result(HUB, ORDERS, self.orders.value()))
+
+    def begin_again(self, until_s: float | None = None, **changes: Any) -> None:
+        """A new epoch: everything begins again from the file. ``until_s`` as in `Hub.begin`."""
+        epoch = self.orders.epoch + 1
+        self._hub.begin(epoch, until_s)
+        self.change(epoch=epoch, **changes)
+
+    def restarted(self, names: Iterable[str], cause: str, *, anew: bool) -> None:
+        """Somebody died, or was there again without what it had: note it, and begin ``anew`` where photons are lost."""
+        notes = [{"node": name, "epoch": self.orders.epoch, "cause": cause} for name in names]
+        restarts = (*self.orders.restarts, *notes)
+        if anew:
+            self.begin_again(restarts=restarts)
+        else:
+            self.change(restarts=restarts)
+
+    def adapt(self, results_s: float) -> None:
+        """Start the clock when all are there, set it where the source is, mend a link, ask for results that often."""
+        now, pace, reached_s = time.monotonic(), self.orders.pace, self.reached_s or 0.0
+        if not self._started and not self._hub.missing:
+            self._started = True
+            self.change(pace=self._first_pace.at(self._first_pace.place_s, now))
+        elif self._started and not pace.paused and reached_s > pace.due_s(now) + BEHIND_S:
+            self.change(pace=pace.at(reached_s, now))
+        if results_s != self.orders.results_s:
+            self.change(results_s=results_s)
+        for name, status in self._hub.statuses().items():
+            if status.get("behind"):
+                self.restarted(status["behind"], f"it or {name} had begun again", anew=True)
+                return
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody has paused the replay."""
+        return self._started and self.orders.pace.paused
+
+    @property
+    def due_s(self) -> float:
+        """The recorded time at which the run is to be now; infinite at full speed."""
+        return self.orders.pace.due_s(time.monotonic())
+
+    @property
+    def reached_s(self) -> float | None:
+        """The recorded time that the source has reached, None where it does not know."""
+        reached_s: float | None = progress(self._hub.fresh).get("time_s")
+        return reached_s
+
+    def command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
+        """Carry out what somebody wants: whether it was done, and why not."""
+        pace = self.orders.pace if self._started else self._first_pace
+        scene = Scene(dataclasses.replace(self.orders, pace=pace), time.monotonic(), self.reached_s)
+        try:
+            change = carry_out(name, values, scene, self._live)
+            if change.parameters is not None:
+                self._check(change.parameters, every=change.anew)
+        except (CommandError, ParameterError, NodeError) as error:
+            return False, str(error)
+        except OSError as error:
+            return False, f"{error.filename}: {error.strerror}"
+        self._carry_out(change)
+        return True, ""
+
+    def _live(self, node: str) -> frozenset[str] | None:
+        spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
+        return None if spec is None else node_class(spec.kind).live
+
+    def _check(self, parameters: Mapping[str, Mapping[str, Any]], *, every: bool) -> None:
+        """Raise what there is to say of new parameters, before they are given to nodes that work.
+
+        With ``every``, by opening nodes like those that will begin again: only then do they see the recording.
+        """
+        for spec in self._topology.nodes:
+            make_parameters(node_class(spec.kind).Parameters, parameters.get(spec.name, {}), spec.name)
+        if every:
+            specs = (
+                dataclasses.replace(s, parameters=parameters.get(s.name, {})) for s in self._topology.nodes
+            )
+            open_all(build(Topology(tuple(specs))))
+
+    def _carry_out(self, change: Change) -> None:
+        changes: dict[str, Any] = {}
+        if change.pace is not None and self._started:
+            changes["pace"] = change.pace
+        elif change.pace is not None:
+            self._first_pace = change.pace
+        if change.parameters is not None:
+            changes["parameters"] = change.parameters
+        self.stop_asked |= change.stop
+        if change.anew:
+            self.begin_again(change.until_s, **changes)
+        elif changes:
+            self.change(**changes)
+
+    def place_s(self) -> float | None:
+        """Where the run is to be in recorded time, None at full speed."""
+        return self.due_s if math.isfinite(self.due_s) else None
