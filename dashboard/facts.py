@@ -28,6 +28,9 @@ from photonstream.dashboard.numbers import (
     with_unit,
 )
 
+# Between the facts of a line.
+SEPARATOR = "  ·  "
+
 
 def title(run: RunFolder) -> str:
     """The particle's name where it has one, else the name of the recording."""
@@ -42,7 +45,14 @@ def file_name(run: RunFolder) -> str:
 
 
 def subtitle(run: RunFolder) -> str:
-    """File, excitation, <N>, date: what tells this measurement from its neighbours."""
+    """File, excitation, <N>, date, length: what tells this measurement from its neighbours."""
+    recording = run.section("recording")
+    length = f"{quantity(recording.get('duration_s'), SECONDS)}, {counted(recording.get('photons'))} photons"
+    return SEPARATOR.join([*circumstances(run), length])
+
+
+def circumstances(run: RunFolder) -> list[str]:
+    """File, excitation, <N>, pulse rate, date, where they are known."""
     experiment, recording = run.section("experiment"), run.section("recording")
     parts = [file_name(run)] if title(run) != file_name(run) else []
     if number(experiment.get("excitation_nm")) is not None:
@@ -52,10 +62,7 @@ def subtitle(run: RunFolder) -> str:
     if number(recording.get("sync_rate_hz")) is not None:
         parts.append(quantity(recording["sync_rate_hz"], MHZ))
     parts += [str(recording["created"])] if recording.get("created") else []
-    parts.append(
-        f"{quantity(recording.get('duration_s'), SECONDS)}, {counted(recording.get('photons'))} photons"
-    )
-    return "  ·  ".join(parts)
+    return parts
 
 
 def _mean_n(experiment: Mapping[str, Any]) -> Any:

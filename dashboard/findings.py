@@ -10,6 +10,7 @@ from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
     NO_ERROR,
+    NOT_COMPUTED,
     NS,
     PERCENT,
     Unit,
@@ -34,6 +35,10 @@ _MAIN = (
     "beta_signed",
     "eta",
 )
+# What stands where there is no number, and where the reason stands elsewhere.
+DASH = "–"
+# How eta is called: alone it would read as a quantum yield.
+ETA = "CM efficiency per absorbed photon, <N>-corrected"
 
 
 class Findings:
@@ -109,6 +114,31 @@ class Findings:
         ]
         return rows
 
+    def same_rows(self) -> list[Row]:
+        """Main numbers but beta, in the same places whatever was found: for a page that must not jump."""
+        upper, fast = number(self._get("beta_upper95")), "biexciton" if self.has_beta else "fast component"
+        rows = [
+            self._row("exciton lifetime τₓ", "tau_x_s", NS),
+            self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
+            self._row("its share of the amplitude", "amplitude_xx", PERCENT),
+            self._row("its share of the photons", "photon_share_xx", PERCENT),
+            next(self._eta_rows(), Row(ETA, "none")),
+            Row(
+                "beta, upper limit (95 %)",
+                "none" if upper is None else f"{plain(100 * upper, 2)} %",
+            ),
+            self._row("background share", "background_share", PERCENT),
+            self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given"),
+        ]
+        return [
+            Row(
+                row.label,
+                DASH if row.value in ("unknown", "none") else row.value,
+                DASH if row.interval == NOT_COMPUTED else row.interval,
+            )
+            for row in rows
+        ]
+
     @property
     def _held(self) -> str:
         assumed = number(self._get("assumed_tau_xx_s"))
@@ -128,7 +158,7 @@ class Findings:
 
     def _eta_rows(self) -> Iterator[Row]:
         """Efficiency per absorbed photon: the range over the models that were asked, or one number and its model."""
-        label, eta = "CM efficiency per absorbed photon, <N>-corrected", self._get("eta")
+        label, eta = ETA, self._get("eta")
         model = str(self._get("eta_model") or "")
         if is_estimate(eta) and number(_value(eta)) is not None:
             yield model_range_row(label, eta, model, self._get("eta_models"))

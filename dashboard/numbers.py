@@ -9,6 +9,7 @@ from dataclasses import dataclass
 MINUS, THIN, PLUS_MINUS, NBSP = "\u2212", "\u2009", "\u00b1", "\u00a0"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 NO_ERROR = "no error computed"
+NOT_COMPUTED = "not computed"
 # Significant digits of an uncertainty, and of a value that has none.
 ERROR_DIGITS, PLAIN_DIGITS = 2, 4
 
@@ -105,7 +106,7 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
         return ""
     ends = _ends(estimate.get(key))
     if ends == (None, None):
-        return "not computed"
+        return NOT_COMPUTED
     value = number(estimate.get("value"))
     arms = () if value is None else (abs(end - value) for end in ends if end is not None)
     scale = next((size for size in (number(estimate.get("stderr")), *arms) if size), None)

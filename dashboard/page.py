@@ -9,27 +9,19 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 )
 
-CSS = """
+# What every page of ours looks like.
+BASE_CSS = """
 :root { --ink: #1a1a1a; --soft: #5f6368; --line: #d9d9d9; --accent: #0072b2; }
 * { box-sizing: border-box; }
 body { margin: 0; background: #fff; color: var(--ink); font: 14px/1.45 Helvetica, Arial, sans-serif;
        font-variant-numeric: tabular-nums; }
-main { width: 1200px; margin: 0 auto; padding: 22px 10px 40px; }
-header { border-bottom: 1.5px solid var(--ink); padding-bottom: 8px; margin-bottom: 14px; }
 h1 { font-size: 24px; font-weight: 600; margin: 0; overflow-wrap: anywhere; }
 header p { margin: 2px 0 0; color: var(--soft); overflow-wrap: anywhere; }
-h2 { font-size: 14px; font-weight: 600; margin: 0 0 6px; }
-figure { margin: 0; }
-.row { display: flex; gap: 0; align-items: flex-start; }
 .panel { position: relative; }
 .panel > b { position: absolute; left: 0; top: -6px; font-size: 17px; z-index: 2; }
-.panel > i { position: absolute; right: 22px; top: -9px; font-size: 12px; font-style: normal; }
-.decay { width: 690px; flex: none; }
-.numbers { flex: 1; margin-left: 22px; padding: 0 0 0 26px; }
 .headline { font-size: 27px; line-height: 1.15; margin: 0; }
 .headline small { display: block; font-size: 13px; line-height: 1.4; color: var(--soft); margin-top: 2px; }
 .verdict { margin: 8px 0 6px; font-weight: 600; }
-.rows thead th:first-child { width: 46%; }
 table { border-collapse: collapse; width: 100%; font-size: 13px; }
 th { font-weight: 400; text-align: left; vertical-align: top; }
 thead th { color: var(--soft); font-size: 12px; border-bottom: 1px solid var(--ink); padding: 2px 8px 3px 0; }
@@ -37,8 +29,21 @@ tbody tr { border-bottom: 1px solid var(--line); }
 td, tbody th { padding: 3px 10px 3px 0; vertical-align: top; overflow-wrap: anywhere; }
 .rows td { white-space: normal; }
 .rows tbody th { color: var(--soft); overflow-wrap: normal; }
-.numbers .rows tbody th { color: var(--ink); }
 .rows th small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; max-width: 46ch; }
+.numbers .rows tbody th { color: var(--ink); }
+"""
+
+# The report, on screen and on paper.
+CSS = """
+main { width: 1200px; margin: 0 auto; padding: 22px 10px 40px; }
+header { border-bottom: 1.5px solid var(--ink); padding-bottom: 8px; margin-bottom: 14px; }
+h2 { font-size: 14px; font-weight: 600; margin: 0 0 6px; }
+figure { margin: 0; }
+.row { display: flex; gap: 0; align-items: flex-start; }
+.panel > i { position: absolute; right: 22px; top: -9px; font-size: 12px; font-style: normal; }
+.decay { width: 690px; flex: none; }
+.numbers { flex: 1; margin-left: 22px; padding: 0 0 0 26px; }
+.rows thead th:first-child { width: 46%; }
 figcaption { margin: 10px 0 20px; font-size: 13px; line-height: 1.5; }
 .warnings { border-left: 4px solid #d55e00; padding: 2px 12px; margin: 0 0 14px; }
 .warnings ul { margin: 0; padding-left: 16px; }

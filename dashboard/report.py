@@ -13,7 +13,7 @@ from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
 from photonstream.dashboard.numbers import MS, number, quantity
-from photonstream.dashboard.page import CSS, PAGE, POLICY
+from photonstream.dashboard.page import BASE_CSS, CSS, PAGE, POLICY
 from photonstream.dashboard.panels.coincidence import draw_coincidence
 from photonstream.dashboard.panels.decay import draw_decay
 from photonstream.dashboard.panels.flid import draw_flid
@@ -53,7 +53,7 @@ def render(run: RunFolder) -> str:
         policy=POLICY,
         title=text(facts.title(run)),
         subtitle=text(facts.subtitle(run)),
-        css=CSS,
+        css=BASE_CSS + CSS,
         library=Resources(mode="inline", components=["bokeh"]).render_js(),
         warnings=f'<div class="warnings">{warnings}</div>' if warnings else "",
         **plots,

@@ -21,15 +21,22 @@ FONT = "Helvetica, Arial, sans-serif"
 BORDER_TOP, BORDER_BOTTOM, BORDER_LEFT = 8, 46, 66
 
 
-def plain_figure(width: int, height: int, **options: Any) -> figure:
-    """A figure of a paper: framed, ticks inside, no toolbar. ``width`` and ``height`` are those of the frame.
+# Width and height of a frame in pixels; None fills the place on the page and follows it.
+Size = tuple[int, int] | None
 
-    Dragging zooms into a box, a double click shows all again.
+
+def plain_figure(size: Size, **options: Any) -> figure:
+    """A figure of a paper: framed, ticks inside, no toolbar. Dragging zooms into a box, a double click shows all again.
+
+    A figure of a given size is drawn as SVG, for paper. One that follows its page changes often: it is a canvas, and
+    its page knows what "all" is.
     """
+    if size is None:
+        placed: dict[str, Any] = {"sizing_mode": "stretch_both", "output_backend": "canvas"}
+    else:
+        placed = {"frame_width": size[0], "frame_height": size[1], "output_backend": "svg"}
     plot = figure(
-        frame_width=width,
-        frame_height=height,
-        output_backend="svg",
+        **placed,
         toolbar_location=None,
         tools="box_zoom,reset",
         active_drag="box_zoom",
@@ -41,7 +48,8 @@ def plain_figure(width: int, height: int, **options: Any) -> figure:
         outline_line_width=1,
         **options,
     )
-    plot.js_on_event("doubletap", CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
+    if size is not None:
+        plot.js_on_event("doubletap", CustomJS(args={"plot": plot}, code="plot.reset.emit()"))
     plot.grid.grid_line_color = None
     axes: Any = plot.axis
     axes.axis_line_color = None
@@ -79,8 +87,9 @@ def rate_axis(highest_kcps: float) -> Range1d:
     return interval(-0.03 * top, top)
 
 
-def say(plot: figure, text: str, width: int, height: int) -> None:
-    """Write ``text`` into the middle of an empty plot; ``width`` and ``height`` are those of its frame."""
+def say(plot: figure, text: str, size: tuple[int, int]) -> None:
+    """Write ``text`` into the middle of an empty plot with a frame of ``size``."""
+    width, height = size
     lines = wrap(text, max(20, width // 8)) or [""]
     plot.add_layout(
         Label(

@@ -91,15 +91,24 @@ def rate_histogram(trace: Trace, most: int = 90) -> RateHistogram:
     """At most about ``most`` classes, each of a whole number of counts, so that none is favoured."""
     counts, on = trace.counts[trace.whole], trace.on[trace.whole]
     known = np.isfinite(counts)
-    counts, on = counts[known], on[known]
-    if not len(counts) or trace.bin_s <= 0:
+    counts, on = counts[known].astype(np.int64), on[known]
+    length = int(counts.max(initial=0)) + 1
+    everything, selected = (np.bincount(c, minlength=length) for c in (counts, counts[on]))
+    return rate_classes(everything, selected, 1, trace.bin_s, most)
+
+
+def rate_classes(
+    bins: NDArray[np.int64], on_bins: NDArray[np.int64], width: int, bin_s: float, most: int = 90
+) -> RateHistogram:
+    """At most about ``most`` classes of rates, from bins by their counts in classes of ``width`` counts each."""
+    if not bins.any() or bin_s <= 0:
         return RateHistogram(np.zeros(1), np.zeros(0, np.int64), np.zeros(0, np.int64))
-    top = int(counts.max()) + 1
-    width = -(-top // most)
-    edges: Floats = np.arange(0, top + width, width, dtype=np.float64) - 0.5
-    everything, _ = np.histogram(counts, edges)
-    selected, _ = np.histogram(counts[on], edges)
-    return RateHistogram(edges / (1e3 * trace.bin_s), everything, selected)
+    top = int(np.flatnonzero(bins)[-1]) + 1
+    together = -(-top // most)
+    starts = np.arange(0, top, together)
+    edges = np.append(starts, starts[-1] + together) * width - 0.5
+    everything, selected = (np.add.reduceat(each[:top], starts) for each in (bins, on_bins))
+    return RateHistogram(edges / (1e3 * bin_s), everything, selected)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,9 @@ def draw_coincidence(curve: Curve, centre_ns: float | None, *, width: int, heigh
     everything, selected = rebin(curve["pairs"], factor), rebin(curve["pairs_selected"], factor)
     most = max(1.0, float(np.nanmax(everything, initial=0.0)))
     plot = plain_figure(
-        width, height, x_range=interval(float(edges[0]), float(edges[-1])), y_range=interval(0, 1.08 * most)
+        (width, height),
+        x_range=interval(float(edges[0]), float(edges[-1])),
+        y_range=interval(0, 1.08 * most),
     )
     label_axes(plot, "Delay between the photons (ns)", f"Pairs per {edges[1] - edges[0]:.3g} ns")
     if centre_ns is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from photonstream.dashboard.style import (
     FONT,
     PALE,
     SELECTED,
+    Size,
     interval,
     label_axes,
     plain_figure,
@@ -30,6 +32,14 @@ RESIDUAL_SHARE = 0.24
 GAP = 10
 # The axis of counts begins below this share of the points; a few stragglers may lie under it.
 FEWEST_SHARE = 0.001
+DELAY = "Delay after the pulse (ns)"
+# Each part of the model: its words, colour, dashes and width.
+STYLES: Mapping[str, tuple[str, str, str | list[int], float]] = {
+    "exciton": ("exciton", EXCITON, "solid", 1.6),
+    "fast": ("fast component", FAST, "solid", 1.6),
+    "background": ("background", BACKGROUND, [5, 3], 1.4),
+    "fit": ("fit", FIT, "solid", 1.6),
+}
 
 
 def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
@@ -39,79 +49,90 @@ def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
     """
     has_fit = "fit" in decay.model
     below = round(RESIDUAL_SHARE * height) if has_fit else 0
-    ends = _time_ends(decay)
-    time = interval(*ends)
-    main = _draw_counts(decay, time, width, height - below - (GAP if has_fit else 0))
+    time, size = interval(*time_ends(decay)), (width, height - below - (GAP if has_fit else 0))
+    sources = {name: ColumnDataSource(columns) for name, columns in decay_columns(decay).items()}
+    parts = parts_drawn(decay)
+    main = counts_figure(sources["decay"], time, interval(*count_ends(decay)), parts, size)
+    main.legend.visible = bool(decay.photons)
     if not has_fit:
-        label_axes(main, "Delay after the pulse (ns)", _counts_label(decay))
+        label_axes(main, DELAY, counts_label(decay))
         if reason:
-            say(main, reason, width, height)
+            say(main, reason, size)
         return column(main)
     main.xaxis.major_label_text_font_size = "0px"
-    label_axes(main, "", _counts_label(decay))
+    label_axes(main, "", counts_label(decay))
     main.min_border_bottom = GAP
-    return column(main, _draw_residuals(decay, time, width, below), spacing=0)
+    top = residual_end(decay)
+    return column(
+        main, residuals_figure(sources["residuals"], time, interval(-top, top), (width, below)), spacing=0
+    )
 
 
-def _draw_counts(decay: Decay, time: Range1d, width: int, height: int) -> figure:
-    low, high = _count_ends(decay)
-    plot = plain_figure(width, height, x_range=time, y_axis_type="log", y_range=interval(low, high))
-    source = ColumnDataSource(
-        {
+def decay_columns(decay: Decay) -> dict[str, dict[str, Floats]]:
+    """What `counts_figure` and `residuals_figure` draw."""
+    nothing = np.full(len(decay.selected), np.nan)
+    parts = {name: _positive(decay.model.get(name, nothing)) for name in STYLES}
+    residual = decay.residual if "fit" in decay.model else nothing
+    return {
+        "decay": {
             "time": decay.centre_ns,
             "selected": _positive(decay.selected),
             "everything": _positive(decay.everything),
-            **{name: _positive(values) for name, values in decay.model.items()},
-        }
-    )
+            **parts,
+        },
+        "residuals": {"time": decay.centre_ns, "residual": residual},
+    }
+
+
+def parts_drawn(decay: Decay) -> list[str]:
+    """The parts of the model that have photons."""
+    return [n for n in STYLES if n in decay.model and np.nanmax(decay.model[n], initial=0.0) > 0]
+
+
+def counts_figure(
+    source: ColumnDataSource, time: Range1d, counts: Range1d, parts: Collection[str], size: Size
+) -> figure:
+    """The plot of the column set ``decay``, with those ``parts`` of the model; its axes have no names yet."""
+    plot = plain_figure(size, x_range=time, y_axis_type="log", y_range=counts)
     items: list[tuple[str, GlyphRenderer[Any]]] = []
     grey = plot.scatter("time", "everything", source=source, size=2.5, fill_color=PALE, line_color=None)
     blue = plot.scatter("time", "selected", source=source, size=3, fill_color=SELECTED, line_color=None)
     items += [("selected photons", blue), ("all states", grey)]
-    styles: dict[str, tuple[str, str, str | list[int], float]] = {
-        "exciton": ("exciton", EXCITON, "solid", 1.6),
-        "fast": ("fast component", FAST, "solid", 1.6),
-        "background": ("background", BACKGROUND, [5, 3], 1.4),
-        "fit": ("fit", FIT, "solid", 1.6),
-    }
-    for name, (words, color, dash, line_width) in styles.items():
-        if name in decay.model and np.nanmax(decay.model[name], initial=0.0) > 0:
+    for name, (words, color, dash, line_width) in STYLES.items():
+        if name in parts:
             line = plot.line(
                 "time", name, source=source, line_color=color, line_dash=dash, line_width=line_width
             )
             items.append((words, line))
-    if decay.photons:
-        plot.add_layout(_legend(items))
+    plot.add_layout(_legend(items))
     tooltips = [
         ("delay", "@time{0.000} ns"),
         ("selected", "@selected{0,0}"),
         ("all states", "@everything{0,0}"),
     ]
-    if "fit" in decay.model:
+    if "fit" in parts:
         tooltips.append(("fit", "@fit{0,0.0}"))
     plot.add_tools(HoverTool(renderers=[blue], mode="vline", tooltips=tooltips))
     return plot
 
 
-def _draw_residuals(decay: Decay, time: Range1d, width: int, height: int) -> figure:
-    residual = decay.residual
-    top = max(4.5, 1.05 * float(np.nanmax(np.abs(residual), initial=0.0)))
-    plot = plain_figure(width, height, x_range=time, y_range=interval(-top, top))
+def residual_end(decay: Decay) -> float:
+    """Where the axis of residuals ends, at either side."""
+    residual = decay.residual if "fit" in decay.model else np.empty(0)
+    return max(4.5, 1.05 * float(np.nanmax(np.abs(residual), initial=0.0)))
+
+
+def residuals_figure(source: ColumnDataSource, time: Range1d, residuals: Range1d, size: Size) -> figure:
+    """The plot of the column set ``residuals``."""
+    plot = plain_figure(size, x_range=time, y_range=residuals)
     plot.min_border_top = 0
-    label_axes(plot, "Delay after the pulse (ns)", "Residual (σ)")
+    label_axes(plot, DELAY, "Residual (σ)")
     plot.yaxis.ticker = BasicTicker(desired_num_ticks=4)
     for place, color, dash in ((-2.0, PALE, [4, 3]), (2.0, PALE, [4, 3]), (0.0, FIT, "solid")):
         plot.add_layout(
             Span(location=place, dimension="width", line_color=color, line_dash=dash, line_width=1)
         )
-    dots = plot.scatter(
-        "time",
-        "residual",
-        source=ColumnDataSource({"time": decay.centre_ns, "residual": residual}),
-        size=2.5,
-        fill_color=SELECTED,
-        line_color=None,
-    )
+    dots = plot.scatter("time", "residual", source=source, size=2.5, fill_color=SELECTED, line_color=None)
     plot.add_tools(
         HoverTool(
             renderers=[dots],
@@ -137,7 +158,8 @@ def _legend(items: list[tuple[str, GlyphRenderer[Any]]]) -> Legend:
     )
 
 
-def _counts_label(decay: Decay) -> str:
+def counts_label(decay: Decay) -> str:
+    """What the axis of counts is called."""
     if not decay.photons:
         return "Counts"
     width_ns = decay.bin_ns
@@ -150,7 +172,7 @@ def _positive(values: Floats) -> Floats:
     return np.where(values > 0, values, np.nan)
 
 
-def _time_ends(decay: Decay) -> tuple[float, float]:
+def time_ends(decay: Decay) -> tuple[float, float]:
     """From 0 to the period where there is a fit, else to the last photon."""
     if not decay.photons or not np.isfinite(decay.edges_ns).all():
         return 0.0, max(1.0, float(np.nanmax(decay.edges_ns, initial=0.0)))
@@ -161,7 +183,7 @@ def _time_ends(decay: Decay) -> tuple[float, float]:
     return float(decay.edges_ns[0]), float(decay.edges_ns[last + 1])
 
 
-def _count_ends(decay: Decay) -> tuple[float, float]:
+def count_ends(decay: Decay) -> tuple[float, float]:
     """From below the fewest counts worth showing to above the most."""
     counts = np.concatenate([decay.selected, decay.everything])
     seen = counts[np.isfinite(counts) & (counts > 0)]

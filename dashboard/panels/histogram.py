@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
 from bokeh.plotting import figure
+from numpy.typing import NDArray
 
 from photonstream.dashboard.panels.trace import draw_window
-from photonstream.dashboard.style import REST, SELECTED, interval, label_axes, plain_figure
-from photonstream.dashboard.views import Trace, rate_histogram
+from photonstream.dashboard.style import REST, SELECTED, Size, interval, label_axes, plain_figure
+from photonstream.dashboard.views import RateHistogram, Trace, rate_histogram
 
 
 def draw_histogram(
@@ -18,33 +20,37 @@ def draw_histogram(
     """Bars of all bins in grey, their selected part in blue."""
     histogram = rate_histogram(trace)
     most = float(histogram.bins.max()) if len(histogram.bins) else 1.0
-    plot = plain_figure(width, height, x_range=interval(0, 1.08 * most), y_range=rates)
+    source = ColumnDataSource(histogram_columns(histogram))
+    plot = histogram_figure(source, interval(0, 1.08 * most), rates, (width, height))
+    draw_window(plot, window_kcps)
+    return plot
+
+
+def histogram_columns(histogram: RateHistogram) -> dict[str, NDArray[Any]]:
+    """What `histogram_figure` draws."""
+    return {
+        "low": histogram.edges_kcps[:-1],
+        "high": histogram.edges_kcps[1:],
+        "bins": histogram.bins,
+        "selected": histogram.on_bins,
+    }
+
+
+def histogram_figure(source: ColumnDataSource, bins: Range1d, rates: Range1d, size: Size) -> figure:
+    """The plot of the columns that `histogram_columns` makes."""
+    plot = plain_figure(size, x_range=bins, y_range=rates)
     label_axes(plot, "Bins", None)
     plot.xaxis.ticker = BasicTicker(desired_num_ticks=3)
     plot.xaxis.formatter = NumeralTickFormatter(format="0.[0]a")
-    draw_window(plot, window_kcps)
     bars = plot.quad(
-        left=0,
-        right="bins",
-        bottom="low",
-        top="high",
-        source=ColumnDataSource(
-            {
-                "low": histogram.edges_kcps[:-1],
-                "high": histogram.edges_kcps[1:],
-                "bins": histogram.bins,
-                "selected": histogram.on_bins,
-            }
-        ),
-        fill_color=REST,
-        line_color=None,
+        left=0, right="bins", bottom="low", top="high", source=source, fill_color=REST, line_color=None
     )
     plot.quad(
         left=0,
         right="selected",
         bottom="low",
         top="high",
-        source=bars.data_source,
+        source=source,
         fill_color=SELECTED,
         line_color=None,
     )

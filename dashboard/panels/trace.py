@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
@@ -10,8 +10,8 @@ from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
 from photonstream.dashboard.decimate import skyline
-from photonstream.dashboard.style import REST, SELECTED, interval, label_axes, plain_figure, say
-from photonstream.dashboard.views import Trace, envelope
+from photonstream.dashboard.style import REST, SELECTED, Size, interval, label_axes, plain_figure, say
+from photonstream.dashboard.views import Envelope, Floats, Trace, envelope
 
 # Two columns a pixel, for screens of high resolution.
 COLUMNS_PER_PIXEL = 2
@@ -26,29 +26,43 @@ def draw_trace(
     """
     shown = envelope(trace, COLUMNS_PER_PIXEL * width)
     ends = (float(shown.edges_s[0]), float(shown.edges_s[-1])) if len(shown.low) else (0.0, 1.0)
-    plot = plain_figure(width, height, x_range=interval(*ends), y_range=rates)
-    label_axes(plot, "Time (s)", "Intensity (kcps)")
+    sources = {name: ColumnDataSource(columns) for name, columns in trace_columns(shown).items()}
+    plot = trace_figure(sources, interval(*ends), rates, (width, height))
     draw_window(plot, window_kcps)
     if not len(shown.low):
-        say(plot, "The recording has no bins.", width, height)
-        return plot
-    for low, high, color in ((shown.low, shown.high, REST), (shown.on_low, shown.on_high, SELECTED)):
-        x, y = skyline(shown.edges_s, low, high)
-        plot.line(x, y, line_color=color, line_width=0.8, line_join="bevel")
+        say(plot, "The recording has no bins.", (width, height))
+    return plot
+
+
+def trace_columns(shown: Envelope) -> dict[str, dict[str, Floats]]:
+    """What `trace_figure` draws: the lines of all bins and of the selected ones, and what pointing at them tells."""
+    lines = {"trace": (shown.low, shown.high), "trace_on": (shown.on_low, shown.on_high)}
+    return {
+        **{name: dict(zip("xy", skyline(shown.edges_s, *ends), strict=True)) for name, ends in lines.items()},
+        "trace_values": {
+            "left": shown.edges_s[:-1],
+            "right": shown.edges_s[1:],
+            "low": shown.low,
+            "high": shown.high,
+            "selected": 100 * shown.on_share,
+        },
+    }
+
+
+def trace_figure(
+    sources: Mapping[str, ColumnDataSource], time: Range1d, rates: Range1d, size: Size
+) -> figure:
+    """The plot of the columns that `trace_columns` makes."""
+    plot = plain_figure(size, x_range=time, y_range=rates)
+    label_axes(plot, "Time (s)", "Intensity (kcps)")
+    for name, color in (("trace", REST), ("trace_on", SELECTED)):
+        plot.line("x", "y", source=sources[name], line_color=color, line_width=0.8, line_join="bevel")
     columns = plot.quad(
         left="left",
         right="right",
         bottom="low",
         top="high",
-        source=ColumnDataSource(
-            {
-                "left": shown.edges_s[:-1],
-                "right": shown.edges_s[1:],
-                "low": shown.low,
-                "high": shown.high,
-                "selected": 100 * shown.on_share,
-            }
-        ),
+        source=sources["trace_values"],
         fill_alpha=0,
         line_alpha=0,
     )
@@ -72,10 +86,16 @@ def draw_window(plot: figure, window_kcps: Sequence[float | None] | None) -> Non
     limits: dict[str, Any] = {side: limit for side, limit in sides if limit}
     if not limits:
         return
-    plot.add_layout(
-        BoxAnnotation(**limits, fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay")
-    )
+    plot.add_layout(window_band(**limits))
     for limit in limits.values():
-        plot.add_layout(
-            Span(location=limit, dimension="width", line_color=SELECTED, line_dash=[5, 3], line_width=1)
-        )
+        plot.add_layout(window_limit(location=limit))
+
+
+def window_band(**options: Any) -> BoxAnnotation:
+    """The band of a window."""
+    return BoxAnnotation(fill_color=SELECTED, fill_alpha=0.07, line_alpha=0, level="underlay", **options)
+
+
+def window_limit(**options: Any) -> Span:
+    """The line at a limit of a window."""
+    return Span(dimension="width", line_color=SELECTED, line_dash=[5, 3], line_width=1, **options)
