@@ -1,0 +1,379 @@
+"""Runs at links, with small nodes made for the purpose: orders, commands, epochs, what is published."""
+
+import threading
+import time
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, EntryPoints
+
+import numpy as np
+import pytest
+
+from photonstream.stream import supervisor
+from photonstream.stream import topology as topology_module
+from photonstream.stream.chunk import Chunk, StreamInfo
+from photonstream.stream.control import CommandClient
+from photonstream.stream.link import LinkReader, new_context
+from photonstream.stream.node import Opening, ParameterError, PhotonNode, ResultNode, Source
+from photonstream.stream.orders import Pace
+from photonstream.stream.supervisor import Watch
+from photonstream.stream.threads import ThreadsRunner
+from photonstream.stream.topology import NodeSpec, Topology
+from photonstream.stream.wire import Close, Open, ResultSent
+
+
+@dataclass(frozen=True)
+class Tape:
+    """Ten events a recorded second, one second a chunk; ``speed`` as in a replay."""
+
+    seconds: int = 20
+    speed: float | None = None
+
+
+class Player(Source[Tape]):
+    Parameters = Tape
+
+    def first_pace(self):
+        return Pace(self.parameters.speed)
+
+    def begin(self):
+        return Opening(StreamInfo("made", "here", "T3", 1.0, 1.0, 1.0, 1, 1))
+
+    given = 0
+
+    def chunks(self):
+        while self.given < self.parameters.seconds:
+            if self.orders.pace.due_s(time.monotonic()) <= self.given:
+                yield 0.01
+                continue
+            start = 10 * self.given
+            self.given += 1
+            times = np.arange(start, start + 10, dtype=np.uint64)
+            yield Chunk(self.given - 1, start, start + 10, 10, {"macrotime": times})
+
+    def snapshot(self, *, final):
+        value = {"records": self.given, "total": self.parameters.seconds, "time_s": float(self.given)}
+        yield self.result("progress", value, final=final)
+
+
+@dataclass(frozen=True)
+class Cut:
+    below: int = 10**9
+    scale: int = 1
+
+    def __post_init__(self):
+        if self.scale == 0:
+            raise ValueError("a scale of 0")
+
+
+class Adder(PhotonNode[Cut]):
+    """Sums its events, times ``scale``; shows the sum of those below ``below``, which may change any time."""
+
+    Parameters = Cut
+    live = frozenset({"below"})
+    inner = frozenset({"secret"})
+
+    def open(self, opening):
+        if self.parameters.scale < 0:
+            raise ParameterError("a scale below 0 does not go with this tape")
+        self.seen = []
+        return opening
+
+    def fold(self, chunk):
+        self.seen += (chunk["macrotime"] * self.parameters.scale).tolist()
+        self.ledger.end("added", chunk.events)
+        return ()
+
+    def snapshot(self, *, final):
+        yield self.result("sum", {"sum": sum(x for x in self.seen if x < self.parameters.below)}, final=final)
+        yield self.result("secret", {"n": len(self.seen)}, final=final)
+
+
+@dataclass(frozen=True)
+class Times:
+    by: int = 2
+
+
+class Doubler(ResultNode[Times]):
+    Parameters = Times
+    live = frozenset({"by"})
+    last = 0
+
+    def take(self, result):
+        if result.key == "sum":
+            self.last = result.value["sum"]
+
+    def snapshot(self, *, final):
+        yield self.result("double", {"double": self.last * self.parameters.by}, final=final)
+
+
+KINDS = {c.__name__.lower(): c for c in (Player, Adder, Doubler)}
+
+
+@pytest.fixture(autouse=True)
+def own_kinds(monkeypatch):
+    class Point(EntryPoint):
+        def load(self):
+            return KINDS[self.name]
+
+    points = EntryPoints(Point(name, "made.here:X", topology_module.NODE_GROUP) for name in KINDS)
+    monkeypatch.setattr(topology_module, "registered", lambda: points)
+    # The visitor here sits in the run's own thread: it cannot hear a farewell.
+    monkeypatch.setattr(supervisor, "FAREWELL_S", 0.0)
+
+
+def line(**parameters):
+    names, before, specs = ("player", "adder", "doubler"), (), []
+    for name in names:
+        specs.append(NodeSpec(name, name, before, parameters.get(name, {})))
+        before = (name,)
+    return Topology(tuple(specs))
+
+
+class Visitor:
+    """Somebody who watches a run and gives it commands: the newest of every key, and how often it began anew."""
+
+    def __init__(self, runner):
+        self.context = new_context()
+        self.runner = runner
+        self.newest = {}
+        self.opens = 0
+        self.closed = False
+        self.answers = []
+        self.client = None
+
+    def connect(self, address):
+        self.reader = LinkReader(self.context, address, "visitor")
+
+    def look(self):
+        for message in self.reader.receive():
+            if isinstance(message, Open):
+                self.opens += 1
+                self.newest.clear()
+                if self.client is None:
+                    self.client = CommandClient(self.context, message.facts["control"])
+                continue
+            if isinstance(message, ResultSent):
+                self.newest[message.node, message.key] = message.value
+            self.closed |= isinstance(message, Close)
+            self.reader.done()
+        if self.client is not None:
+            self.answers += self.client.receive()
+
+    @property
+    def status(self):
+        return self.newest.get(("run", "status"), {})
+
+    def get(self, node, key):
+        return self.newest.get((node, key), {}).get(key)
+
+    def leave(self):
+        self.reader.stop()
+        if self.client is not None:
+            self.client.stop()
+        self.context.term()
+
+
+@pytest.fixture
+def play():
+    """Runs a topology in threads and does, one after the other, what is to be done when something has come about.
+
+    ``steps`` are pairs of a condition on the visitor and a deed; at the end the run is stopped. Gives the visitor and
+    what the run came to each time it was complete.
+    """
+    before = threading.enumerate()
+
+    def run(topology, *steps, stay=True):
+        outcomes = []
+        todo = list(steps)
+
+        def go_on(progress):
+            visitor.look()
+            while todo and todo[0][0](visitor):
+                todo.pop(0)[1](visitor)
+            if not todo and stay:
+                runner.stop()
+
+        runner = ThreadsRunner(
+            topology,
+            on_progress=go_on,
+            progress_s=0.0,
+            stay=stay,
+            on_complete=outcomes.append,
+            watch=Watch(on_address=lambda address: visitor.connect(address)),
+        )
+        visitor = Visitor(runner)
+        try:
+            outcomes.append(runner.run())
+            return visitor, outcomes
+        finally:
+            visitor.leave()
+
+    yield run
+    assert threading.enumerate() == before
+
+
+def say(command, /, **values):
+    return lambda visitor: visitor.client.send(command, values)
+
+
+def nothing(visitor):
+    pass
+
+
+def complete(visitor):
+    return visitor.status.get("state") == "complete"
+
+
+def state(name):
+    return lambda visitor: visitor.status.get("state") == name
+
+
+def total(seconds, scale=1, below=10**9):
+    return sum(x * scale for x in range(10 * seconds) if x * scale < below)
+
+
+def test_what_is_published_is_what_the_nodes_say_but_for_what_is_theirs_alone(play):
+    visitor, outcomes = play(line(), (complete, nothing))
+    assert visitor.get("adder", "sum") == total(20)
+    assert visitor.get("doubler", "double") == 2 * total(20)
+    assert ("adder", "secret") not in visitor.newest
+    assert outcomes[-1].results["adder", "secret"].value == {"n": 200}
+    assert outcomes[-1].imbalances == []
+    assert visitor.opens == 1
+    assert visitor.status["refused"] == 0
+    for name in ("player", "adder", "doubler"):
+        assert sum(visitor.newest[name, "status"]["shares"].values()) == pytest.approx(1.0)
+
+
+def test_a_live_parameter_changes_everything_after_it_and_reads_nothing_again(play):
+    visitor, outcomes = play(
+        line(adder={"below": 50}),
+        (lambda v: complete(v) and v.get("doubler", "double") == 2 * total(20, below=50), nothing),
+        (complete, say("set", node="adder", name="below", value=70)),
+        (lambda v: complete(v) and v.get("doubler", "double") == 2 * total(20, below=70), nothing),
+        (complete, say("set", node="doubler", name="by", value=3)),
+        (lambda v: complete(v) and v.get("doubler", "double") == 3 * total(20, below=70), nothing),
+    )
+    assert visitor.answers == [(True, ""), (True, "")]
+    assert visitor.status["epoch"] == 0
+    final = outcomes[-1].results
+    fresh, _ = play(line(adder={"below": 70}, doubler={"by": 3}), (complete, nothing))
+    assert final["doubler", "double"].value == fresh.newest["doubler", "double"]
+    assert visitor.status["parameters"] == fresh.status["parameters"]
+
+
+def test_results_are_complete_only_when_all_of_them_follow_the_same_orders(play):
+    """After a change, each outcome that is told as complete holds the whole of it."""
+    changes = [
+        (
+            complete,
+            lambda v: [
+                v.client.send("set", {"node": "adder", "name": "below", "value": b}) for b in range(60, 90)
+            ],
+        ),
+        (lambda v: complete(v) and len(v.answers) == 30, nothing),
+    ]
+    _, outcomes = play(line(adder={"below": 50}), *changes)
+    for outcome in outcomes:
+        results = outcome.results
+        assert results["doubler", "double"].value["double"] == 2 * results["adder", "sum"].value["sum"]
+    assert outcomes[-1].results["adder", "sum"].value["sum"] == total(20, below=89)
+
+
+def test_another_parameter_begins_a_new_epoch(play):
+    visitor, outcomes = play(
+        line(),
+        (complete, say("set", node="adder", name="scale", value=3)),
+        (lambda v: complete(v) and v.get("adder", "sum") == total(20, 3), nothing),
+    )
+    assert visitor.status["epoch"] == 1
+    assert visitor.opens == 2
+    assert outcomes[-1].results["adder", "sum"].value == {"sum": total(20, 3)}
+    assert outcomes[-1].imbalances == []
+    assert visitor.status["restarts"] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"node": "adder", "name": "scale", "value": 0}, "a scale of 0"),
+        ({"node": "adder", "name": "scale", "value": -1}, "does not go with this tape"),
+        ({"node": "adder", "name": "scale", "value": "three"}, "cannot be 'three'"),
+        ({"node": "adder", "name": "colour", "value": 1}, "no parameter 'colour'"),
+        ({"node": "nobody", "name": "scale", "value": 1}, "set wants"),
+        ({"node": ["adder"], "name": "scale", "value": 1}, "set wants"),
+        ({}, "set wants"),
+    ],
+)
+def test_a_bad_parameter_is_answered_and_changes_nothing(play, values, words):
+    visitor, outcomes = play(line(), (complete, say("set", **values)), (lambda v: v.answers, nothing))
+    [(ok, text)] = visitor.answers
+    assert not ok
+    assert words in text
+    assert outcomes[-1].results["adder", "sum"].value == {"sum": total(20)}
+    assert visitor.status["epoch"] == 0
+
+
+def test_a_paced_run_pauses_goes_on_and_seeks(play):
+    reached = lambda s: lambda v: v.newest.get(("player", "progress"), {}).get("time_s", 0) >= s  # noqa: E731
+    visitor, outcomes = play(
+        line(player={"speed": 40.0, "seconds": 400}),
+        (reached(2), say("pause")),
+        (state("paused"), lambda v: setattr(v, "paused_at", v.status["place_s"])),
+        (lambda v: True, say("seek", time_s=200.0)),
+        (reached(200), say("seek", time_s=50.0)),
+        (lambda v: v.status.get("epoch") == 1 and not v.status["catching_up"] and reached(50)(v), nothing),
+        (lambda v: v.newest[("player", "progress")]["time_s"] == 50, say("resume")),
+        (reached(60), say("speed", speed=None)),
+        (complete, nothing),
+    )
+    assert 2 <= visitor.paused_at < 40
+    assert all(ok for ok, _ in visitor.answers)
+    assert outcomes[-1].results["adder", "sum"].value == {"sum": total(400)}
+    assert outcomes[-1].imbalances == []
+
+
+def test_from_full_speed_to_a_pace_the_clock_begins_where_the_source_is(play):
+    def slowed(visitor):
+        return visitor.status.get("speed") == 20.0 and visitor.status["lag_s"] is not None
+
+    visitor, outcomes = play(
+        line(player={"speed": 500.0, "seconds": 800}),
+        (lambda v: v.newest.get(("player", "progress"), {}).get("time_s", 0) >= 50, say("speed", speed=None)),
+        (lambda v: v.status.get("place_s", 0) is None, say("speed", speed=20.0)),
+        (lambda v: slowed(v) and v.status["place_s"] >= 50, nothing),
+        (lambda v: True, say("stop")),
+    )
+    assert outcomes[-1].imbalances == []
+
+
+def test_stop_ends_the_stream_with_what_was_read(play):
+    _, outcomes = play(
+        line(player={"speed": 50.0, "seconds": 10**6}),
+        (lambda v: (v.get("adder", "sum") or 0) > 0, say("stop")),
+        (lambda v: False, nothing),
+    )
+    given = outcomes[-1].ledger["player"]["events_out"]
+    assert outcomes[-1].interrupted
+    assert outcomes[-1].results["adder", "sum"].value["sum"] == sum(range(given))
+    assert outcomes[-1].imbalances == []
+
+
+def test_a_reader_that_never_reads_holds_nobody_back(play):
+    """A page that hangs: its connection is there and nothing is ever taken from it."""
+    hung = []
+
+    def hang(visitor):
+        reader = LinkReader(visitor.context, visitor.runner.address, "hung")
+        hung.append(reader)
+
+    try:
+        _, outcomes = play(
+            line(player={"seconds": 20_000}),
+            (lambda v: v.opens == 1, hang),
+            (complete, nothing),
+        )
+    finally:
+        for reader in hung:
+            reader.stop()
+    assert outcomes[-1].results["adder", "secret"].value == {"n": 200_000}
