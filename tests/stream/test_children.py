@@ -69,6 +69,8 @@ class Ready:
 
     def wait(self):
         wait_at(self._descriptor, "it does not begin")
+
+    def close(self):
         os.close(self._descriptor)
 
 
@@ -83,6 +85,7 @@ def start(children, name, code):
     ready = Ready(children.folder.parent / f"{name}.ready")
     children.start(name, python(code, children.folder, ready.path))
     ready.wait()
+    ready.close()
     return children._processes[name].pid
 
 
@@ -243,6 +246,8 @@ def begun(folder):
         place, *pids = process.stdout.readline().split()
         yield process, Path(place), [int(pid) for pid in pids], ready
         process.kill()
+    for each in ready:
+        each.close()
 
 
 @pytest.fixture

@@ -874,8 +874,71 @@ def test_close_comes_after_the_newest_of_every_key_also_for_a_late_reader():
     assert [type(m) for m in ends.got["page"]] == [ResultSent] * 3 + [Close]
     assert [type(m) for m in ends.got["late"]] == [ResultSent] * 2 + [Close]
     assert ends.writer.outstanding == 0
-    with pytest.raises(ValueError, match="after CLOSE"):
-        ends.writer.put(result("rows", 2))
+
+
+def test_a_result_takes_back_a_close_that_nobody_has_had():
+    ends = latest("page", window=1)
+    ends.writer.put(result("rows", 0))
+    ends.writer.put(Close(0, 0, "end", 1))
+    # It is due, behind the one that is under way.
+    ends.writer.put(result("trace", 1))
+    ends.rounds(8)
+    assert [type(m) for m in ends.got["page"]] == [ResultSent] * 2
+    ends.start("late", 1)
+    ends.rounds(8)
+    assert [type(m) for m in ends.got["late"]] == [ResultSent] * 2
+    ends.writer.put(Close(0, 0, "end", 2))
+    ends.rounds(4)
+    for name in ("page", "late"):
+        assert [(type(m), m.number) for m in ends.got[name]][2:] == [(Close, 2)]
+        assert ends.got[name][-1].version == 2
+    assert ends.writer.delivered
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_result_takes_back_a_close_that_was_sent_already(arrived):
+    """Whoever has it hears the result after it; whoever has not yet hears both, and the last word is the same."""
+    ends = latest("page", window=4)
+    ends.writer.put(result("rows", 0, final=True))
+    ends.writer.put(Close(0, 0, "end", 1))
+    if arrived:
+        ends.rounds(4)
+        assert isinstance(ends.got["page"][-1], Close)
+    else:
+        ends.network.cut(ends.identity("page"))
+    ends.writer.put(result("rows", 1, final=True))
+    ends.rounds(8, pass_s=REPEAT_S)
+    assert [(type(m), m.number) for m in ends.got["page"]] == [(ResultSent, 0), (Close, 1), (ResultSent, 2)]
+    assert values(ends, "page")[-1] == ("rows", 1)
+    ends.start("late", 4)
+    ends.rounds(4)
+    assert values(ends, "late") == [("rows", 1)]
+    assert not any(isinstance(m, Close) for m in ends.got["late"])
+    ends.writer.put(Close(0, 0, "end", 2))
+    ends.rounds(4)
+    assert all(ends.got[name][-1].version == 2 for name in ("page", "late"))
+    assert ends.writer.delivered
+
+
+def test_a_close_that_is_put_again_replaces_one_that_is_due():
+    ends = latest("page", window=1)
+    ends.writer.put(result("rows", 0))
+    for version in (1, 2, 3):
+        ends.writer.put(Close(0, 0, "end", version))
+    ends.rounds(8)
+    assert [m.version for m in ends.got["page"][1:]] == [3]
+
+
+def test_what_was_put_last_comes_last():
+    ends = latest("page", window=1)
+    for key in ("a", "b", "c", "d"):
+        ends.writer.put(result(key, 0))
+    # "a" is under way, the others are due; "b" and then "run" are put anew.
+    ends.writer.put(result("b", 1))
+    ends.start("late", 10)
+    ends.rounds(12)
+    assert values(ends, "page") == [("a", 0), ("c", 0), ("d", 0), ("b", 1)]
+    assert values(ends, "late") == [("a", 0), ("c", 0), ("d", 0), ("b", 1)]
 
 
 def test_a_result_that_cannot_be_sent_is_said_to_who_puts_it():

@@ -246,7 +246,7 @@ def test_what_is_published_is_what_the_nodes_say_but_for_what_is_theirs_alone(pl
 
 
 def test_a_live_parameter_changes_everything_after_it_and_reads_nothing_again(play):
-    visitor, outcomes = play(
+    _, outcomes = play(
         line(adder={"below": 50}),
         (lambda v: complete(v) and v.get("doubler", "double") == 2 * total(20, below=50), nothing),
         (complete, say("set", node="adder", name="below", value=70)),
@@ -281,7 +281,7 @@ def test_results_are_complete_only_when_all_of_them_follow_the_same_orders(play)
 
 
 def test_another_parameter_begins_a_new_epoch(play):
-    visitor, outcomes = play(
+    _, outcomes = play(
         line(),
         (complete, say("set", node="adder", name="scale", value=3)),
         (lambda v: complete(v) and v.get("adder", "sum") == total(20, 3), nothing),
@@ -316,7 +316,7 @@ def test_a_bad_parameter_is_answered_and_changes_nothing(play, values, words):
 
 def test_a_paced_run_pauses_goes_on_and_seeks(play):
     reached = lambda s: lambda v: v.newest.get(("player", "progress"), {}).get("time_s", 0) >= s  # noqa: E731
-    visitor, outcomes = play(
+    _, outcomes = play(
         line(player={"speed": 40.0, "seconds": 400}),
         (reached(2), say("pause")),
         (state("paused"), lambda v: setattr(v, "paused_at", v.status["place_s"])),
@@ -337,7 +337,7 @@ def test_from_full_speed_to_a_pace_the_clock_begins_where_the_source_is(play):
     def slowed(visitor):
         return visitor.status.get("speed") == 20.0 and visitor.status["lag_s"] is not None
 
-    visitor, outcomes = play(
+    _, outcomes = play(
         line(player={"speed": 500.0, "seconds": 800}),
         (lambda v: v.newest.get(("player", "progress"), {}).get("time_s", 0) >= 50, say("speed", speed=None)),
         (lambda v: v.status.get("place_s", 0) is None, say("speed", speed=20.0)),
@@ -361,19 +361,18 @@ def test_stop_ends_the_stream_with_what_was_read(play):
 
 def test_a_reader_that_never_reads_holds_nobody_back(play):
     """A page that hangs: its connection is there and nothing is ever taken from it."""
+    context = new_context()
     hung = []
 
     def hang(visitor):
-        reader = LinkReader(visitor.context, visitor.runner.address, "hung")
-        hung.append(reader)
+        hung.append(LinkReader(context, visitor.runner.address, "hung"))
 
     try:
         _, outcomes = play(
-            line(player={"seconds": 20_000}),
-            (lambda v: v.opens == 1, hang),
-            (complete, nothing),
+            line(player={"seconds": 20_000}), (lambda v: v.opens == 1, hang), (complete, nothing)
         )
     finally:
         for reader in hung:
             reader.stop()
+        context.term()
     assert outcomes[-1].results["adder", "secret"].value == {"n": 200_000}

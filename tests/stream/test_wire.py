@@ -9,16 +9,18 @@ from hypothesis.extra import numpy as st_numpy
 
 from photonstream.stream.wire import (
     KINDS,
+    MOST_HEADER_BYTES,
     PROTOCOL,
+    Answer,
     ChunkSent,
     Close,
+    Command,
     Error,
     GapSent,
     Hello,
     Need,
     Open,
     ResultSent,
-    Status,
     WireError,
     decode,
     encode,
@@ -30,7 +32,15 @@ CHUNK = ChunkSent(
 MESSAGES = [
     Hello(1, "decay"),
     Open(
-        "run", 0, "decode", "lossless", {"mode": "T3", "unit_s": 2e-7}, {"bin_ticks": 50000}, {"numpy": "2.0"}
+        "run",
+        0,
+        "decode",
+        "lossless",
+        {"mode": "T3", "unit_s": 2e-7},
+        {"bin_ticks": 50000},
+        {"states": {"on": [1e3, 5e4]}, "decode": {}},
+        {"numpy": "2.0"},
+        3,
     ),
     CHUNK,
     GapSent(0, 4, 100, 200, "FIFO overrun"),
@@ -38,9 +48,10 @@ MESSAGES = [
         0, 1, "decay", "rows", True, {"counts": np.arange(6).reshape(2, 3), "note": None, "x": [1.5, "a"]}
     ),
     Need(0, 17, 33),
-    Status(0, "decode", {"events_in": 5}, {"idle": 0.5, "busy": 0.5}),
-    Close(0, 9, "end of the recording"),
+    Close(0, 9, "end of the recording", 4),
     Error("not understood"),
+    Command(3, "set", {"node": "states", "name": "on", "value": [1.5, 20.0]}),
+    Answer(3, False, "no"),
 ]
 
 
@@ -80,6 +91,56 @@ def test_golden_bytes():
         b"\xa7channel\xd7\x01\x93\x02\xa3|u1\x91\x02"
     )
     assert flat(encode(CHUNK)) == [header, np.array([10, 19], "<u8").tobytes(), b"\x00\x01"]
+
+
+def test_golden_bytes_of_a_command_and_its_answer():
+    command = (
+        b"\x85\xa1v\x01\xa4kind\xa7COMMAND\xa6number\x02\xa4name\xa4seek"
+        b"\xa6values\x81\xa6time_s\xcb\x40\x29\x00\x00\x00\x00\x00\x00"
+    )
+    answer = b"\x85\xa1v\x01\xa4kind\xa6ANSWER\xa6number\x02\xa2ok\xc3\xa4text\xa0"
+    assert flat(encode(Command(2, "seek", {"time_s": 12.5}))) == [command]
+    assert flat(encode(Answer(2, True, ""))) == [answer]
+    assert decode([command]) == Command(2, "seek", {"time_s": 12.5})
+    assert decode([answer]) == Answer(2, True, "")
+
+
+def test_golden_bytes_of_an_opening_and_a_close():
+    opening = (
+        b"\x8c\xa1v\x01\xa4kind\xa4OPEN\xa3run\xa1r\xa5epoch\x02\xa6writer\xa3run\xa6policy\xa6latest"
+        b"\xa4info\x80\xa5facts\x81\xa7control\xa3c:1\xaaparameters\x81\xa6states\x80\xa8versions\x80\xa4mark\x05"
+    )
+    message = Open("r", 2, "run", "latest", {}, {"control": "c:1"}, {"states": {}}, {}, 5)
+    assert flat(encode(message)) == [opening]
+    close = b"\x86\xa1v\x01\xa4kind\xa5CLOSE\xa5epoch\x02\xa6number\x07\xa6reason\xa3end\xa7version\x09"
+    assert flat(encode(Close(2, 7, "end", 9))) == [close]
+
+
+def test_text_that_is_no_text_travels_as_the_bytes_that_it_is():
+    """The name of a file on this system may be any bytes; Python writes those that are no UTF-8 as lone surrogates."""
+    path = b"/data/caf\xe9.ptu"
+    message = Error(path.decode(errors="surrogateescape"))
+    (header,) = flat(encode(message))
+    assert path in header
+    assert decode([header]) == message
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.binary(max_size=40))
+def test_any_bytes_come_back_as_text(raw):
+    text = raw.decode(errors="surrogateescape")
+    assert decode(flat(encode(Answer(0, True, text)))).text == text
+
+
+def test_a_text_that_has_no_bytes_cannot_be_sent():
+    with pytest.raises(WireError, match="surrogates"):
+        encode(Error("\ud800"))
+
+
+def test_a_header_that_is_too_long_cannot_be_sent():
+    with pytest.raises(WireError, match="cannot be sent"):
+        encode(Error("x" * MOST_HEADER_BYTES))
+    encode(Error("x" * (MOST_HEADER_BYTES - 100)))
 
 
 def test_arrays_are_sent_and_received_without_a_copy():
@@ -145,7 +206,18 @@ def with_header(message, **changes):
         (with_header(Need(0, 1, 2), next="7"), "next is str"),
         (with_header(Need(0, 1, 2), next=True), "next is bool"),
         (with_header(Need(0, 1, 2), next=-1), "negative"),
-        (with_header(Status(0, "a", {}, {}), shares={"idle": "much"}), "wrong type"),
+        (with_header(MESSAGES[1], versions={"numpy": 2}), "wrong type"),
+        (with_header(MESSAGES[1], parameters={"states": 3}), "wrong type"),
+        (with_header(MESSAGES[1], parameters=[]), "parameters is list"),
+        (with_header(MESSAGES[1], parameters=...), "without parameters"),
+        (with_header(Close(0, 1, "end"), version=...), "without version"),
+        (with_header(Close(0, 1, "end"), version=-1), "negative"),
+        (with_header(Command(1, "stop", {}), values=[]), "values is list"),
+        (with_header(Command(1, "stop", {}), number=-1), "negative"),
+        (with_header(Command(1, "stop", {}), name=7), "name is int"),
+        (with_header(Answer(1, True, ""), ok=1), "ok is int"),
+        (with_header(Answer(1, True, ""), text=None), "text is NoneType"),
+        (with_header(Need(0, 1, 2), kind="STATUS"), "unknown kind 'STATUS'"),
         ([encode(Need(0, 1, 2))[0], b"stray"], "1 arrays came, 0 are named"),
         ([encode(CHUNK)[0], encode(CHUNK)[1]], "no frame 2"),
         ([encode(CHUNK)[0], b"\0" * 15, encode(CHUNK)[2]], "came with 15"),
