@@ -246,7 +246,7 @@ def test_what_is_published_is_what_the_nodes_say_but_for_what_is_theirs_alone(pl
 
 
 def test_a_live_parameter_changes_everything_after_it_and_reads_nothing_again(play):
-    _, outcomes = play(
+    visitor, outcomes = play(
         line(adder={"below": 50}),
         (lambda v: complete(v) and v.get("doubler", "double") == 2 * total(20, below=50), nothing),
         (complete, say("set", node="adder", name="below", value=70)),
@@ -281,7 +281,7 @@ def test_results_are_complete_only_when_all_of_them_follow_the_same_orders(play)
 
 
 def test_another_parameter_begins_a_new_epoch(play):
-    _, outcomes = play(
+    visitor, outcomes = play(
         line(),
         (complete, say("set", node="adder", name="scale", value=3)),
         (lambda v: complete(v) and v.get("adder", "sum") == total(20, 3), nothing),
@@ -316,7 +316,7 @@ def test_a_bad_parameter_is_answered_and_changes_nothing(play, values, words):
 
 def test_a_paced_run_pauses_goes_on_and_seeks(play):
     reached = lambda s: lambda v: v.newest.get(("player", "progress"), {}).get("time_s", 0) >= s  # noqa: E731
-    _, outcomes = play(
+    visitor, outcomes = play(
         line(player={"speed": 40.0, "seconds": 400}),
         (reached(2), say("pause")),
         (state("paused"), lambda v: setattr(v, "paused_at", v.status["place_s"])),
