@@ -22,11 +22,15 @@ class CommandError(ValueError):
 
 @dataclass(frozen=True)
 class Scene:
-    """What a command is judged by: the present orders, the time, and how far the source is (None: not known)."""
+    """What a command is judged by: the present orders, the time, and how far the source is (None: not known).
+
+    ``catching_up``: the source is on its way to a place where the run has been before.
+    """
 
     orders: Orders
     now_s: float
     reached_s: float | None
+    catching_up: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def carry_out(
 def _place_s(scene: Scene) -> float:
     """Where the run is: the place that is due, or where the source is if it cannot keep up."""
     due_s = scene.orders.pace.due_s(scene.now_s)
-    return due_s if scene.reached_s is None else min(due_s, scene.reached_s)
+    return due_s if scene.reached_s is None or scene.catching_up else min(due_s, scene.reached_s)
 
 
 def _pause(values: Mapping[str, Any], scene: Scene) -> Change:
@@ -86,7 +90,9 @@ def _resume(values: Mapping[str, Any], scene: Scene) -> Change:
 
 
 def _speed(values: Mapping[str, Any], scene: Scene) -> Change:
-    speed = values.get("speed")
+    if "speed" not in values:
+        raise CommandError("speed wants a speed, or none at all to go as fast as it can")
+    speed = values["speed"]
     if speed is not None:
         speed = _number(speed, "a speed", *SPEEDS)
     pace = scene.orders.pace
@@ -104,7 +110,9 @@ def _seek(values: Mapping[str, Any], scene: Scene) -> Change:
     pace = scene.orders.pace
     if pace.speed is None and not pace.paused:
         raise CommandError("at full speed there is no place to go to: pause first, or set a speed")
-    back = scene.reached_s is not None and place_s < scene.reached_s
+    # What the source said is of a moment ago: by now it may be wherever it was to go, and after full speed anywhere.
+    back = place_s < max(pace.due_s(scene.now_s), scene.reached_s or 0.0)
+    back |= pace.speed is None and scene.reached_s is None
     return Change(pace.at(place_s, scene.now_s), anew=back, until_s=place_s if back else None)
 
 

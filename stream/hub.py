@@ -164,8 +164,11 @@ class Hub:
     def _has_caught_up(self) -> bool:
         """Whether the new epoch's source has passed the place of what is shown, and every node says something of it.
 
-        An epoch that has come to its end has caught up whatever it is compared with.
+        An epoch that has come to its end has caught up whatever it is compared with, and so has any where there is
+        nothing yet to compare it with.
         """
+        if not _speaking(self.shown):
+            return True
         if self.missing:
             return False
         if all(known.final_version is not None for known in self._known.values()):

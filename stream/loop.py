@@ -35,13 +35,13 @@ from photonstream.stream.places import Places
 from photonstream.stream.topology import NodeSpec, node_class
 from photonstream.stream.wire import Close, Open, ResultSent, WireError
 
-# How long a loop sleeps when nothing comes: it wakes at once for a message.
-IDLE_S = 0.05
+# How long a loop sleeps when nothing comes: it wakes at once for a message, and has to say now and then what it needs.
+IDLE_S = 0.2
 STATUS_S = 1.0
 END = "end of the recording"
 # Key of the result that tells how a node is.
 STATUS = "status"
-# Looking may take a tenth of a node's time.
+# Looking may take a tenth of the time of a node that photons wait for.
 LOOKING = 9.0
 
 
@@ -85,6 +85,9 @@ class _Shares:
 
 class Loop:
     """Base of all loops; ``over`` when the run has said that it ends."""
+
+    # How many times as long as looking took, at least, there is no other look.
+    looking = LOOKING
 
     def __init__(self, context: Context, spec: NodeSpec, places: Places) -> None:
         self.over = False
@@ -256,7 +259,7 @@ class Loop:
         self._publish(results)
         self._news = False
         took_s = time.monotonic() - now
-        self._next_results = now + took_s + max(self._orders.results_s, LOOKING * took_s)
+        self._next_results = now + took_s + max(self._orders.results_s, self.looking * took_s)
 
     def _conclude(self) -> None:
         """Final results and CLOSE: at the end, and again when orders have changed after it."""

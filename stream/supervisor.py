@@ -22,7 +22,7 @@ from photonstream.stream.control import CommandServer
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
 from photonstream.stream.link import Context, LatestWriter, Waiter, new_context
-from photonstream.stream.loop import END, IDLE_S, STATUS, open_message
+from photonstream.stream.loop import END, STATUS, open_message
 from photonstream.stream.node import InputError, NodeError, Opening, ResultNode
 from photonstream.stream.places import Places
 from photonstream.stream.restarts import Restarts
@@ -31,6 +31,8 @@ from photonstream.stream.topology import Topology
 from photonstream.stream.wire import Close
 
 ANYWHERE = "tcp://127.0.0.1:0"
+# How long the run sleeps when nothing comes: a signal does not wake it.
+IDLE_S = 0.05
 # How often results are wanted while somebody watches, and how often the run says how it is.
 WATCHED_S = 0.05
 TELL_S = 0.2
@@ -206,7 +208,7 @@ class PlacedRunner(Runner):
         return self._judge(results, halted=self._helm.orders.halted)
 
     def _wanted_s(self) -> float:
-        if self._public.readers:
+        if self._public.readers or self._watch.attendants:
             return WATCHED_S
         return math.inf if self._results_s is None else self._results_s
 

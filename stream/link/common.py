@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import zmq
 
 REPEAT_S = 0.2
+LONGEST_REPEAT_S = 1.0
 WINDOW = 8
 # A `latest` reader that is silent for longer is forgotten; should it come back, it is sent everything again.
 FORGET_S = 10.0

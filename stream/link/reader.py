@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import zmq
 
 from photonstream.stream.link.common import (
+    LONGEST_REPEAT_S,
     MOST_AT_ONCE,
     MOST_CREDIT,
     MOST_NAME,
@@ -67,6 +68,7 @@ class LinkReader:
         self._granted = 0
         self._mark = 0
         self._quiet_since_s = self._hello_s = -REPEAT_S
+        self._patience_s = REPEAT_S
         self.socket = context.socket(zmq.DEALER)
         configure(self.socket, endpoint, MOST_BYTES)
         # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
@@ -96,8 +98,11 @@ class LinkReader:
                 continue
             if accepted:
                 yield message
-        if self._clock() - self._quiet_since_s >= REPEAT_S:
+        if self._clock() - self._quiet_since_s >= self._patience_s:
+            # While nothing happens it is said less and less often: what is lost then is found a little later.
+            patience_s = min(LONGEST_REPEAT_S, 1.5 * self._patience_s)
             self._speak()
+            self._patience_s = patience_s if self.opening is not None else REPEAT_S
 
     def _accept(self, message: Message) -> bool:
         if isinstance(message, Open):
@@ -114,6 +119,7 @@ class LinkReader:
             return False
         self._next += 1
         self._quiet_since_s = self._clock()
+        self._patience_s = REPEAT_S
         if isinstance(message, Close) or (isinstance(message, ResultSent) and message.final):
             # Somebody waits for this one to have arrived.
             self._speak()
@@ -127,6 +133,7 @@ class LinkReader:
                 self._speak()
             return False
         self.opening = message
+        self._patience_s = REPEAT_S
         self.refusal = None
         self._next = self._read = self._granted = 0
         self._mark = message.mark

@@ -845,7 +845,7 @@ def test_a_reader_goes_on_with_a_restarted_writer_of_the_same_epoch():
     ends.writer = LatestWriter(ends.network, "fake:", clock=ends.clock)
     ends.writer.open(opening())
     ends.writer.put(result("rows", 77, final=True))
-    ends.rounds(6, pass_s=REPEAT_S)
+    ends.rounds(12, pass_s=REPEAT_S)
     assert values(ends, "page")[-1] == ("rows", 77)
     assert ends.writer.delivered
     assert ends.writer.readers == 1
