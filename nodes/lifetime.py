@@ -86,6 +86,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._start: FitStart | None = None
         self._history = History()
+        self._rule: object = None
         self._period_s: float | None = None
 
     def open(self, opening: Opening) -> Opening:
@@ -103,6 +104,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         else:
             self._use_irf(parameters)
         self._start = None
+        self._history = History()
         super().change(parameters)
 
     def _use_irf(self, parameters: LifetimeParameters) -> None:
@@ -132,6 +134,10 @@ class Lifetime(ResultNode[LifetimeParameters]):
         fit = self._fit(selected, rows, selection["on_time_s"], final=final)
         fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start
+        # With a window moved by hand a new history begins: its fits are of other photons.
+        rule = (selection["chosen"], selection["window_hz"] if selection["chosen"] == "given" else None)
+        if rule != self._rule:
+            self._rule, self._history = rule, History()
         self._history.add(fit)
         yield self.result(
             "fit", {"summary": summarise(fit, rows["channels"]), "headline": headline(fit)}, final=final

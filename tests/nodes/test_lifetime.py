@@ -57,8 +57,10 @@ def rows(counts, levels, beyond=None):
     return Result("decay", "rows", value)
 
 
-def selection(on_levels, on_time_s=1.0):
-    return Result("states", "selection", {"on_levels": np.array(on_levels, bool), "on_time_s": on_time_s})
+def selection(on_levels, on_time_s=1.0, chosen="automatic", window_hz=(3e3, None)):
+    on = np.array(on_levels, bool)
+    value = {"on_levels": on, "on_time_s": on_time_s, "chosen": chosen, "window_hz": list(window_hz)}
+    return Result("states", "selection", value)
 
 
 def node(**parameters):
@@ -242,3 +244,21 @@ def test_the_history_of_a_long_run_shows_every_decade_of_photons():
     # What is closest together goes first: the first fits are all there, the others as far apart as they have to be.
     assert photons[:50].tolist() == [100 * (k + 1) for k in range(50)]
     assert np.max(photons[51:] / photons[50:-1]) < 1.03
+
+
+def test_a_window_moved_by_hand_begins_a_new_history():
+    lifetime = node()
+    lifetime.take(selection([False, True, True]))
+    for photons in (1000, 2000):
+        lifetime.take(rows(decays(photons), [0, 1, 2]))
+        look(lifetime)
+    # What the rule finds may shift as it learns; that belongs to how the values came about.
+    lifetime.take(selection([False, True, True], window_hz=(4e3, None)))
+    lifetime.take(rows(decays(3000), [0, 1, 2]))
+    assert look(lifetime)["history"]["photons"].tolist() == [2000, 4000, 6000]
+    lifetime.take(selection([True, True, True], chosen="given", window_hz=(0.0, None)))
+    assert look(lifetime)["history"]["photons"].tolist() == [9000]
+    lifetime.take(selection([True, True, True], chosen="given", window_hz=(0.0, 9e3)))
+    assert look(lifetime)["history"]["photons"].tolist() == [9000]
+    lifetime.take(rows(decays(4000), [0, 1, 2]))
+    assert look(lifetime)["history"]["photons"].tolist() == [9000, 12000]
