@@ -49,7 +49,10 @@ class Helm:
 
     def begin_again(self, until_s: float | None = None, **changes: Any) -> None:
         """A new epoch: everything begins again from the file. ``until_s`` as in `Hub.begin`."""
-        epoch = self.orders.epoch + 1
+        epoch, pace, reached_s = self.orders.epoch + 1, self.orders.pace, self.reached_s
+        if "pace" not in changes and pace.paused and reached_s is not None and reached_s > pace.place_s:
+            # Paused on the way at full speed: the run is to come back to where that was.
+            changes["pace"] = dataclasses.replace(pace, place_s=reached_s)
         self._hub.begin(epoch, until_s)
         self.change(epoch=epoch, **changes)
 
@@ -96,7 +99,8 @@ class Helm:
     def command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         """Carry out what somebody wants: whether it was done, and why not."""
         pace = self.orders.pace if self._started else self._first_pace
-        scene = Scene(dataclasses.replace(self.orders, pace=pace), time.monotonic(), self.reached_s)
+        orders = dataclasses.replace(self.orders, pace=pace)
+        scene = Scene(orders, time.monotonic(), self.reached_s, self._hub.catching_up)
         try:
             change = carry_out(name, values, scene, self._live)
             if change.parameters is not None:

@@ -193,7 +193,11 @@ class PlacedRunner(Runner):
             self._show_progress()
 
     def _listen(self) -> None:
+        catching_up = self._hub.catching_up
         self._hub.service()
+        if catching_up and not self._hub.catching_up:
+            # What is shown now is of another epoch: its state goes with it.
+            self._tell(at_once=True)
         self._control.service(self._command)
         self._to_nodes.service()
 
@@ -214,6 +218,8 @@ class PlacedRunner(Runner):
 
     def _command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         self._next_told = 0.0
+        if name == "pause" and self._complete == self._helm.orders.version:
+            return False, "the recording is at its end"
         return self._helm.command(name, values)
 
     # Life and death
@@ -293,7 +299,7 @@ class PlacedRunner(Runner):
             "problems": [s["problem"] for s in statuses.values() if s.get("problem")] + self._notes,
             "parameters": orders.parameters,
         }
-        if value != self._told:
+        if value != self._told or at_once:
             self._told = value
             self._public.put(Result(HUB, STATUS, value))
 

@@ -24,6 +24,8 @@ PROTOCOL = 1
 MOST_FRAMES = 256
 MOST_HEADER_BYTES = 1 << 20
 MOST_BYTES = 1 << 30
+# Lists and maps stand within each other no deeper than this.
+DEEPEST = 32
 _ARRAY = 1
 _DTYPES = frozenset(
     ["<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8", "<f4", "<f8", "|u1", "|i1", "|b1"]
@@ -236,9 +238,21 @@ def decode(frames: Sequence[Any]) -> Message:
     # msgpack documents ValueError and its kin; a hostile header can also nest too deep or clash in its keys.
     except (ValueError, TypeError, RecursionError, OverflowError, UnicodeDecodeError) as error:
         raise WireError(f"the header is not msgpack: {error}") from error
+    _check_values(header, DEEPEST)
     if len(used) != len(buffers) - 1:
         raise WireError(f"{len(buffers) - 1} arrays came, {len(used)} are named")
     return _message(header)
+
+
+def _check_values(value: Any, depth: int) -> None:
+    """Refuse what `encode` would not send: msgpack knows more types, and nests deeper, than this protocol."""
+    if isinstance(value, dict | list):
+        if not depth:
+            raise WireError("lists and maps stand within each other too deep")
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_values(inner, depth - 1)
+    elif not (value is None or isinstance(value, bool | int | float | str | np.ndarray)):
+        raise WireError(f"{type(value).__name__} is not taken")
 
 
 def _array(data: bytes, buffers: Sequence[memoryview], used: set[int]) -> NDArray[Any]:

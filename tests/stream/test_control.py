@@ -301,6 +301,16 @@ def test_an_answer_that_quotes_a_command_at_length_is_cut_short():
     assert len(answer.text) == MOST_TEXT
 
 
+def test_a_command_that_brings_an_array_is_refused():
+    ends = Ends()
+    for array in (np.arange(3), np.empty(0)):
+        ends.say(b"page", *(bytes(f) for f in encode(Command(1, "set", {"value": [array]}))))
+    ends.serve()
+    assert ends.deeds.done == []
+    assert ends.server.refused == 2
+    assert all("no arrays" in told.text for told in ends.told(b"page"))
+
+
 def test_bytes_that_are_no_text_come_back_in_the_answer():
     ends = Ends()
     ends.clients[0].send("set", {"value": "/data/\udcff.ptu"})

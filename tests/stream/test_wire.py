@@ -38,9 +38,9 @@ MESSAGES = [
         "lossless",
         {"mode": "T3", "unit_s": 2e-7},
         {"bin_ticks": 50000},
-        {"states": {"on": [1e3, 5e4]}, "decode": {}},
         {"numpy": "2.0"},
         3,
+        {"states": {"on": [1e3, 5e4]}, "decode": {}},
     ),
     CHUNK,
     GapSent(0, 4, 100, 200, "FIFO overrun"),
@@ -107,10 +107,10 @@ def test_golden_bytes_of_a_command_and_its_answer():
 
 def test_golden_bytes_of_an_opening_and_a_close():
     opening = (
-        b"\x8c\xa1v\x01\xa4kind\xa4OPEN\xa3run\xa1r\xa5epoch\x02\xa6writer\xa3run\xa6policy\xa6latest"
-        b"\xa4info\x80\xa5facts\x81\xa7control\xa3c:1\xaaparameters\x81\xa6states\x80\xa8versions\x80\xa4mark\x05"
+        b"\x8b\xa1v\x01\xa4kind\xa4OPEN\xa3run\xa1r\xa5epoch\x02\xa6writer\xa3run\xa6policy\xa6latest"
+        b"\xa4info\x80\xa5facts\x81\xa7control\xa3c:1\xa8versions\x80\xa4mark\x05\xaaparameters\x81\xa6states\x80"
     )
-    message = Open("r", 2, "run", "latest", {}, {"control": "c:1"}, {"states": {}}, {}, 5)
+    message = Open("r", 2, "run", "latest", {}, {"control": "c:1"}, {}, 5, {"states": {}})
     assert flat(encode(message)) == [opening]
     close = b"\x86\xa1v\x01\xa4kind\xa5CLOSE\xa5epoch\x02\xa6number\x07\xa6reason\xa3end\xa7version\x09"
     assert flat(encode(Close(2, 7, "end", 9))) == [close]
