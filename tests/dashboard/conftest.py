@@ -1,10 +1,32 @@
-"""A finished run's folder, written by hand: two levels of brightness, a decay of two exponentials."""
+"""Runs written by hand: two levels of brightness, a decay of two exponentials; as a folder, and as it goes on."""
 
 import json
+import math
+import os
+import queue
+import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
+
+from photonstream.dashboard.server import serve
+from photonstream.nodes.inference.levels import level_of, window_ranges
+from photonstream.stream.chunk import Result
+from photonstream.stream.control import CommandServer
+from photonstream.stream.link import LatestWriter, Waiter, new_context
+from photonstream.stream.wire import Close, Open
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
 
 BIN_S = 0.01
 
@@ -157,3 +179,310 @@ def write_run(tmp_path):
         return folder
 
     return write
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser."""
+    if CHROMIUM is None and not os.environ.get("PHOTONSTREAM_REQUIRE_BROWSER"):
+        pytest.skip("no Chromium on this machine")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield chromium
+        chromium.close()
+
+
+# A run as it goes on: what its nodes say, one (node, key) at a time.
+
+TILE_BINS = 16384
+# Counts of a dark and of a bright bin.
+DARK, BRIGHT = 10, 150
+
+
+def trace_counts(bins):
+    """50 dark bins, then 100 bright ones, again and again."""
+    return np.where((np.arange(bins) // 50) % 3 == 0, DARK, BRIGHT)
+
+
+def trace_results(bins):
+    """The trace in tiles, its counts on two channels."""
+    counts = trace_counts(bins)
+    for k, first in enumerate(range(0, bins, TILE_BINS)):
+        part = counts[first : first + TILE_BINS]
+        value = {
+            "bin_s": BIN_S,
+            "first": first,
+            "bins": len(part),
+            "counts": np.stack([part // 2, part - part // 2], axis=1).astype(np.uint32),
+            "end_s": (first + len(part)) * BIN_S,
+        }
+        yield "intensity", f"trace/{k}", value
+    yield "intensity", "trace", {"bin_s": BIN_S, "bins": bins, "end_s": bins * BIN_S, "tiles": k + 1}
+
+
+def selection(on, bins):
+    """What `states` says for the window ``on`` ("auto", or two rates in Hz): the bright bins, or those in it."""
+    levels = int(level_of(np.array(BRIGHT))) + 1
+    if on == "auto":
+        low, high = 80.0, math.inf
+    else:
+        low, high = (rate * BIN_S for rate in on)
+    on_levels = np.zeros(levels, bool)
+    for part in window_ranges(low, high, levels):
+        on_levels[part.low : part.high] = part.on
+    counts = trace_counts(bins)
+    chosen = counts[(counts >= low) & (counts <= high)]
+    window = [8000.0, None] if on == "auto" else [on[0], None if math.isinf(on[1]) else on[1]]
+    return {
+        "method": "window",
+        "chosen": "automatic" if on == "auto" else "given",
+        "window_hz": window if on_levels.any() else None,
+        "on_levels": on_levels,
+        "levels": [],
+        "on_time_s": len(chosen) * BIN_S,
+        "on_photons": int(chosen.sum()),
+        "bins": bins,
+    }
+
+
+def decay_result(bins=500):
+    """The decay of two channels with its model, as `lifetime` gives it."""
+    time = np.linspace(0.0, 210.0, bins, endpoint=False)
+    shape = {"x": 40 * np.exp(-time / 46.8), "xx": 30 * np.exp(-time / 3.6), "background": np.full(bins, 0.2)}
+    model = {name: np.stack([part, part]) for name, part in shape.items()}
+    model["total"] = sum(model.values())
+    selected = np.random.default_rng(5).poisson(model["total"])
+    return {
+        "selected": selected,
+        "all": selected + 3,
+        "channels": np.array([0, 1]),
+        "model": model,
+        "resolution_s": 0.42e-9,
+        "pulse_period_s": 210e-9,
+    }
+
+
+def history_result(fits=40):
+    """Estimates that settle: beta at 27 %, its band narrowing."""
+    photons = np.geomspace(1000, 30000, fits)
+    value = {"photons": photons}
+    for name, at, width in (("tau_x_s", 46.8e-9, 2e-9), ("tau_xx_s", 3.6e-9, 4e-10), ("beta", 0.27, 0.06)):
+        error = width * np.sqrt(1000 / photons)
+        value |= {name: np.full(fits, at), f"{name}_low": at - error, f"{name}_high": at + error}
+    # The first fits gave no beta.
+    value["beta"][:5] = value["beta_low"][:5] = value["beta_high"][:5] = np.nan
+    return value
+
+
+def status_value(**changes):
+    """What the run says of itself."""
+    return {
+        "epoch": 0,
+        "state": "running",
+        "catching_up": False,
+        "place_s": None,
+        "lag_s": None,
+        "speed": None,
+        "restarts": [],
+        "refused": 0,
+        "waiting_for": [],
+        "parameters": {"source": {"path": "data/nc.ptu"}, "states": {"on": "auto"}},
+    } | changes
+
+
+def run_results(summary, bins=300, on="auto"):
+    """Everything that a run says, in the order in which it does."""
+    flid = np.zeros((49, 128), np.int64)
+    flid[12, 12], flid[48, 27] = 100, 200
+    edges_hz = np.ceil(np.arange(50) ** 2 / 16) / BIN_S
+    line = {"events_lost": 0, "ended": {}, "held": 0, "losses": []}
+    fit = {key: value for key, value in summary.items() if key == "fit" or key.startswith(("beta", "eta"))}
+    return [
+        ("source", "progress", {"records": 20000, "total": 40000, "time_s": bins * BIN_S}),
+        ("decode", "counts", {"photons": int(trace_counts(bins).sum()), "duration_s": bins * BIN_S}),
+        *trace_results(bins),
+        ("states", "selection", selection(on, bins)),
+        (
+            "states",
+            "flid",
+            {"counts": flid, "rate_edges_hz": edges_hz, "dtime_edges_s": np.arange(129) * 210e-9 / 128},
+        ),
+        ("lifetime", "fit", {"summary": {**fit, "assumed_tau_xx_s": None}, "headline": ""}),
+        ("lifetime", "decay", decay_result()),
+        ("lifetime", "history", history_result()),
+        (
+            "source",
+            "status",
+            {
+                "ledger": {"node": "source", "events_in": 20000, "events_out": 20000, **line},
+                "shares": {"busy": 0.25},
+            },
+        ),
+        (
+            "decode",
+            "status",
+            {
+                "ledger": {"node": "decode", "events_in": 20000, "events_out": 15150, **line},
+                "shares": {"busy": 0.5},
+            },
+        ),
+        ("run", "status", status_value()),
+    ]
+
+
+class HandRun:
+    """A run that says what a test wants, at an address of its own, and writes down the commands that it gets.
+
+    A window that is asked for is taken up as a run does: new parameters, new selection. ``refusal`` is what it answers
+    instead of yes.
+    """
+
+    def __init__(self):
+        self.refusal = None
+        self.commands = queue.Queue()
+        # The window that was asked for last.
+        self.window = None
+        self.bins = 300
+        self._status = status_value()
+        self._jobs = queue.SimpleQueue()
+        self._ready = threading.Event()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(10)
+
+    def _work(self):
+        context = new_context()
+        self._writer = LatestWriter(context, "tcp://127.0.0.1:0")
+        control = CommandServer(context, "tcp://127.0.0.1:0")
+        self.address, self._control = self._writer.endpoint, control.endpoint
+        self._open(0)
+        self._ready.set()
+        waiter = Waiter()
+        waiter.watch(self._writer.socket)
+        waiter.watch(control.socket)
+        while not self._end.is_set():
+            waiter.wait(0.005)
+            while not self._jobs.empty():
+                self._jobs.get()()
+            control.service(self._command)
+            self._writer.service()
+        control.stop()
+        self._writer.stop()
+        context.term()
+
+    def _do(self, job):
+        done = threading.Event()
+
+        def work():
+            job()
+            done.set()
+
+        self._jobs.put(work)
+        assert done.wait(10)
+
+    def _open(self, epoch):
+        info = {"created": "2021-05-04T12:00:00", "comment": "", "sync_rate_hz": 4.75e6}
+        facts = {"control": self._control}
+        self._writer.open(Open("run-1", epoch, "run", "latest", info, facts))
+
+    def _put(self, node, key, value, final=False):
+        if (node, key) == ("run", "status"):
+            self._status = value
+        self._writer.put(Result(node, key, value, final))
+
+    def _command(self, name, values):
+        self.commands.put((name, dict(values)))
+        if self.refusal is not None:
+            return False, self.refusal
+        if name == "set":
+            self.window = values["value"]
+            parameters = {**self._status["parameters"], "states": {"on": values["value"]}}
+            self._put("states", "selection", selection(values["value"], self.bins))
+            self._put("run", "status", {**self._status, "parameters": parameters})
+        return True, ""
+
+    def put(self, node, key, value, final=False):
+        """Publish one result."""
+        self._do(lambda: self._put(node, key, value, final))
+
+    def status(self, **changes):
+        """Say how the run is."""
+        self.put("run", "status", self._status | changes)
+
+    def say_all(self, results):
+        """Publish ``results``, such as `run_results` makes."""
+        self._do(lambda: [self._put(*result) for result in results])
+
+    def open(self, epoch):
+        """Begin a public epoch."""
+        self._do(lambda: self._open(epoch))
+
+    def close(self):
+        """Say that this was all."""
+        self._do(lambda: self._writer.put(Close(0, 0, "end")))
+
+    def command(self):
+        """The next command that is more than a sign of life."""
+        while True:
+            name, values = self.commands.get(timeout=10)
+            if name != "hello":
+                return name, values
+
+    def stop(self):
+        """Be gone, without a word."""
+        self._end.set()
+        self._thread.join(10)
+        assert not self._thread.is_alive()
+
+
+@pytest.fixture
+def hand_run():
+    """A run that says what a test wants; nothing so far."""
+    run = HandRun()
+    yield run
+    run.stop()
+
+
+@pytest.fixture
+def going_run(hand_run, result):
+    """A run of one nanocrystal, read to the half."""
+    hand_run.say_all(run_results(result))
+    return hand_run
+
+
+@pytest.fixture
+def results_of_run(result):
+    """What a run says, as a function of the number of bins: (node, key, value) in order."""
+    return lambda bins=300: run_results(result, bins)
+
+
+@pytest.fixture
+def status():
+    """What the run says of itself, with changes."""
+    return status_value
+
+
+@pytest.fixture
+def serve_page():
+    """Serves the page of the run at an address: gives its URL, and a function that ends it."""
+    ends = []
+
+    def begin(address, port=0):
+        ready, end = queue.SimpleQueue(), threading.Event()
+        thread = threading.Thread(target=serve, args=(address, port, ready.put, end.is_set), daemon=True)
+        thread.start()
+
+        def stop():
+            end.set()
+            thread.join(10)
+            assert not thread.is_alive()
+
+        ends.append(stop)
+        return ready.get(timeout=20), stop
+
+    yield begin
+    for stop in ends:
+        stop()

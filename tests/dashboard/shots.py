@@ -1,15 +1,18 @@
-"""Pictures of a report, for whoever changes the page: what a browser shows, and what a printer would get.
+"""Pictures of a page, for whoever changes it: what a browser shows, and what a printer would get.
 
     python tests/dashboard/shots.py FOLDER OUT.png     report of a result folder as a picture of the whole page
     python tests/dashboard/shots.py FOLDER OUT.pdf     the same as it prints on A4
+    python tests/dashboard/shots.py URL OUT.png        the live page at that address, as it is now
+    python tests/dashboard/shots.py URL OUT.png --until Complete --size 1920x1080
 
-FOLDER is that of a finished run; its report.html is written anew first.
+FOLDER is that of a finished run; its report.html is written anew first. The picture of a live page is taken once its
+state has the words of --until in it.
 """
 
 import argparse
 from pathlib import Path
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from photonstream.dashboard.report import write_report
 
@@ -22,15 +25,20 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+DRAWN = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
+LONGEST_WAIT_MS = 600_000
 
 
-def shoot(page_file: Path, picture: Path) -> None:
-    """Open ``page_file`` at 1280 pixels and save what it looks like as .png, or as .pdf what it prints like."""
+def shoot(page_url: str, picture: Path, size: tuple[int, int], until: str) -> None:
+    """Open ``page_url`` in a window of ``size`` pixels and save it as .png, or as .pdf what it prints like."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1280, "height": 900}, device_scale_factor=1.5)
-        page.goto(page_file.resolve().as_uri())
-        page.wait_for_function("window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle")
+        width, height = size
+        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
+        page.goto(page_url)
+        page.wait_for_function(DRAWN)
+        if page_url.startswith("http"):
+            wait_for_state(page, until)
         if picture.suffix == ".pdf":
             page.pdf(path=picture, prefer_css_page_size=True)
         else:
@@ -38,11 +46,30 @@ def shoot(page_file: Path, picture: Path) -> None:
         browser.close()
 
 
+def wait_for_state(page: Page, until: str) -> None:
+    """Until the live page has drawn results of a run whose state has these words."""
+    page.wait_for_function(
+        "words => document.querySelector('#title').title && document.querySelector('#state').innerText.includes(words)",
+        arg=until,
+        timeout=LONGEST_WAIT_MS,
+    )
+    page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def pixels(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("source", metavar="FOLDER|URL")
     parser.add_argument("picture", type=Path)
+    parser.add_argument("--size", type=pixels, default=(1280, 900), metavar="WxH")
+    parser.add_argument("--until", default="", metavar="WORDS")
     arguments = parser.parse_args()
-    shoot(write_report(arguments.folder), arguments.picture)
+    source = arguments.source
+    url = source if source.startswith("http") else write_report(Path(source)).resolve().as_uri()
+    shoot(url, arguments.picture, arguments.size, arguments.until)

@@ -1,23 +1,12 @@
 """The page in a real browser: opens without a network, draws, shows the numbers, runs nothing it was not given."""
 
-import os
 import re
-import shutil
 from types import SimpleNamespace
 
 import pytest
 
 from photonstream.dashboard.report import write_report
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 EVIL = "</script><script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
 # Every drawing of the page with the colours in it, from Bokeh's shadow trees too.
 DRAWINGS = """() => {
@@ -39,18 +28,6 @@ DRAWINGS = """() => {
   walk(document.querySelector("main"));
   return found;
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if CHROMIUM is None and not os.environ.get("PHOTONSTREAM_REQUIRE_BROWSER"):
-        pytest.skip("no Chromium on this machine")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -1,0 +1,170 @@
+"""The tabs that are open: one document each, which gets an update when it has drawn the last one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from bokeh.core.properties import Any as Anything
+from bokeh.document import Document
+from bokeh.events import ConnectionLost
+from bokeh.model import DataModel
+from bokeh.models import CustomJS
+from bokeh.server.session import ServerSession
+
+from photonstream.dashboard.live_figures import live_figures
+from photonstream.dashboard.live_page import PAGE, VARIABLES
+from photonstream.dashboard.updates import Updates, pack
+from photonstream.dashboard.wishes import WishError
+
+log = logging.getLogger(__name__)
+
+# A tab gets at most ten updates a second; it is looked at more often, so that a result waits less.
+UPDATE_S = 0.1
+
+# Tells the run what somebody wants, in the words of `wishes`; the last argument takes what it says to that.
+Ask = Callable[[object, object, Callable[[str], None]], None]
+
+
+class Exchange(DataModel):
+    """What server and page tell each other: ``shown`` is what the page is to show, ``said`` what it says.
+
+    All that changes at one time is one change of one property, because that is what costs.
+    """
+
+    # Bokeh looks for more of a model's code beside the first package of this name, and ours lies in no folder.
+    __view_module__ = "bokeh.photonstream"
+
+    shown = Anything(default=None)
+    said = Anything(default=None)
+
+
+class Tab:
+    """One open page. ``sent`` counts the updates it was sent, and ``drawn`` is the last that it says it has drawn."""
+
+    def __init__(self, document: Document, updates: Updates, ask: Ask) -> None:
+        self.sent = 0
+        self.drawn = -1
+        self._updates = updates
+        self._ask = ask
+        self._sent_s = float("-inf")
+        self._seen: dict[str, int] = {}
+        self._heard = 0
+        self._told = (0, "")
+        self._notice = ""
+        self._part_s: tuple[float, float] | None = None
+        self._exchange = Exchange()
+        self._exchange.on_change("said", self._listen)
+        self._fill(document)
+
+    def _fill(self, document: Document) -> None:
+        document.title = "photonstream"
+        document.template = PAGE
+        document.template_variables.update(VARIABLES)
+        # Its own script brings a page back that has lost its server: with a new session.
+        document.config.reconnect_session = False
+        document.config.notify_connection_status = False
+        figures = live_figures()
+        figures[0].tags = [self._exchange]
+        for plot in figures:
+            document.add_root(plot)
+        shared = {"exchange": self._exchange}
+        self._exchange.js_on_change("shown", CustomJS(args=shared, code="photonstream.take(exchange.shown)"))
+        document.js_on_event("document_ready", CustomJS(args=shared, code="photonstream.start(exchange)"))
+        document.js_on_event("connection_lost", CustomJS(code="photonstream.lost()"))
+
+    @property
+    def ready(self) -> bool:
+        """Whether it has drawn what it was sent."""
+        return self.drawn == self.sent
+
+    def due(self, now_s: float) -> bool:
+        """Whether it is to be sent what is new."""
+        return self.ready and now_s - self._sent_s >= UPDATE_S
+
+    def send(self, now_s: float) -> None:
+        """Send what is new since the last update, if anything is; the document must be locked."""
+        if not self.due(now_s):
+            return
+        news = self._updates.news(self._seen, self._part_s)
+        if not news and self._told == (self._heard, self._notice):
+            return
+        head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard}}
+        if self._notice != self._told[1]:
+            head["notice"] = self._notice
+        self._told = (self._heard, self._notice)
+        self._sent_s = now_s
+        self.sent += 1
+        exchange: Any = self._exchange
+        exchange.shown = b"".join([pack(head), *news])
+
+    def tell(self, words: str) -> None:
+        """Say something to the person at this tab."""
+        self._notice = words
+
+    def _listen(self, _attribute: str, _old: object, said: object) -> None:
+        try:
+            self._hear(said)
+        except WishError as error:
+            self.tell(f"Not done: {error}.")
+        # Whatever a browser says, the server goes on.
+        except Exception as error:
+            log.exception("a page said %.200r", said)
+            self.tell(f"The page's server failed at this: {type(error).__name__}: {error}")
+
+    def _hear(self, said: object) -> None:
+        if not isinstance(said, Mapping):
+            return
+        kind, value = said.get("kind"), said.get("value")
+        if kind == "ready" and isinstance(value, int):
+            self.drawn = value
+        elif kind == "view":
+            self._part_s = None if value is None else (float(value[0]), float(value[1]))
+            self._seen.pop("trace", None)
+        elif kind == "wish" and isinstance(value, Mapping):
+            self._heard = int(value["number"])
+            # The page shows its own wish already: it has to hear what holds, be it as before.
+            self._seen.pop("window", None)
+            self._ask(value.get("name"), value.get("values"), self.tell)
+
+
+class Tabs:
+    """All open tabs."""
+
+    def __init__(self, updates: Updates, ask: Ask) -> None:
+        self._updates = updates
+        self._ask = ask
+        self._open: dict[Tab, Document] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Tab]:
+        return iter(self._open)
+
+    def add(self, document: Document) -> None:
+        """Make the page of a new tab in ``document``; it is forgotten with its session."""
+        tab = Tab(document, self._updates, self._ask)
+        self._open[tab] = document
+        document.on_event(ConnectionLost, lambda _event: self._lost(tab, document))
+        document.on_session_destroyed(lambda _context: self._forget(tab))
+
+    def _forget(self, tab: Tab) -> None:
+        self._open.pop(tab, None)
+
+    def _lost(self, tab: Tab, document: Document) -> None:
+        self._forget(tab)
+        session = _session(document)
+        if session is not None:
+            session.request_expiration()
+
+    def due(self, now_s: float) -> list[tuple[Tab, ServerSession]]:
+        """The tabs that are to be sent what is new, with their sessions, under whose locks that has to happen."""
+        found = ((tab, _session(document)) for tab, document in self._open.items() if tab.due(now_s))
+        return [(tab, session) for tab, session in found if session is not None]
+
+
+def _session(document: Document) -> ServerSession | None:
+    context: Any = document.session_context
+    return None if context is None else context.session

@@ -1,0 +1,123 @@
+"""The plots of one tab, empty: the page fills them from what it is sent, by the names given here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bokeh.models import BoxZoomTool, ColumnDataSource, CustomJS, LogColorMapper, Range1d
+from bokeh.plotting import figure
+
+from photonstream.dashboard.folder import Curve
+from photonstream.dashboard.live_panels import NO_TRACE
+from photonstream.dashboard.panels.decay import (
+    DELAY,
+    GAP,
+    STYLES,
+    counts_figure,
+    decay_columns,
+    residuals_figure,
+)
+from photonstream.dashboard.panels.flid import PALETTE, color_bar, flid_columns, flid_figure
+from photonstream.dashboard.panels.histogram import histogram_figure
+from photonstream.dashboard.panels.history import QUANTITIES, history_figure
+from photonstream.dashboard.panels.trace import trace_columns, trace_figure, window_band, window_limit
+from photonstream.dashboard.style import label_axes
+from photonstream.dashboard.views import view_decay
+
+# Axes by name, with the ends that they have before there are data.
+AXES = {
+    "time": (0.0, 1.0),
+    "rates": (-0.03, 1.0),
+    "bins": (0.0, 1.0),
+    "delays": (0.0, 1.0),
+    "delay": (0.0, 1.0),
+    "counts": (0.5, 100.0),
+    "residuals": (-5.0, 5.0),
+    "photons": (100.0, 1000.0),
+    "beta": (0.0, 100.0),
+    "tau_x_s": (0.0, 100.0),
+    "tau_xx_s": (0.0, 10.0),
+}
+# What a plot of the lower row needs beside its axis for the widest numbers, so that no frame moves.
+BORDER_HISTORY = 58
+
+
+def live_figures() -> list[figure]:
+    """All plots of the page; each has the name of the place where it stands."""
+    axes = {name: Range1d(start=low, end=high, name=f"axis {name}") for name, (low, high) in AXES.items()}
+    trace = trace_figure(_sources(trace_columns(NO_TRACE)), axes["time"], axes["rates"], None)
+    histogram = histogram_figure(
+        _source("histogram", ("low", "high", "bins", "selected")), axes["bins"], axes["rates"], None
+    )
+    # Whoever zooms into the trace looks for a moment in time.
+    for tool in trace.tools:
+        if isinstance(tool, BoxZoomTool):
+            tool.dimensions = "width"
+    figures = {
+        "trace": trace,
+        "histogram": histogram,
+        "flid": _flid(axes),
+        **_decay(axes),
+        **_history(axes),
+    }
+    for name, plot in figures.items():
+        plot.name = name
+        plot.js_on_event("rangesupdate", CustomJS(args={"plot": plot}, code="photonstream.zoomed(plot)"))
+        plot.js_on_event("doubletap", CustomJS(code="photonstream.whole()"))
+    for plot in (trace, histogram):
+        _add_window(plot)
+    return [*figures.values()]
+
+
+def _sources(columns: Mapping[str, Mapping[str, object]]) -> dict[str, ColumnDataSource]:
+    return {name: _source(name, tuple(names)) for name, names in columns.items()}
+
+
+def _source(name: str, columns: tuple[str, ...]) -> ColumnDataSource:
+    return ColumnDataSource({column: [] for column in columns}, name=f"source {name}")
+
+
+def _add_window(plot: figure) -> None:
+    plot.add_layout(window_band(name=f"{plot.name} band", visible=False))
+    for side in ("low", "high"):
+        plot.add_layout(window_limit(name=f"{plot.name} {side}", location=0, visible=False))
+
+
+def _flid(axes: dict[str, Range1d]) -> figure:
+    mapper = LogColorMapper(palette=PALETTE, low=1, high=10, name="flid colours")
+    source = _source("flid", tuple(flid_columns(Curve())))
+    plot = flid_figure(source, axes["delays"], axes["rates"], mapper, None)
+    plot.add_layout(color_bar(mapper), "right")
+    plot.min_border_right = 40
+    return plot
+
+
+def _decay(axes: dict[str, Range1d]) -> dict[str, figure]:
+    sources = _sources(decay_columns(view_decay(Curve())))
+    counts = counts_figure(sources["decay"], axes["delay"], axes["counts"], STYLES, None)
+    label_axes(counts, "", "Counts")
+    counts.yaxis.name = "counts axis"
+    counts.xaxis.major_label_text_font_size = "0px"
+    counts.min_border_bottom = GAP
+    items: Any = counts.legend.items
+    for name, item in zip(("selected", "everything", *STYLES), items, strict=True):
+        item.name, item.visible = f"legend {name}", False
+    residuals = residuals_figure(sources["residuals"], axes["delay"], axes["residuals"], None)
+    label_axes(residuals, DELAY, "Residual (σ)")
+    return {"decay": counts, "residuals": residuals}
+
+
+def _history(axes: dict[str, Range1d]) -> dict[str, figure]:
+    found = {}
+    for quantity in QUANTITIES:
+        band = f"{quantity.name}_band"
+        sources = {
+            quantity.name: _source(quantity.name, ("photons", "value", "low", "high")),
+            band: _source(band, ("xs", "ys")),
+        }
+        found[quantity.name] = history_figure(
+            sources, quantity, axes["photons"], axes[quantity.name], None, last=quantity is QUANTITIES[-1]
+        )
+        found[quantity.name].min_border_left = BORDER_HISTORY
+    return found

@@ -1,0 +1,217 @@
+"""What the panels of the live page show: from the newest results to columns, axes and words. Pure.
+
+Every function here gives an `Update`: what the page is to change. Nothing in it depends on who looks.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from photonstream.dashboard.axes import linear_ends, log_ends, round_above
+from photonstream.dashboard.folder import Curve
+from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.panels.decay import (
+    STYLES,
+    count_ends,
+    counts_label,
+    decay_columns,
+    parts_drawn,
+    residual_end,
+    time_ends,
+)
+from photonstream.dashboard.panels.flid import flid_columns, most_bins
+from photonstream.dashboard.panels.histogram import histogram_columns
+from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_ends
+from photonstream.dashboard.panels.trace import trace_columns
+from photonstream.dashboard.tiles import TraceTiles
+from photonstream.dashboard.views import Envelope, Floats, rate_classes, view_decay
+
+# As many columns as a wide screen has pixels in the trace's frame, or fewer.
+TRACE_COLUMNS = 1200
+# A browser draws that many points of a decay without effort, several times a second.
+LIVE_DECAY_BINS = 700
+FEWEST_PHOTONS = 100.0
+# A logarithmic axis of more than two decades is labelled by powers of ten.
+LEAST_SPAN = 101.0
+
+_NOTHING = np.empty(0)
+NO_TRACE = Envelope(np.zeros(1), _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
+
+# "data": columns by source, "ranges": ends by axis, "models": attributes by model, "say": words in place of a panel,
+# "text" and "html": what stands in an element, "window": the on window.
+Update = dict[str, Any]
+
+
+def trace_view(latest: Latest, part_s: tuple[float, float] | None = None) -> Update:
+    """The whole trace, or ``part_s`` of it (first and last second), decimated to the screen."""
+    tiles = latest.tiles
+    if not tiles.bins:
+        return {"data": trace_columns(NO_TRACE), "say": {"trace": _no_trace_yet(latest)}}
+    start_s, stop_s = (0.0, _trace_end_s(latest)) if part_s is None else part_s
+    shown = live_envelope(tiles, start_s, stop_s)
+    update: Update = {"data": trace_columns(shown), "say": {"trace": ""}}
+    update["ranges"] = {"rates": rate_ends(tiles)}
+    if part_s is None:
+        update["ranges"]["time"] = (start_s, stop_s)
+    return update
+
+
+def live_envelope(tiles: TraceTiles, start_s: float, stop_s: float) -> Envelope:
+    """The extremes of the rates from ``start_s`` to ``stop_s`` (seconds), in TRACE_COLUMNS columns or fewer."""
+    bins = max(1.0, (stop_s - start_s) / tiles.bin_s)
+    per_column = math.ceil(bins / TRACE_COLUMNS)
+    columns = tiles.columns(math.floor(start_s / tiles.bin_s), math.ceil(stop_s / tiles.bin_s), per_column)
+    kcps = 1.0 / (1e3 * tiles.bin_s)
+    return Envelope(
+        columns.edges.astype(np.float64) * tiles.bin_s,
+        columns.low * kcps,
+        columns.high * kcps,
+        columns.on_low * kcps,
+        columns.on_high * kcps,
+        columns.on_share,
+    )
+
+
+def rate_ends(tiles: TraceTiles) -> tuple[float, float]:
+    """Ends of the rate axis in kcps."""
+    highest = tiles.highest / (1e3 * tiles.bin_s) if tiles.bin_s else 0.0
+    top = round_above(1.03 * highest) if highest > 0 else 1.0
+    return -0.03 * top, top
+
+
+def _trace_end_s(latest: Latest) -> float:
+    """Where the axis of time ends: the recording's end where it is known, else the next round number."""
+    reached_s = latest.tiles.bins * latest.bin_s
+    ended = latest.end_s
+    if ended is not None and ended[1]:
+        return max(ended[0], reached_s)
+    return round_above(max(reached_s, latest.bin_s))
+
+
+def _no_trace_yet(latest: Latest) -> str:
+    return "No bin of the trace yet." if latest.opening is not None else "No data yet."
+
+
+def histogram_view(latest: Latest) -> Update:
+    """How often each rate occurs."""
+    tiles = latest.tiles
+    histogram = rate_classes(*tiles.histogram(), tiles.bin_s)
+    most = float(histogram.bins.max(initial=0))
+    return {
+        "data": {"histogram": histogram_columns(histogram)},
+        "ranges": {"bins": (0.0, round_above(1.02 * most) if most else 1.0)},
+        "say": {"histogram": "" if most else "No bins yet."},
+    }
+
+
+def flid_view(latest: Latest) -> Update:
+    """Bins of the trace by rate and mean delay."""
+    flid = latest.value("states", "flid")
+    columns = flid_columns(_flid_curve(flid)) if flid else flid_columns(Curve())
+    if not columns["bins"].size:
+        words = "No delays after a laser pulse: no map." if latest.tiles.bins else "No bins yet."
+        return {"data": {"flid": columns}, "say": {"flid": words}}
+    ends = float(columns["mean_dtime_start"].min()), float(columns["mean_dtime_stop"].max())
+    return {
+        "data": {"flid": columns},
+        "ranges": {"delays": linear_ends(*ends)},
+        "models": {"flid colours": {"high": log_ends(1.0, most_bins(columns))[1]}},
+        "say": {"flid": ""},
+    }
+
+
+def _flid_curve(flid: Mapping[str, Any]) -> Curve:
+    counts, rate_hz, dtime_ns = flid["counts"], flid["rate_edges_hz"], flid["dtime_edges_s"] * 1e9
+    i, j = np.nonzero(counts)
+    columns = {
+        "rate_start": rate_hz[i],
+        "rate_stop": rate_hz[i + 1],
+        "mean_dtime_start": dtime_ns[j],
+        "mean_dtime_stop": dtime_ns[j + 1],
+        "bins": counts[i, j],
+    }
+    return Curve({name: np.asarray(values, float) for name, values in columns.items()})
+
+
+def decay_view(latest: Latest) -> Update:
+    """Decay of the selected photons with fit and residuals, or why there is none."""
+    value = latest.value("lifetime", "decay")
+    decay = view_decay(_decay_curve(value) if value else Curve(), LIVE_DECAY_BINS)
+    parts = parts_drawn(decay)
+    words = "" if "fit" in decay.model else _no_fit(latest)
+    fewest, most = count_ends(decay)
+    time, residuals = time_ends(decay), round_above(residual_end(decay))
+    legend = {f"legend {name}": {"visible": name in parts} for name in STYLES}
+    photons = {f"legend {name}": {"visible": bool(decay.photons)} for name in ("selected", "everything")}
+    return {
+        "data": decay_columns(decay),
+        "ranges": {
+            "delay": time,
+            "counts": log_ends(fewest, max(most, LEAST_SPAN * fewest)),
+            "residuals": (-residuals, residuals),
+        },
+        "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons},
+        "say": {"decay": "" if decay.photons else words, "residuals": words if decay.photons else ""},
+    }
+
+
+def _decay_curve(value: Mapping[str, Any]) -> Curve:
+    """Sums over the channels that were fitted (all with photons where none was), as in decay.csv."""
+    selected, everything, model = value["selected"], value["all"], value["model"]
+    bins = selected.shape[1]
+    edges_ns = np.arange(bins + 1) * value["resolution_s"] * 1e9
+    edges_ns[-1] = min(edges_ns[-1], (value["pulse_period_s"] or math.inf) * 1e9)
+    use = everything.any(axis=1)
+    fitted = use & (model["total"].any(axis=1) if model is not None else False)
+    has_fit = bool(np.any(fitted))
+    use = fitted if has_fit else use
+
+    def total(counts: Any) -> Floats:
+        return np.asarray(counts[use].sum(axis=0), float)
+
+    columns = {
+        "time_start": edges_ns[:-1],
+        "time_stop": edges_ns[1:],
+        "counts": total(selected),
+        "counts_all_states": total(everything),
+    }
+    if has_fit:
+        names = {"fit": "total", "exciton": "x", "fast": "xx", "background": "background"}
+        columns |= {name: total(model[key]) for name, key in names.items()}
+    return Curve(columns)
+
+
+def _no_fit(latest: Latest) -> str:
+    """Why there is no fit, in a few words; the numbers have the whole reason."""
+    summary = latest.value("lifetime", "fit").get("summary")
+    fit = summary.get("fit") if isinstance(summary, Mapping) else None
+    reason = fit.get("reason") if isinstance(fit, Mapping) else None
+    return f"No fit: {str(reason).partition(':')[0]}." if reason else "No fit yet."
+
+
+def history_view(latest: Latest) -> Update:
+    """Beta and the lifetimes against the photons that were selected."""
+    history = latest.value("lifetime", "history")
+    names = ["photons", *(q.name + end for q in QUANTITIES for end in ("", "_low", "_high"))]
+    history = history or dict.fromkeys(names, _NOTHING)
+    update: Update = {"data": {}, "ranges": {}, "say": {}}
+    anything = False
+    for quantity in QUANTITIES:
+        columns: Any = history_columns(history, quantity)
+        update["data"] |= columns
+        ends = history_ends(columns[quantity.name])
+        update["say"][quantity.name] = "" if ends else "none so far"
+        if ends:
+            anything = True
+            update["ranges"][quantity.name] = ends
+    photons = np.asarray(history["photons"], float)
+    if not anything:
+        update["say"] = {q.name: "" for q in QUANTITIES} | {"tau_x_s": _no_fit(latest)}
+    if photons.size:
+        first = max(FEWEST_PHOTONS, float(photons.min()))
+        update["ranges"]["photons"] = log_ends(first, max(2.0 * first, float(photons.max())))
+    return update

@@ -1,0 +1,206 @@
+"""The live page's own script: shows what it is sent, says what a person wants, and tells when it is ready for more.
+
+It knows nothing of the run: every word and number comes from the server. What it changes in the plots it keeps to
+itself (``sync: false``), so that nothing of it goes back.
+"""
+
+from __future__ import annotations
+
+from photonstream.dashboard.live_window import WINDOW_SCRIPT
+
+_PAGE_SCRIPT = r"""
+"use strict";
+const photonstream = (() => {
+  const NOTICE_MS = 8000, RETRY_MS = 1000;
+  const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 30, 100];
+  const TYPES = {f8: Float64Array, i4: Int32Array};
+  const place = id => document.getElementById(id);
+  const models = new Map();
+  const axes = new Map();
+  const held = new Set();
+  let exchange = null, session = null, said = 0, wishes = 0, end_s = null, speed = NaN;
+
+  // What arrives
+
+  function sections(buffer) {
+    const view = new DataView(buffer), found = [];
+    for (let at = 0; at < buffer.byteLength;) {
+      const length = view.getUint32(at, true), head = view.getUint32(at + 4, true), body = at + 8 + head;
+      const array = ([offset, size, type]) => {
+        const bytes = size * TYPES[type].BYTES_PER_ELEMENT;
+        return new TYPES[type](buffer.slice(body + offset, body + offset + bytes));
+      };
+      const text = new TextDecoder().decode(new Uint8Array(buffer, at + 8, head));
+      found.push(JSON.parse(text, (_, v) => v !== null && typeof v === "object" && "array" in v ? array(v.array) : v));
+      at += 8 + length;
+    }
+    return found;
+  }
+
+  function model(name) {
+    if (!models.has(name)) models.set(name, session.get_model_by_name(name));
+    return models.get(name);
+  }
+
+  const put = (name, attributes) => model(name).setv(attributes, {sync: false});
+
+  function setAxis(name) {
+    const [start, end] = axes.get(name), axis = model(`axis ${name}`);
+    if (axis.start !== start || axis.end !== end) axis.setv({start, end}, {sync: false});
+  }
+
+  function each(of, act) {
+    for (const [name, value] of Object.entries(of)) act(name, value);
+  }
+
+  function fill(id, key, value) {
+    const element = place(id);
+    if (element[key] !== value) element[key] = value;
+  }
+
+  const deeds = {
+    data: of => each(of, (name, data) => model(`source ${name}`).setv({data}, {sync: false, check_eq: false})),
+    ranges: of => each(of, (name, ends) => {
+      axes.set(name, ends);
+      if (!held.has(name)) setAxis(name);
+    }),
+    models: of => each(of, put),
+    say: of => each(of, (name, words) => fill(`say-${name}`, "textContent", words)),
+    text: of => each(of, (id, words) => fill(id, "textContent", words)),
+    html: of => each(of, (id, html) => fill(id, "innerHTML", html)),
+    title: of => each(of, (id, words) => fill(id, "title", words)),
+    classes: of => each(of, (name, on) => document.body.classList.toggle(name, on)),
+    bar: showBar,
+    speed: showSpeed,
+    window: of => band.show(of),
+    notice: showNotice,
+    tab: () => {},
+  };
+
+  function take(buffer) {
+    const found = sections(buffer);
+    const {number, heard} = found[0].tab;
+    for (const section of found) {
+      // What was sent before the last wish arrived is not what the person wants any more.
+      if (heard < wishes) delete section.window;
+      each(section, (deed, of) => deeds[deed](of));
+    }
+    document.title = `${place("title").textContent} – photonstream`;
+    // The second frame from here comes after this one was drawn; none comes while the page is hidden.
+    requestAnimationFrame(() => requestAnimationFrame(() => say("ready", number)));
+  }
+
+  function say(kind, value) {
+    said += 1;
+    exchange.said = {kind, value, number: said};
+  }
+
+  // The bar of recorded time, and how fast it goes
+
+  function showBar({read, place: due, end_s: end}) {
+    end_s = end;
+    place("read").style.width = `${100 * read}%`;
+    place("due").hidden = due === null;
+    if (due !== null) place("due").style.left = `${100 * due}%`;
+  }
+
+  function pointed(event) {
+    const box = place("bar").getBoundingClientRect();
+    return Math.min(1, Math.max(0, (event.clientX - box.left) / box.width));
+  }
+
+  function showGoto(event) {
+    const label = place("goto");
+    label.hidden = end_s === null;
+    if (end_s === null) return;
+    const share = pointed(event);
+    label.style.left = `${100 * share}%`;
+    label.textContent = `go to ${(share * end_s).toFixed(1)} s`;
+  }
+
+  function showSpeed(value) {
+    if (value === speed) return;
+    speed = value;
+    const select = place("speed");
+    const values = [...new Set([...SPEEDS, ...(value === null ? [] : [value])])].sort((a, b) => a - b);
+    select.replaceChildren(...[...values.map(String), "max"].map(name => new Option(
+      name === "max" ? "max" : `${name} ×`, name, false, name === (value === null ? "max" : String(value)))));
+  }
+
+  function showNotice(words) {
+    fill("notice", "textContent", words);
+    clearTimeout(showNotice.timer);
+    showNotice.timer = setTimeout(() => fill("notice", "textContent", ""), NOTICE_MS);
+  }
+
+  function wish(name, values) {
+    wishes += 1;
+    say("wish", {name, values, number: wishes});
+  }
+
+  const band = onWindow({
+    place, model, put, wish, notice: showNotice,
+    view: name => Bokeh.index.find_one(session.get_model_by_name(name)),
+  });
+
+  // Zooming
+
+  function zoomed(plot) {
+    for (const axis of [plot.x_range, plot.y_range]) held.add(axis.name.replace("axis ", ""));
+    const {start, end} = model("axis time");
+    if (plot.name === "trace") say("view", [start, end]);
+  }
+
+  function whole() {
+    const wasPart = held.has("time");
+    held.clear();
+    for (const name of axes.keys()) setAxis(name);
+    if (wasPart) say("view", null);
+  }
+
+  // Life of the page
+
+  function listen() {
+    band.listen();
+    place("pause").addEventListener("click",
+      () => wish(document.body.classList.contains("paused") ? "resume" : "pause", {}));
+    place("speed").addEventListener("change", event => {
+      const value = event.target.value;
+      speed = NaN;
+      wish("speed", {speed: value === "max" ? null : Number(value)});
+    });
+    place("bar").addEventListener("pointermove", showGoto);
+    place("bar").addEventListener("pointerleave", () => { place("goto").hidden = true; });
+    place("bar").addEventListener("click", event => {
+      if (end_s !== null) wish("seek", {time_s: pointed(event) * end_s});
+    });
+    place("night").addEventListener("click", () => setNight(!document.body.classList.contains("night")));
+  }
+
+  function setNight(on) {
+    document.body.classList.toggle("night", on);
+    fill("night", "textContent", on ? "bright" : "dark");
+    localStorage.setItem("photonstream-night", on ? "1" : "");
+  }
+
+  function start(shared) {
+    exchange = shared;
+    session = shared.document;
+    setNight(localStorage.getItem("photonstream-night") === "1");
+    listen();
+    say("ready", 0);
+  }
+
+  // The server of the page is gone: when it answers again, there is a new page to be had.
+  function lost() {
+    document.body.classList.add("cut");
+    fetch("static/js/bokeh.min.js", {method: "HEAD", cache: "no-store"})
+      .then(answer => { if (answer.ok) location.reload(); else setTimeout(lost, RETRY_MS); })
+      .catch(() => setTimeout(lost, RETRY_MS));
+  }
+
+  return {start, take, zoomed, whole, lost};
+})();
+"""
+
+SCRIPT = WINDOW_SCRIPT + _PAGE_SCRIPT

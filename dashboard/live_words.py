@@ -1,0 +1,246 @@
+"""What the live page says in words and numbers: the header, the numbers, the line of health. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from photonstream.dashboard import facts
+from photonstream.dashboard.findings import DASH, Findings
+from photonstream.dashboard.folder import RunFolder
+from photonstream.dashboard.html import Row, items, rows_table
+from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
+from photonstream.dashboard.live_panels import Update
+from photonstream.dashboard.numbers import (
+    KCPS,
+    NOT_COMPUTED,
+    PERCENT,
+    counted,
+    estimate_text,
+    fixed,
+    number,
+    quantity,
+)
+from photonstream.nodes.pipeline import PHOTON_PATH
+from photonstream.stream.ledger import imbalances
+from photonstream.stream.node import LEDGER
+
+# States in which the shares of the nodes' time are of now.
+AT_WORK = ("running", "paused")
+# As wide as a digit.
+FIGURE_SPACE = "\u2007"
+# A run that is so far behind the place where it is to be says so.
+WORTH_SAYING_S = 0.5
+
+
+def live_run(latest: Latest) -> RunFolder:
+    """What is known so far, in the form of the result of a finished run."""
+    opening, recording = latest.opening, dict(latest.value("source", "recording"))
+    counts, selection = latest.value("decode", "counts"), latest.value("states", "selection")
+    parameters = latest.value(RUN, STATUS).get("parameters") or (opening.parameters if opening else {})
+    info = opening.info if opening is not None else {}
+    for key in ("created", "comment", "sync_rate_hz"):
+        recording.setdefault(key, info.get(key))
+    recording.setdefault("path", _section(parameters, "source").get("path"))
+    recording |= {key: counts.get(key) for key in ("photons", "duration_s")}
+    summary = {
+        "parameters": parameters,
+        "experiment": _section(parameters, "results").get("experiment"),
+        "recording": recording,
+        "states": selection,
+        **_section(latest.value("lifetime", "fit"), "summary"),
+    }
+    return RunFolder(Path(), summary, {})
+
+
+def _section(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = of.get(name)
+    return value if isinstance(value, Mapping) else {}
+
+
+def numbers_view(latest: Latest) -> Update:
+    """Beta and its companions, with errors or the reason why there are none."""
+    run = live_run(latest)
+    findings = Findings(run)
+    if not run.section("fit"):
+        verdict, first, reason = "No fit yet", Row(findings.beta_label, "none"), ""
+    else:
+        verdict, first = findings.verdict, findings.beta_row()
+        reason = " ".join(dict.fromkeys(filter(None, [first.remark, *findings.warnings()])))
+    interval = f"95 %: {first.interval}" if first.interval not in ("", NOT_COMPUTED) else ""
+    table = rows_table([*findings.same_rows(), *_light_rows(run)], intervals="95 % interval")
+    return {
+        "text": {
+            "beta": "no beta" if first.value == "none" else f"β = {first.value}",
+            "beta-label": first.label,
+            "beta-interval": interval,
+            "verdict": verdict,
+            "reason": reason,
+        },
+        "html": {"numbers": table},
+        "title": {"reason": reason},
+    }
+
+
+def _light_rows(run: RunFolder) -> list[Row]:
+    """How bright it is, and how long it is in the selected state."""
+    states, recording = run.section("states"), run.section("recording")
+    on_s, photons = number(states.get("on_time_s")), number(states.get("on_photons"))
+    all_s, everything = number(recording.get("duration_s")), number(recording.get("photons"))
+    share = None if not all_s or on_s is None else min(1.0, on_s / all_s)
+    return [
+        Row("photons fitted", _or_dash(counted(run.section("fit").get("photons")))),
+        Row("time in the selected state", _or_dash(quantity(share, PERCENT, 3))),
+        Row("rate in the selected state", _rate(photons, on_s)),
+        Row("rate of the whole recording", _rate(everything, all_s)),
+    ]
+
+
+def _rate(photons: float | None, time_s: float | None) -> str:
+    """Mean rate with its counting error."""
+    if not photons or not time_s:
+        return DASH
+    return estimate_text({"value": photons / time_s, "stderr": photons**0.5 / time_s}, KCPS)
+
+
+def _or_dash(words: str) -> str:
+    return DASH if words == "unknown" else words
+
+
+def window_view(latest: Latest, wish: Window | None) -> Update:
+    """The on window: the one that is asked for as long as the numbers are of another one, then the one they are of.
+
+    ``wish`` is what a page asked for and the run has not confirmed yet. Rates in kcps; None is an open end, and no
+    band at all where nothing is selected.
+    """
+    asked = latest.asked_window if wish is None else wish
+    waiting = asked is not None and bool(latest.value("states", "selection")) and not latest.answers(asked)
+    if waiting and asked is not None and not isinstance(asked, str):
+        limits: tuple[float | None, float | None] | None = (asked[0] / 1e3, asked[1] and asked[1] / 1e3)
+    else:
+        limits = facts.window_kcps(live_run(latest))
+    band = None if limits is None else [limits[0] or 0.0, limits[1]]
+    mode = "chosen by rule" if asked == "auto" else "given by hand"
+    words = "waiting for its results" if waiting else mode if asked is not None else ""
+    return {"window": {"band": band, "auto": asked == "auto"}, "text": {"window-note": words}}
+
+
+def status_view(latest: Latest, now_s: float, address: str) -> Update:
+    """Header, progress and the line of health: how the run is, and whether one can hear it."""
+    status, run, link = latest.value(RUN, STATUS), live_run(latest), latest.link(now_s)
+    state = str(status.get("state") or "starting")
+    live = link == "connected" and bool(status) and state != "ended"
+    catching_up = live and status.get("catching_up") is True
+    known = latest.opening is not None
+    title = facts.title(run) if known else "photonstream"
+    return {
+        "text": {
+            "title": title,
+            "subtitle": facts.SEPARATOR.join(facts.circumstances(run)) if known else f"attached to {address}",
+            "state": _state_words(latest, status, link, address),
+            "place": _place_words(latest),
+            "lag": _lag_words(status) if live else "",
+            "pause": "resume" if state == "paused" else "pause",
+            **_health(latest, status, link),
+        },
+        "html": {"problems": items(_strings(status.get("problems")))},
+        "title": {"title": title, "restarts": _restarts(status)},
+        "classes": {"catching-up": catching_up, "deaf": not live, "paused": state == "paused"},
+        "bar": _bar(latest, status),
+        "speed": number(status.get("speed")),
+    }
+
+
+def _state_words(latest: Latest, status: Mapping[str, Any], link: str, address: str) -> str:
+    state = str(status.get("state") or "starting")
+    if link == "waiting":
+        return f"No run has answered at {address} yet."
+    if link == "silent":
+        return "Nothing is heard from the run any more: its last results are shown."
+    if link == "ended" or state == "ended":
+        return "The run has ended: its last results are shown."
+    if status.get("catching_up") is True:
+        return "Read again from the start: shown are the results from before."
+    if state == "starting":
+        waiting = _strings(status.get("waiting_for"))
+        return f"Starting: waiting for {', '.join(waiting)}." if waiting else "Starting."
+    words = {"running": "Running.", "paused": "Paused.", "complete": "Complete: these are the final results."}
+    return words.get(state, state)
+
+
+def _place_words(latest: Latest) -> str:
+    reached_s, end = latest.reached_s, latest.end_s
+    if reached_s is None:
+        return ""
+    if end is None:
+        return f"{fixed(reached_s, 1)} s"
+    return f"{fixed(reached_s, 1)} s of {'' if end[1] else '≈ '}{fixed(end[0], 1)} s"
+
+
+def _lag_words(status: Mapping[str, Any]) -> str:
+    lag_s = number(status.get("lag_s"))
+    return f"{fixed(lag_s, 1)} s behind" if lag_s is not None and lag_s > WORTH_SAYING_S else ""
+
+
+def _bar(latest: Latest, status: Mapping[str, Any]) -> dict[str, float | None]:
+    """Shares of the bar: what was read, and the place where the run is to be; ``end_s`` is its whole length."""
+    end, reached_s, place_s = latest.end_s, latest.reached_s, number(status.get("place_s"))
+    end_s = None if end is None else end[0]
+    read = min(1.0, reached_s / end_s) if end_s and reached_s is not None else latest.read_share
+    place = None if place_s is None or not end_s else min(1.0, place_s / end_s)
+    return {"read": read or 0.0, "place": place, "end_s": end_s}
+
+
+def _health(latest: Latest, status: Mapping[str, Any], link: str) -> dict[str, str]:
+    restarts = status.get("restarts")
+    count = len(restarts) if isinstance(restarts, list) else 0
+    refused = int(number(status.get("refused")) or 0) + latest.refused
+    epoch = number(status.get("epoch"))
+    words = {"waiting": "no run yet", "silent": "lost", "ended": "ended", "connected": "connected"}
+    return {
+        "ledger": ledger_words(latest),
+        "restarts": "no restart" if not count else "1 restart" if count == 1 else f"{count} restarts",
+        "refused": "nothing refused" if not refused else f"{counted(refused)} refused",
+        "shares": _shares(latest, _section(status, "parameters")) if status.get("state") in AT_WORK else "",
+        "epoch": "" if epoch is None else f"epoch {counted(epoch)}",
+        "link": f"link {words[link]}",
+    }
+
+
+def ledger_words(latest: Latest) -> str:
+    """What went in, what came of it, and whether nothing is missing."""
+    lines = latest.ledger
+    if not lines:
+        return "no ledger yet"
+    source, decode = (lines.get(name, {}) for name in PHOTON_PATH[:2])
+    flow = f"{counted(source.get('events_out'))} records, {counted(decode.get('events_out'))} photons"
+    lost = sum(int(line.get("events_lost", 0)) for line in lines.values())
+    if lost:
+        return f"{flow}, {counted(lost)} lost"
+    if any(latest.known(node, LEDGER) is None for node in PHOTON_PATH if node in lines):
+        return f"{flow}, none lost"
+    edges = [pair for pair in pairwise(PHOTON_PATH) if {*pair} <= set(lines)]
+    return f"{flow}, {'NOT balanced' if imbalances(lines, edges) else 'balanced'}"
+
+
+def _shares(latest: Latest, nodes: Iterable[str]) -> str:
+    """How busy each of the ``nodes`` is."""
+    statuses, found = latest.named(STATUS), []
+    for node in nodes:
+        busy = number(_section(statuses.get(node, {}), "shares").get("busy"))
+        if busy is not None:
+            # As wide as a number of two digits, whatever it is.
+            found.append(f"{node} {f'{100 * busy:.0f}'.rjust(2, FIGURE_SPACE)}")
+    return f"busy (%): {'  '.join(found)}" if found else ""
+
+
+def _restarts(status: Mapping[str, Any]) -> str:
+    given = status.get("restarts")
+    notes = [note for note in given if isinstance(note, Mapping)] if isinstance(given, list) else []
+    return "; ".join(f"{n.get('node')} (epoch {n.get('epoch')}): {n.get('cause')}" for n in notes)
+
+
+def _strings(value: Any) -> list[str]:
+    return [str(each) for each in value] if isinstance(value, list | tuple) else []

@@ -1,0 +1,132 @@
+"""How beta and the lifetimes settle as photons come in, with their 68 % bands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from bokeh.models import (
+    BasicTicker,
+    ColumnDataSource,
+    FixedTicker,
+    HoverTool,
+    NoOverlap,
+    NumeralTickFormatter,
+    Range1d,
+)
+from bokeh.plotting import figure
+
+from photonstream.dashboard.axes import linear_ends
+from photonstream.dashboard.numbers import NS, PERCENT, Unit
+from photonstream.dashboard.style import EXCITON, FAST, INK, Size, label_axes, plain_figure
+from photonstream.dashboard.views import Floats
+
+RECENT = 0.1
+# Numbers of photons that an axis can show.
+DECADES = 13
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """One row of the panel: its name in the result, its words, unit and colour."""
+
+    name: str
+    words: str
+    unit: Unit
+    color: str
+
+
+QUANTITIES = (
+    Quantity("beta", "β", PERCENT, INK),
+    Quantity("tau_x_s", "τₓ", NS, EXCITON),
+    Quantity("tau_xx_s", "τₓₓ", NS, FAST),
+)
+
+
+def history_columns(
+    history: Mapping[str, Floats], quantity: Quantity
+) -> dict[str, dict[str, list[Floats] | Floats]]:
+    """What `history_figure` draws: the values, and the band as one outline for each run of fits that have it."""
+    photons = np.asarray(history["photons"], float)
+    value, low, high = (
+        np.asarray(history[quantity.name + end], float) * quantity.unit.per_si
+        for end in ("", "_low", "_high")
+    )
+    has_band = np.isfinite(low) & np.isfinite(high) & np.isfinite(value)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], has_band, [False]]))).reshape(-1, 2).tolist()
+    runs = [slice(a, b) for a, b in edges]
+    return {
+        quantity.name: {"photons": photons, "value": value, "low": low, "high": high},
+        f"{quantity.name}_band": {
+            "xs": [np.concatenate([photons[run], photons[run][::-1]]) for run in runs],
+            "ys": [np.concatenate([low[run], high[run][::-1]]) for run in runs],
+        },
+    }
+
+
+def history_ends(columns: Mapping[str, Floats]) -> tuple[float, float] | None:
+    """Ends of the axis of a quantity, None without a value.
+
+    Bands of fits with fewer than a share RECENT of the photons are wide and may stick out.
+    """
+    value = columns["value"]
+    known = np.flatnonzero(np.isfinite(value))
+    if not known.size:
+        return None
+    late = known[columns["photons"][known] >= RECENT * columns["photons"][known[-1]]]
+    seen = np.concatenate([columns[name][late] for name in ("value", "low", "high")])
+    seen = seen[np.isfinite(seen)]
+    low, high = float(seen.min()), float(seen.max())
+    pad = 0.15 * (high - low)
+    return linear_ends(low - pad, high + pad)
+
+
+def history_figure(
+    sources: Mapping[str, ColumnDataSource],
+    quantity: Quantity,
+    photons: Range1d,
+    values: Range1d,
+    size: Size,
+    *,
+    last: bool,
+) -> figure:
+    """The plot of the columns that `history_columns` makes; only the ``last`` row shows the numbers of photons."""
+    plot = plain_figure(size, x_range=photons, y_range=values, x_axis_type="log")
+    label_axes(plot, "Selected photons" if last else "", f"{quantity.words} ({quantity.unit.name})")
+    plot.yaxis.ticker = BasicTicker(desired_num_ticks=4)
+    plot.xaxis.ticker = FixedTicker(
+        ticks=[m * 10.0**k for k in range(DECADES) for m in (1, 2, 5)],
+        minor_ticks=[m * 10.0**k for k in range(DECADES) for m in range(1, 10)],
+    )
+    plot.xaxis.formatter = NumeralTickFormatter(format="0.[0]a")
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)
+    if not last:
+        plot.xaxis.major_label_text_font_size = "0px"
+        plot.min_border_bottom = 8
+    plot.patches(
+        "xs",
+        "ys",
+        source=sources[f"{quantity.name}_band"],
+        fill_color=quantity.color,
+        fill_alpha=0.18,
+        # The band of a single fit is a line.
+        line_color=quantity.color,
+        line_alpha=0.25,
+    )
+    source = sources[quantity.name]
+    plot.line("photons", "value", source=source, line_color=quantity.color, line_width=1.4)
+    dots = plot.scatter("photons", "value", source=source, size=3, fill_color=quantity.color, line_color=None)
+    unit = quantity.unit.name
+    plot.add_tools(
+        HoverTool(
+            renderers=[dots],
+            mode="vline",
+            tooltips=[
+                ("photons", "@photons{0,0}"),
+                (quantity.words, f"@value{{0.00}} {unit}"),
+                ("68 %", f"@low{{0.00}} to @high{{0.00}} {unit}"),
+            ],
+        )
+    )
+    return plot

@@ -1,0 +1,195 @@
+"""Serves the live page of a run: one thread reads the link, makes the updates and talks to the browsers."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from bokeh.application import Application
+from bokeh.application.handlers import FunctionHandler
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.util import bind_sockets
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+
+from photonstream.dashboard.app import Tab, Tabs
+from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
+from photonstream.dashboard.updates import Updates
+from photonstream.dashboard.wishes import WishError, command_of
+from photonstream.stream.control import CommandClient
+from photonstream.stream.link import Context, LinkReader, new_context
+from photonstream.stream.wire import WireError
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+# How often the link is looked at: what arrives waits for half of this on average.
+POLL_S = 0.02
+# After so long without a word the run is asked for one, with a command that does nothing.
+QUIET_S = 1.0
+HELLO = "hello"
+# So long the end waits for what is under way to browsers.
+FAREWELL_S = 1.0
+# A page that is gone is forgotten after this; one that was fetched and never connected, after a while.
+CHECK_MS, UNUSED_MS = 1000, 15000
+
+
+class RunLink:
+    """The page's end of the link and of the command socket; everything happens in the thread that made it."""
+
+    def __init__(self, context: Context, address: str) -> None:
+        self.latest = Latest()
+        self.updates = Updates(self.latest, address)
+        self._context = context
+        self._reader = LinkReader(context, address, "dashboard")
+        self._client: CommandClient | None = None
+        self._endpoint: str | None = None
+        # Who waits for an answer, in the order of the commands, and which window was asked for.
+        self._waiting: deque[tuple[Callable[[str], None] | None, Window | None]] = deque()
+        self._confirmed_by: object = None
+
+    def poll(self, now_s: float) -> None:
+        """Take in what has come, and make anew what of the page has changed by it. Never blocks."""
+        for message in self._reader.receive():
+            self.latest.hear(message, now_s)
+            self._reader.done()
+        self._follow_control()
+        if self._client is not None:
+            for ok, words in self._client.receive():
+                self.latest.alive(now_s)
+                self._answered(ok, words)
+            self._ask_for_life(self._client, now_s)
+        self._settle()
+        self.updates.refresh(now_s)
+
+    def ask(self, name: object, values: object, tell: Callable[[str], None]) -> None:
+        """Tell the run what somebody wants; ``tell`` is called with what it says against it. Raises WishError."""
+        (command, given), window = command_of(name, values)
+        if self._client is None:
+            raise WishError("this run takes no commands")
+        try:
+            self._client.send(command, given)
+        except WireError as error:
+            raise WishError(str(error)) from error
+        self._waiting.append((tell, window))
+        if window is not None:
+            self.updates.wish = window
+            self._confirmed_by = None
+
+    def _follow_control(self) -> None:
+        """Speak to the command socket that the run names."""
+        opening = self.latest.opening
+        endpoint = opening.facts.get("control") if opening is not None else None
+        if endpoint == self._endpoint:
+            return
+        self._stop_client()
+        self._endpoint = endpoint
+        if isinstance(endpoint, str):
+            self._client = CommandClient(self._context, endpoint)
+
+    def _ask_for_life(self, client: CommandClient, now_s: float) -> None:
+        """A run whose results are final has nothing to say; whatever it answers to this, it is there."""
+        heard_s = self.latest.heard_s
+        if heard_s is not None and now_s - heard_s >= QUIET_S and not client.waiting:
+            client.send(HELLO, {})
+            self._waiting.append((None, None))
+
+    def _answered(self, ok: bool, words: str) -> None:
+        tell, window = self._waiting.popleft() if self._waiting else (None, None)
+        if not ok and tell is not None:
+            tell(f"The run refuses: {words}")
+        if window is not None and not any(other is not None for _, other in self._waiting):
+            # From the next status on, the run's own word on its window holds.
+            self._confirmed_by = self.latest.revisions((RUN, STATUS))
+            if not ok:
+                self.updates.wish = None
+
+    def _settle(self) -> None:
+        """Forget a wish when the run has taken it up, or has spoken after it answered, or cannot be asked."""
+        said = self._confirmed_by is not None and self._confirmed_by != self.latest.revisions((RUN, STATUS))
+        if self._client is None or said or self.updates.wish == self.latest.asked_window:
+            self.updates.wish = None
+
+    def _stop_client(self) -> None:
+        if self._client is not None:
+            self._client.stop()
+            self._client = None
+        for tell, _ in self._waiting:
+            if tell is not None:
+                tell("The run did not answer any more.")
+        self._waiting.clear()
+        self.updates.wish = None
+
+    def stop(self) -> None:
+        """Close the sockets."""
+        self._stop_client()
+        self._reader.stop()
+
+
+def serve(address: str, port: int, on_ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
+    """Serve the page of the run that publishes at ``address``, on this machine only, until ``stop`` says so.
+
+    ``on_ready`` gets the page's address when it can be opened. Port 0 takes one that is free. The end of the run, or of
+    its link, does not end the page: it says so and shows what there was. Raises OSError where the port is taken.
+    """
+    asyncio.run(_serve(address, port, on_ready, stop))
+
+
+async def _serve(address: str, port: int, on_ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
+    sockets, port = bind_sockets(HOST, port)
+    context = new_context()
+    link = RunLink(context, address)
+    tabs = Tabs(link.updates, link.ask)
+    application = BokehTornado(
+        {"/": Application(FunctionHandler(tabs.add))},
+        extra_websocket_origins=[f"{HOST}:{port}", f"localhost:{port}"],
+        check_unused_sessions_milliseconds=CHECK_MS,
+        unused_session_lifetime_milliseconds=UNUSED_MS,
+        include_cookies=[],
+    )
+    http = HTTPServer(application)
+    http.add_sockets(sockets)
+    server = BaseServer(IOLoop.current(), application, http)
+    server.start()
+    try:
+        on_ready(f"http://{HOST}:{port}/")
+        await _turn(link, tabs, stop)
+    finally:
+        server.stop()
+        await http.close_all_connections()
+        # What was under way to a browser finds out by itself that it is gone.
+        if others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(others, timeout=FAREWELL_S)
+        link.stop()
+        context.term()
+
+
+async def _turn(link: RunLink, tabs: Tabs, stop: Callable[[], bool]) -> None:
+    """Look at the link and give the tabs what is new, again and again."""
+    sending: set[asyncio.Task[None]] = set()
+    while not stop():
+        now_s = time.monotonic()
+        # Whatever a run says, its page goes on.
+        try:
+            link.poll(now_s)
+        except Exception:
+            log.exception("what the run says cannot be understood")
+        for tab, session in tabs.due(now_s):
+            # A tab whose connection is stuck waits by itself.
+            task = asyncio.create_task(_send(tab, session, now_s))
+            sending.add(task)
+            task.add_done_callback(sending.discard)
+        await asyncio.sleep(POLL_S)
+
+
+async def _send(tab: Tab, session: Any, now_s: float) -> None:
+    # Whatever goes wrong with one tab is not to reach the others.
+    try:
+        await session.with_document_locked(tab.send, now_s)
+    except Exception:
+        log.exception("a tab could not be sent its update")

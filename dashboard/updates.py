@@ -1,0 +1,146 @@
+"""What the tabs are sent: every section of the page is computed once for all of them, and packed once.
+
+An update travels as bytes: for each section its length, the length of its JSON (both uint32, little-endian), the JSON,
+the arrays. In the JSON ``{"array": [offset, length, type]}`` stands for an array of the bytes that follow it.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from photonstream.dashboard.latest import RUN, STATUS, TILE, TRACE, Latest, Window
+from photonstream.dashboard.live_panels import (
+    Update,
+    decay_view,
+    flid_view,
+    histogram_view,
+    history_view,
+    trace_view,
+)
+from photonstream.dashboard.live_words import numbers_view, status_view, window_view
+
+_SOURCE = ("source", "progress")
+_TRACE = ("intensity", TILE)
+_SELECTION = ("states", "selection")
+_FIT = ("lifetime", "fit")
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page: how it is made, of which results, and how often at most."""
+
+    make: Callable[[Latest], Update]
+    of: tuple[tuple[str, str], ...]
+    every_s: float
+    # The element that tells a failure.
+    place: str
+
+
+# Trace and decay are what a person watches; the others may lag, since the cost for the browser is in each change.
+SECTIONS: Mapping[str, Section] = {
+    "trace": Section(trace_view, (_TRACE, _SOURCE), 0.1, "say-trace"),
+    "histogram": Section(histogram_view, (_TRACE,), 0.2, "say-histogram"),
+    "flid": Section(flid_view, (("states", "flid"), ("intensity", TRACE)), 0.5, "say-flid"),
+    "decay": Section(decay_view, (("lifetime", "decay"), _FIT), 0.2, "say-decay"),
+    "history": Section(history_view, (("lifetime", "history"), _FIT), 0.2, "say-tau_x_s"),
+    "numbers": Section(
+        numbers_view,
+        (_FIT, _SELECTION, ("decode", "counts"), (RUN, STATUS)),
+        0.2,
+        "reason",
+    ),
+}
+STATUS_EVERY_S = 0.1
+
+
+@dataclass
+class _Made:
+    """A section as it was last made; ``version`` rises when its bytes differ."""
+
+    of: Hashable = None
+    at_s: float = float("-inf")
+    version: int = 0
+    packed: bytes = b""
+
+
+class Updates:
+    """The sections of the page, as the tabs want them."""
+
+    def __init__(self, latest: Latest, address: str) -> None:
+        self.latest = latest
+        # The window that a page asked for and the run has not confirmed.
+        self.wish: Window | None = None
+        self._address = address
+        self._made = {name: _Made() for name in (*SECTIONS, "window", "status")}
+
+    def refresh(self, now_s: float) -> None:
+        """Make anew what has changed, each section no more often than it is wanted."""
+        for name, section in SECTIONS.items():
+            of = self.latest.revisions(*section.of)
+            made = self._made[name]
+            if made.version and (of == made.of or now_s - made.at_s < section.every_s):
+                continue
+            made.of = of
+            self._make(name, now_s, section.place, partial(section.make, self.latest))
+        self._make("window", now_s, "window-note", lambda: window_view(self.latest, self.wish))
+        if now_s - self._made["status"].at_s >= STATUS_EVERY_S:
+            self._make("status", now_s, "state", lambda: status_view(self.latest, now_s, self._address))
+
+    def _make(self, name: str, now_s: float, place: str, make: Callable[[], Update]) -> None:
+        made = self._made[name]
+        made.at_s = now_s
+        packed = attempt(make, place)
+        if packed != made.packed:
+            made.packed, made.version = packed, made.version + 1
+
+    def news(self, seen: dict[str, int], part_s: tuple[float, float] | None) -> list[bytes]:
+        """The sections that are newer than what a tab has ``seen``, which is brought up to date.
+
+        ``part_s``: the tab shows only this part of the trace.
+        """
+        found = []
+        for name, made in self._made.items():
+            if seen.get(name) != made.version:
+                seen[name] = made.version
+                zoomed = name == "trace" and part_s is not None
+                found.append(
+                    attempt(lambda: trace_view(self.latest, part_s), "say-trace") if zoomed else made.packed
+                )
+        return found
+
+
+def attempt(make: Callable[[], Update], place: str) -> bytes:
+    """The packed update, or one that says on the page what went wrong: no result may end the server."""
+    try:
+        return pack(make())
+    except Exception as error:
+        return pack({"text": {place: f"This cannot be shown: {type(error).__name__}: {error}"}})
+
+
+def pack(update: Mapping[str, Any]) -> bytes:
+    """One section as bytes. Numbers that are not finite stand in arrays only."""
+    arrays: list[bytes] = []
+    offset = 0
+
+    def refer(value: Any) -> Any:
+        nonlocal offset
+        if isinstance(value, np.ndarray):
+            plain = np.ascontiguousarray(value, "<f8" if value.dtype.kind == "f" else "<i4")
+            arrays.append(plain.tobytes())
+            reference = {"array": [offset, plain.size, plain.dtype.str[1:]]}
+            offset += plain.nbytes
+            return reference
+        if isinstance(value, np.generic):
+            return value.item()
+        raise TypeError(f"{type(value).__name__} is not for a page")
+
+    header = json.dumps(update, default=refer, allow_nan=False).encode()
+    body = b"".join(arrays)
+    return struct.pack("<II", len(header) + len(body), len(header)) + header + body

@@ -1,0 +1,143 @@
+"""One tab without a browser: it gets an update only when it has drawn the last one."""
+
+import pytest
+from bokeh.document import Document
+
+from photonstream.dashboard.app import UPDATE_S, Tab
+from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.updates import Updates
+from photonstream.dashboard.wishes import WishError
+
+
+@pytest.fixture
+def updates():
+    return Updates(Latest(), "tcp://somewhere")
+
+
+class Page:
+    """A tab with what its browser would say, and what was asked for."""
+
+    def __init__(self, updates):
+        self.asked = []
+        self.document = Document()
+        self.tab = Tab(self.document, updates, self._ask)
+        self._exchange = self.document.roots[0].tags[0]
+        self._count = 0
+
+    def _ask(self, name, values, tell):
+        if name == "forbidden":
+            raise WishError("no")
+        if name == "broken":
+            raise RuntimeError("oh")
+        self.asked.append((name, values))
+        tell("heard")
+
+    def say(self, kind, value):
+        self._count += 1
+        self._exchange.said = {"kind": kind, "value": value, "number": self._count}
+
+    @property
+    def shown(self):
+        return self._exchange.shown
+
+
+@pytest.fixture
+def page(updates):
+    return Page(updates)
+
+
+def test_nothing_is_sent_before_the_page_is_ready(page, updates):
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    assert page.tab.sent == 0
+    page.say("ready", 0)
+    page.tab.send(0.0)
+    assert page.tab.sent == 1
+    assert isinstance(page.shown, bytes)
+
+
+def test_the_next_update_waits_for_the_page(page, updates):
+    page.say("ready", 0)
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    for k in range(1, 5):
+        updates.wish = (1000.0 * k, None)
+        updates.refresh(10.0 * k)
+        page.tab.send(10.0 * k)
+    assert page.tab.sent == 1
+    page.say("ready", 1)
+    page.tab.send(50.0)
+    assert page.tab.sent == 2
+    # An old answer is none.
+    updates.wish = (9000.0, None)
+    updates.refresh(60.0)
+    page.say("ready", 1)
+    page.tab.send(60.0)
+    assert page.tab.sent == 2
+
+
+def test_updates_are_no_closer_than_the_screen_needs(page, updates):
+    page.say("ready", 0)
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    page.say("ready", 1)
+    updates.wish = (1000.0, None)
+    updates.refresh(0.0)
+    assert not page.tab.due(0.5 * UPDATE_S)
+    assert page.tab.due(1.01 * UPDATE_S)
+
+
+def test_without_news_nothing_is_sent(page, updates):
+    page.say("ready", 0)
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    page.say("ready", 1)
+    page.tab.send(10.0)
+    assert page.tab.sent == 1
+    page.tab.tell("something")
+    page.tab.send(20.0)
+    assert page.tab.sent == 2
+
+
+def test_wishes_get_through_and_what_is_said_to_them_comes_back(page, updates):
+    page.say("ready", 0)
+    page.say("wish", {"name": "pause", "values": {}, "number": 1})
+    assert page.asked == [("pause", {})]
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    assert b'"heard": 1' in page.shown
+    assert b'"notice": "heard"' in page.shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("wish", {"name": "forbidden", "values": {}, "number": 1}, b"Not done: no."),
+        ("wish", {"name": "broken", "values": {}, "number": 1}, b"RuntimeError: oh"),
+        ("wish", {"no": "number"}, b"KeyError"),
+        ("view", "nonsense", b"ValueError"),
+    ],
+)
+def test_what_goes_wrong_is_told_at_the_tab(page, updates, kind, value, words):
+    page.say("ready", 0)
+    page.say(kind, value)
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    assert words in page.shown
+
+
+def test_nonsense_from_a_browser_is_no_matter(page):
+    for said in (None, "text", 7, {"kind": "unknown"}, {"kind": "ready", "value": "x"}):
+        page._exchange.said = said
+    assert not page.tab.ready
+
+
+def test_a_page_hears_what_holds_after_a_wish_even_if_nothing_changed(page, updates):
+    page.say("ready", 0)
+    updates.refresh(0.0)
+    page.tab.send(0.0)
+    page.say("ready", 1)
+    page.say("wish", {"name": "window", "values": {}, "number": 1})
+    page.tab.send(10.0)
+    assert b'"window"' in page.shown
+    assert b'"state"' not in page.shown

@@ -1,0 +1,155 @@
+"""What the live page says in words."""
+
+import re
+
+import pytest
+
+from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.live_words import ledger_words, numbers_view, status_view, window_view
+from photonstream.stream.wire import Close, Open, ResultSent
+
+ADDRESS = "tcp://127.0.0.1:5"
+
+
+class Run:
+    """A `Latest` that was told results."""
+
+    def __init__(self, results):
+        self.latest = Latest()
+        self.latest.hear(Open("r", 0, "run", "latest", {"sync_rate_hz": 4.75e6}, {}), 0.0)
+        for result in results:
+            self.say(*result)
+
+    def say(self, node, key, value, final=False):
+        self.latest.hear(ResultSent(0, 0, node, key, final, value), 0.0)
+
+    def view(self, now_s=0.0):
+        return status_view(self.latest, now_s, ADDRESS)
+
+
+@pytest.fixture
+def run(results_of_run):
+    return Run(results_of_run())
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "Running."),
+        ({"state": "paused"}, "Paused."),
+        ({"state": "complete"}, "Complete: these are the final results."),
+        ({"state": "starting", "waiting_for": ["decay", "states"]}, "Starting: waiting for decay, states."),
+        ({"state": "starting"}, "Starting."),
+        ({"catching_up": True}, "Read again from the start: shown are the results from before."),
+        ({"state": "ended"}, "The run has ended: its last results are shown."),
+    ],
+)
+def test_the_state_of_a_run(run, status, changes, words):
+    run.say("run", "status", status(**changes))
+    assert run.view()["text"]["state"] == words
+
+
+def test_the_state_of_the_link(run):
+    assert status_view(Latest(), 0.0, ADDRESS)["text"]["state"] == f"No run has answered at {ADDRESS} yet."
+    assert status_view(Latest(), 0.0, ADDRESS)["classes"]["deaf"]
+    assert not run.view()["classes"]["deaf"]
+    assert run.view(100.0)["text"]["state"].startswith("Nothing is heard")
+    assert run.view(100.0)["classes"]["deaf"]
+    run.latest.hear(Close(0, 0, "end"), 0.0)
+    assert run.view()["text"]["state"].startswith("The run has ended")
+    assert run.view()["text"]["link"] == "link ended"
+
+
+def test_old_results_are_marked_only_while_they_are_old(run, status):
+    run.say("run", "status", status(catching_up=True))
+    assert run.view()["classes"]["catching-up"]
+    # A run that has gone is not catching up any more.
+    assert not run.view(100.0)["classes"]["catching-up"]
+
+
+def test_place_bar_and_lag(run, status):
+    run.say("run", "status", status(place_s=4.5, lag_s=1.5, speed=1.0))
+    update = run.view()
+    assert update["bar"] == {"read": 0.5, "place": 0.75, "end_s": 6.0}
+    assert update["text"]["place"].replace("\u2009", " ") == "3.0 s of ≈ 6.0 s"
+    assert update["text"]["lag"] == "1.5 s behind"
+    assert update["speed"] == 1.0
+    run.say("run", "status", status(place_s=3.1, lag_s=0.1, speed=1.0))
+    assert run.view()["text"]["lag"] == ""
+
+
+def test_the_line_of_health(run, status):
+    note = {"node": "decay", "epoch": 0, "cause": "killed by signal 9"}
+    run.say("run", "status", status(epoch=1, restarts=[note], refused=3))
+    update = run.view()
+    assert update["text"]["restarts"] == "1 restart"
+    assert update["title"]["restarts"] == "decay (epoch 0): killed by signal 9"
+    assert update["text"]["refused"] == "3 refused"
+    assert update["text"]["epoch"] == "epoch 1"
+    assert "source 25" in update["text"]["shares"]
+
+
+def test_the_ledger_in_words(run):
+    def words():
+        return ledger_words(run.latest).replace("\u2009", " ")
+
+    assert words() == "20 000 records, 15 150 photons, none lost"
+    line = {"events_lost": 0, "ended": {}, "held": 0, "losses": []}
+    source = {"node": "source", "events_in": 20000, "events_out": 20000, **line}
+    decode = {"node": "decode", "events_in": 20000, "events_out": 15150, **line}
+    run.say("source", "ledger", source, final=True)
+    run.say("decode", "ledger", decode, final=True)
+    assert words() == "20 000 records, 15 150 photons, balanced"
+    run.say("decode", "ledger", {**decode, "events_in": 19000}, final=True)
+    assert words().endswith("NOT balanced")
+    run.say("decode", "ledger", {**decode, "events_lost": 7}, final=True)
+    assert words().endswith("7 lost")
+    assert ledger_words(Latest()) == "no ledger yet"
+
+
+def cells(update):
+    rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', update["html"]["numbers"])
+    return {name: value.replace("\u00a0", " ").replace("\u2009", " ") for name, value in rows}
+
+
+def test_numbers_have_the_same_rows_whatever_was_found(run, result):
+    full = numbers_view(run.latest)
+    empty = numbers_view(Latest())
+    places = [[*cells(update)] for update in (full, empty)]
+    assert len(places[0]) == len(places[1]) == 12
+    assert cells(full)["exciton lifetime τₓ"] == "46.80 ± 0.21 ns"
+    assert cells(empty)["exciton lifetime τₓ"] == "–"
+    assert (empty["text"]["beta"], empty["text"]["verdict"]) == ("no beta", "No fit yet")
+    result["fit"]["model"], result["beta"], result["beta_upper95"] = "mono", None, 0.031
+    result["beta_reason"] = "one component suffices: no beta"
+    summary = {key: result[key] for key in ("fit", "beta", "beta_reason", "beta_upper95")}
+    run.say("lifetime", "fit", {"summary": summary})
+    mono = numbers_view(run.latest)
+    assert len(cells(mono)) == 12
+    assert cells(mono)["beta, upper limit (95 %)"] == "3.1 %"
+    assert mono["text"]["verdict"] == "One component suffices"
+    assert mono["text"]["reason"] == "one component suffices: no beta"
+
+
+def test_the_window_is_that_of_the_numbers_unless_another_one_is_asked_for(run, status):
+    assert window_view(run.latest, None) == {
+        "window": {"band": [8.0, None], "auto": True},
+        "text": {"window-note": "chosen by rule"},
+    }
+    parameters = {"states": {"on": [3000.0, 12000.0]}}
+    run.say("run", "status", status(parameters=parameters))
+    asked = window_view(run.latest, None)
+    assert asked["window"] == {"band": [3.0, 12.0], "auto": False}
+    assert asked["text"]["window-note"] == "waiting for its results"
+    assert window_view(run.latest, (2000.0, None))["window"]["band"] == [2.0, None]
+    selection = run.latest.value("states", "selection")
+    run.say("states", "selection", {**selection, "window_hz": None})
+    run.say("run", "status", status())
+    assert window_view(run.latest, None)["window"]["band"] is None
+
+
+def test_what_is_known_before_a_run_has_answered():
+    update = status_view(Latest(), 0.0, ADDRESS)
+    assert update["text"]["title"] == "photonstream"
+    assert ADDRESS in update["text"]["subtitle"]
+    assert window_view(Latest(), None)["window"]["band"] is None
