@@ -56,7 +56,7 @@ def carry_out(
     """
     if not _plain(values, DEEPEST):
         raise CommandError("the values of a command are numbers, texts, and short lists and maps of them")
-    deeds = {"pause": _pause, "resume": _resume, "seek": _seek, "speed": _speed, "stop": _stop}
+    deeds = {"hello": _hello, "pause": _pause, "resume": _resume, "seek": _seek, "speed": _speed, "stop": _stop}
     if name == "set":
         return _set(values, scene, live)
     if name not in deeds:
@@ -70,6 +70,11 @@ def _place_s(scene: Scene) -> float:
     """Where the run is: the place that is due, or where the source is if it cannot keep up."""
     due_s = scene.orders.pace.due_s(scene.now_s)
     return due_s if scene.reached_s is None or scene.catching_up else min(due_s, scene.reached_s)
+
+
+def _hello(values: Mapping[str, Any], scene: Scene) -> Change:
+    """A run with nothing new to say is asked whether it is there."""
+    return Change()
 
 
 def _pause(values: Mapping[str, Any], scene: Scene) -> Change:
