@@ -124,6 +124,10 @@ def test_dragging_the_window_does_what_on_does(live, tmp_path):
     run.wait_for("#state", "Complete")
     first = run.result()
     assert first["states"]["chosen"] == "given"
+    # The file is there a moment before the page shows it.
+    beta, error = 100 * first["beta"]["value"], 100 * first["beta"]["stderr"]
+    same = "x => Math.abs(parseFloat(document.querySelector('#beta').innerText.slice(4)) - x[0]) < 0.1 * x[1]"
+    run.page.wait_for_function(same, arg=[beta, error])
     shown = run.page.inner_text("#beta")
     low = float(run.page.input_value("#low"))
     assert low == pytest.approx(22.0, abs=0.5)
