@@ -7,7 +7,7 @@ from pathlib import Path
 
 from photonstream.cli.interrupts import Interrupts
 from photonstream.cli.quantities import address
-from photonstream.cli.running import open_browser
+from photonstream.cli.running import add_page_options, open_browser
 from photonstream.stream.children import hold_lifeline
 
 
@@ -20,16 +20,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "The run prints its ADDRESS; it takes no notice of how many pages there are, or how slow they are.",
     )
     parser.add_argument("address", type=address, metavar="ADDRESS", help="such as tcp://127.0.0.1:41234")
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=0,
-        metavar="N",
-        help="port of the page on this machine (default: a free one)",
-    )
-    parser.add_argument(
-        "--no-browser", action="store_true", help="print the address of the page, but open no browser"
-    )
+    add_page_options(parser)
     # For the run itself: the page says its address in a file, and ends with whoever started it.
     parser.add_argument("--announce", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)

@@ -80,10 +80,10 @@ def _run(argv: Sequence[str] | None) -> int:
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BAD_INPUT)
     except (ValueError, RuntimeError) as error:
-        code = _code_of(error)
-        if code is None:
+        said = _code_of(error)
+        if said is None:
             raise
-        return _fail(error, code)
+        return _fail(error, said)
     return code
 
 

@@ -11,7 +11,7 @@ from photonstream.cli.interrupts import Interrupts
 from photonstream.cli.parameters import build_nodes
 from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import address, duration, irf, setting, speed, window
-from photonstream.cli.running import Run
+from photonstream.cli.running import Run, add_page_options
 from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.tables import EXPORTS
@@ -94,16 +94,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="other nodes than the standard ones (see docs/nodes.md)",
     )
     parser.add_argument("--headless", action="store_true", help="no page: end when the recording ends")
-    parser.add_argument(
-        "--port",
-        type=int,
-        default=0,
-        metavar="N",
-        help="port of the page on this machine (default: a free one)",
-    )
-    parser.add_argument(
-        "--no-browser", action="store_true", help="print the address of the page, but open no browser"
-    )
+    add_page_options(parser)
     parser.add_argument(
         "--address",
         type=address,

@@ -60,6 +60,20 @@ class Page:
         return self.url
 
 
+def add_page_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that serves a page."""
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=0,
+        metavar="N",
+        help="port of the page on this machine (default: a free one)",
+    )
+    parser.add_argument(
+        "--no-browser", action="store_true", help="print the address of the page, but open no browser"
+    )
+
+
 def open_browser(url: str) -> None:
     """Open ``url`` where there is a screen. It may take a while to come; nobody waits for it."""
     if sys.platform != "linux" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):

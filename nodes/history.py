@@ -18,9 +18,9 @@ FOLLOWED = ("tau_x_s", "tau_xx_s", "beta")
 class History:
     """One entry a fit, in the order of rising photons, at most MOST_ENTRIES.
 
-    A fit takes the place of every entry of as many photons or more: those are of a selection that holds no longer, or of
-    the same photons. When there are too many, the one goes whose neighbours are closest to each
-    other by the ratio of their photons: so the first hundred photons stay in sight as the last million do.
+    A fit takes the place of every entry of as many photons or more: those are of a selection that holds no longer, or
+    of the same photons. When there are too many, the one goes whose neighbours are closest to each other by the ratio
+    of their photons: so the first hundred photons stay in sight as the last million do.
     """
 
     def __init__(self) -> None:

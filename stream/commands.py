@@ -56,7 +56,14 @@ def carry_out(
     """
     if not _plain(values, DEEPEST):
         raise CommandError("the values of a command are numbers, texts, and short lists and maps of them")
-    deeds = {"hello": _hello, "pause": _pause, "resume": _resume, "seek": _seek, "speed": _speed, "stop": _stop}
+    deeds = {
+        "hello": _hello,
+        "pause": _pause,
+        "resume": _resume,
+        "seek": _seek,
+        "speed": _speed,
+        "stop": _stop,
+    }
     if name == "set":
         return _set(values, scene, live)
     if name not in deeds:
