@@ -6,13 +6,14 @@ import argparse
 import ast
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from photonstream.nodes.pipeline import standard
 from photonstream.stream.node import ParameterError
-from photonstream.stream.topology import Topology, parameter_owners
+from photonstream.stream.topology import Topology, TopologyError, parameter_owners
 from photonstream.stream.topology_file import TopologyFile, read_topology
 
 
@@ -55,6 +56,17 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
         parameters["results"] |= {"experiment": experiment, "out": str(out)}
     specs = (dataclasses.replace(spec, parameters=parameters[spec.name]) for spec in nodes)
     return dataclasses.replace(file, topology=Topology(tuple(specs)))
+
+
+@contextmanager
+def of_file(topology: Path | None) -> Iterator[None]:
+    """Whatever is wrong with the nodes is said with the name of the file that they are from."""
+    try:
+        yield
+    except TopologyError as error:
+        if topology is None or str(error).startswith(str(topology)):
+            raise
+        raise TopologyError(f"{topology}: {error}") from error
 
 
 def _of(

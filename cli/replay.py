@@ -8,7 +8,7 @@ from typing import Any
 
 from photonstream.cli.folders import claimed, free_folder
 from photonstream.cli.interrupts import Interrupts
-from photonstream.cli.parameters import build_nodes
+from photonstream.cli.parameters import build_nodes, of_file
 from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import address, duration, irf, setting, speed, window
 from photonstream.cli.running import Run, add_page_options
@@ -21,12 +21,14 @@ from photonstream.stream.topology_file import PLACEMENTS
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
 state, decay of those photons only, lifetimes, and the carrier-multiplication efficiency beta with its error.
-Writes result.json, the curves and report.html, and prints a table.
+Shows it on a page while it plays, which stays until Ctrl-C. Writes result.json, the curves and report.html, and
+prints a table.
 """
 
 _EPILOG = """\
 examples:
-  photonstream replay nc.ptu
+  photonstream replay nc.ptu --speed 1                   watch it as it happened
+  photonstream replay nc.ptu --headless                  no page; to its end
   photonstream replay nc.ptu --on 20k:80k --bin 5ms      select bins of 20 to 80 kcps yourself
   photonstream replay nc.ptu --irf 0.1ns --mean-n 0.1    known instrument response; beta corrected for <N>
   photonstream replay nc.ptu --set lifetime.s=3.5        any parameter of any node: NODE.PARAMETER=VALUE
@@ -115,8 +117,9 @@ def run(arguments: argparse.Namespace) -> int:
     with Interrupts() as interrupts:
         experiment: dict[str, Any] = read_experiment(arguments.meta)
         out = arguments.out or free_folder(Path(arguments.file))
-        file = build_nodes(arguments, experiment, out)
-        one = Run(file, out, line, arguments)
+        with of_file(arguments.topology):
+            file = build_nodes(arguments, experiment, out)
+            one = Run(file, out, line, arguments)
         if not kernels_are_kept():
             line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
         # What is wrong with the file or a parameter is told before anything is made for it.

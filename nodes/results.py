@@ -24,6 +24,10 @@ from photonstream.stream.node import LEDGER, ResultNode
 from photonstream.stream.orders import Orders
 
 SCHEMA = 1
+# Nodes whose results have places of their own in result.json.
+STANDARD = frozenset(("source", "decode", "intensity", "states", "decay", "antibunching", "lifetime"))
+# Numbers of an array that result.json takes.
+MOST_ELEMENTS = 20_000
 _MEAN_N = ("mean_n", "mean_n_stderr")
 # Names of the curves that a run writes, in any of the formats.
 _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
@@ -131,16 +135,34 @@ def summarise(
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),
+        **({"nodes": others} if (others := _others(latest)) else {}),
     }
 
 
 def plain(value: Any) -> Any:
-    """``value`` as JSON can hold it: tuples are lists, and an open end of a window is null."""
+    """``value`` as JSON can hold it: tuples and arrays are lists, what is no number or an open end is null.
+
+    Of an array that is too large for such a file only its type and shape are said.
+    """
     if isinstance(value, Mapping):
         return {key: plain(each) for key, each in value.items()}
     if isinstance(value, tuple | list):
         return [plain(each) for each in value]
-    return None if isinstance(value, float) and math.isinf(value) else value
+    if isinstance(value, np.ndarray):
+        large = f"an array of {value.dtype}, {' x '.join(map(str, value.shape))}, not written"
+        return plain(value.tolist()) if value.size <= MOST_ELEMENTS else large
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _others(latest: Latest) -> dict[str, Any]:
+    """The results of nodes that are not of the standard line, by node and key."""
+    found: dict[str, dict[str, Any]] = {}
+    for (node, key), value in latest.items():
+        if node not in STANDARD and key != LEDGER:
+            found.setdefault(node, {})[key] = plain(value)
+    return found
 
 
 def curves(latest: Latest) -> dict[str, list[Column]]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from photonstream.cli.main import main
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
@@ -117,3 +118,39 @@ def test_the_docs_quote_what_is_run_here():
     assert sorted(quoted) == sorted(f"tests/external/{name}" for name in files)
     for name, text in quoted.items():
         assert text == (ROOT / name).read_text(encoding="utf-8"), name
+
+
+@pytest.fixture
+def line_with_balance(tmp_path):
+    """The standard line as a file, with the outsider's node before `results`, which reads it."""
+    standard = (ROOT / "docs" / "standard.toml").read_text(encoding="utf-8")
+    before, results = standard.split('[[node]]\nname = "results"')
+    node = (EXTERNAL / "node.toml").read_text(encoding="utf-8")
+    results = results.replace('"lifetime"]', '"lifetime", "balance"]')
+    path = tmp_path / "mine.toml"
+    path.write_text(f'{before}{node}\n[[node]]\nname = "results"{results}', encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("placement", ["inline", "threads", "processes"])
+def test_a_run_of_the_command_with_a_node_of_somebody_else(
+    outsider, recording, line_with_balance, tmp_path, placement
+):
+    out = tmp_path / "out"
+    command = ["-P", "-m", "photonstream.cli", "replay", recording, "--headless", "--placement", placement]
+    done = run_there(outsider, *command, "--topology", line_with_balance, "--out", out)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert result["nodes"]["balance"]["windows"]["counts"] == COUNTS
+    assert result["nodes"]["balance"]["windows"]["shares"][1] == [None, None]
+    assert result["parameters"]["balance"]["window_s"] == 0.5
+    [line] = [line for line in result["ledger"] if line["node"] == "balance"]
+    assert line["ended"] == {"counted": sum(map(sum, COUNTS))}
+    assert result["recording"]["photons"] == line["events_in"]
+
+
+def test_without_its_package_the_node_is_named_with_the_file(line_with_balance, recording, capsys):
+    assert main(["replay", str(recording), "--headless", "--topology", str(line_with_balance)]) == 2
+    err = capsys.readouterr().err
+    assert f"{line_with_balance}: no node of kind 'balance'" in err
+    assert len(err.splitlines()) == 1
