@@ -125,5 +125,5 @@ def run(arguments: argparse.Namespace) -> int:
         # What is wrong with the file or a parameter is told before anything is made for it.
         one.runner.open()
         with claimed(out):
-            interrupts.call(one.runner.stop)
+            interrupts.call(one.stop)
             return one.run()

@@ -128,6 +128,12 @@ class Run:
             return ThreadsRunner(file.topology, **common)
         return ProcessesRunner(file, command=node_command, **common)
 
+    def stop(self) -> None:
+        """End with what was read so far. For a signal handler: it takes no lock, as printing would."""
+        self.runner.stop()
+        if self._written is None:
+            os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
+
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""
         outcome = self.runner.run()

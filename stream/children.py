@@ -27,6 +27,8 @@ PREFIX = "photonstream-"
 GRACE_S = 2.0
 _LOCK = "lock"
 MOST_WORDS = 2000
+# The path of a unix socket has at most 107 bytes; so many are left for the folder that the private one is made in.
+MOST_PARENT_BYTES = 50
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,9 @@ class Children:
     """Starts processes by name, tells which have ended, and ends them."""
 
     def __init__(self) -> None:
-        _sweep()
-        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX))
+        parent = _parent()
+        _sweep(parent)
+        self.folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         # It gets its name when it is locked, so that nobody takes the folder for one that was left behind.
         unlocked = self.folder / f"{_LOCK}.new"
         self._lock = unlocked.open("w")
@@ -124,14 +127,21 @@ def _let_go(process: subprocess.Popen[bytes]) -> None:
             process.stdin.close()
 
 
-def _sweep() -> None:
+def _parent() -> Path:
+    """Where the private folder is made: where temporary files go, or in /tmp if sockets could have no names there."""
+    usual, short = Path(tempfile.gettempdir()), Path("/tmp")
+    too_long = len(os.fsencode(usual)) > MOST_PARENT_BYTES
+    return short if too_long and os.access(short, os.W_OK) else usual
+
+
+def _sweep(parent: Path) -> None:
     """Take away folders whose run ended without anybody left to do so: their lock is free.
 
     On Windows they stay, for nothing there tells whether somebody still lives in them.
     """
     if sys.platform == "win32":
         return
-    for folder in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
+    for folder in parent.glob(f"{PREFIX}*"):
         try:
             with (folder / _LOCK).open("r+") as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

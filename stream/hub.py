@@ -191,6 +191,11 @@ class Hub:
         self._opening = dataclasses.replace(opening, epoch=self.epoch)
         self._public.open(self._opening)
 
+    def close(self, reason: str, version: int) -> None:
+        """Say that nothing more is published; what is shown may be of an earlier epoch."""
+        assert self._opening is not None
+        self._public.put(Close(self._opening.epoch, 0, reason, version))
+
     def stop(self) -> None:
         """Close the readers."""
         self._stack.close()

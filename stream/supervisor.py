@@ -311,7 +311,7 @@ class PlacedRunner(Runner):
     def _farewell(self, seconds: float) -> None:
         """Tell those who watch, and the nodes, that the run is over; wait a little for them to hear it."""
         self._tell(at_once=True, state="ended")
-        self._public.put(Close(self._hub.epoch, 0, END, self._helm.orders.version))
+        self._hub.close(END, self._helm.orders.version)
         self._to_nodes.put(Close(0, 0, END, self._helm.orders.version))
         until = time.monotonic() + seconds
         while time.monotonic() < until and not (self._public.delivered and self._to_nodes.delivered):

@@ -1,0 +1,294 @@
+"""Runs whose processes are killed, and commands that are ended: what comes out, and that nothing is left behind."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import pytest
+
+from photonstream.cli.main import main
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="children are found through /proc")
+
+REPLAY_DATA = Path(__file__).resolve().parents[2] / "replay_data"
+INTERRUPTED = REPLAY_DATA / "nc_355nm_interrupted.ptu"
+NODES = ("source", "decode", "intensity", "states", "decay", "antibunching", "lifetime", "results")
+CURVES = ("trace.csv", "decay.csv", "flid.csv", "coincidences.csv")
+PATIENCE_S = 60
+
+
+class Command:
+    """A replay as a process of its own, with a temporary folder of its own."""
+
+    def __init__(self, tmp_path, *options, file=INTERRUPTED, headless=True):
+        # The names of sockets are short.
+        self.temporary = Path(tempfile.mkdtemp(prefix="killed-", dir="/tmp"))
+        self.out = tmp_path / "out"
+        head = ["--headless"] if headless else ["--no-browser"]
+        command = [sys.executable, "-P", "-m", "photonstream.cli", "replay", str(file), *head]
+        self.shared = {path.name for path in Path("/dev/shm").iterdir()}
+        self.process = subprocess.Popen(
+            [*command, "--out", str(self.out), *options],
+            env=os.environ | {"TMPDIR": str(self.temporary)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def children(self):
+        """Process ids of the nodes and of the page, by name."""
+        found = {}
+        for place in Path("/proc").glob("[0-9]*"):
+            try:
+                state, parent = (place / "stat").read_text().rpartition(")")[2].split()[:2]
+                words = (place / "cmdline").read_bytes().decode().split("\0")
+            except OSError:
+                continue
+            if int(parent) == self.process.pid and state != "Z" and "photonstream.cli" in words:
+                what = words[words.index("photonstream.cli") + 1 :]
+                found[what[2] if what[0] == "node" else what[0]] = int(place.name)
+        return found
+
+    def wait_for(self, condition):
+        """Until ``condition`` holds; the run goes on meanwhile. Gives what it came to."""
+        waiting = threading.Event()
+        for _ in range(PATIENCE_S * 50):
+            if found := condition():
+                return found
+            if self.process.poll() is not None:
+                raise AssertionError(self.process.stderr.read())
+            waiting.wait(0.02)
+        raise AssertionError("it did not come about")
+
+    def finish(self):
+        """Until it has ended: exit code and what it said last."""
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+    def nothing_is_left(self, children=()):
+        """No process, no folder with sockets, no shared memory."""
+        self.gone(children)
+        assert list(self.temporary.iterdir()) == []
+        assert {path.name for path in Path("/dev/shm").iterdir()} <= self.shared
+
+    def gone(self, children):
+        waiting = threading.Event()
+        for _ in range(PATIENCE_S * 50):
+            alive = any(Path(f"/proc/{pid}").exists() for pid in children)
+            if not alive and not list(self.temporary.iterdir()):
+                return
+            waiting.wait(0.02)
+        raise AssertionError("a child or its folder is still there")
+
+
+@pytest.fixture
+def command(tmp_path):
+    """Starts a command; whatever the test leaves of it is ended."""
+    started = []
+
+    def start(*options, **how):
+        started.append(Command(tmp_path, *options, **how))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate()
+        shutil.rmtree(each.temporary, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The result folder of a run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    assert main(["replay", str(INTERRUPTED), "--headless", "--placement", "inline", "--out", str(out)]) == 0
+    return out
+
+
+def same_science(out, undisturbed):
+    ours, theirs = (json.loads((f / "result.json").read_text(encoding="utf-8")) for f in (out, undisturbed))
+    restarts = ours.pop("restarts")
+    assert theirs.pop("restarts") == []
+    for result in (ours, theirs):
+        del result["parameters"]["source"]["speed"]
+    assert ours == theirs
+    for name in CURVES:
+        assert (out / name).read_bytes() == (undisturbed / name).read_bytes()
+    return restarts
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_killed_nodes_change_nothing_but_the_list_of_restarts(command, undisturbed, seed):
+    """Any node, in any order, while it starts and later, some of them again and again."""
+    chance = random.Random(seed)
+    run = command("--placement", "processes", "--speed", "1")
+    killed, seen = [], set()
+    for _ in range(8):
+        # The first of a new set of lives: it may still be starting.
+        alive = run.wait_for(lambda: {n: p for n, p in run.children().items() if p not in seen})
+        name = chance.choice(sorted(alive))
+        seen.add(alive[name])
+        os.kill(alive[name], signal.SIGKILL)
+        killed.append(name)
+    code, _, err = run.finish()
+    assert code == 0, err
+    restarts = same_science(run.out, undisturbed)
+    assert sorted(note["node"] for note in restarts) == sorted(killed)
+    assert all(note["cause"] == "ended by signal 9" for note in restarts)
+    run.nothing_is_left(seen)
+
+
+def test_all_nodes_killed_at_once(command, undisturbed):
+    run = command("--placement", "processes", "--speed", "1")
+    alive = run.wait_for(lambda: found if len(found := run.children()) == len(NODES) else None)
+    for pid in alive.values():
+        os.kill(pid, signal.SIGKILL)
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert {note["node"] for note in same_science(run.out, undisturbed)} == set(NODES)
+    run.nothing_is_left(alive.values())
+
+
+BAD = """
+import os, signal
+from dataclasses import dataclass
+from photonstream.stream.node import InputError, PhotonNode
+
+
+@dataclass(frozen=True)
+class Parameters:
+    how: str = "killed"
+
+
+class Bad(PhotonNode[Parameters]):
+    Parameters = Parameters
+
+    def fold(self, chunk):
+        if self.parameters.how == "raises":
+            raise ZeroDivisionError("in the middle")
+        if self.parameters.how == "input":
+            raise InputError("what the recording holds cannot be")
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "code", "words"),
+    [
+        ("killed", 3, "node bad cannot live"),
+        ("raises", 3, "node bad cannot go on: ZeroDivisionError: in the middle"),
+        ("input", 2, "what the recording holds cannot be"),
+    ],
+)
+def test_a_node_that_cannot_live_ends_the_run_with_a_sentence(
+    command, tmp_path, monkeypatch, how, code, words
+):
+    package = tmp_path / "package"
+    info = package / "bad-1.dist-info"
+    info.mkdir(parents=True)
+    (package / "bad.py").write_text(BAD, encoding="utf-8")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: bad\nVersion: 1\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[photonstream.nodes]\nbad = bad:Bad\n", encoding="utf-8")
+    standard = (REPLAY_DATA.parent / "docs" / "standard.toml").read_text(encoding="utf-8")
+    topology = tmp_path / "bad.toml"
+    node = f'[[node]]\nname = "bad"\nkind = "bad"\ninputs = ["decode"]\nparameters = {{ how = "{how}" }}\n'
+    topology.write_text(f"{standard}\n{node}", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(package), os.environ.get("PYTHONPATH", "")]))
+    run = command("--placement", "processes", "--topology", str(topology))
+    ended, out, err = run.finish()
+    assert ended == code, err
+    assert words in err
+    assert "Traceback" not in err
+    assert out == ""
+    assert not (run.out / "result.json").exists()
+    run.nothing_is_left()
+
+
+@pytest.mark.parametrize(
+    ("placement", "headless"),
+    [("threads", True), ("threads", False), ("processes", True), ("processes", False)],
+)
+@pytest.mark.parametrize(
+    ("signals", "code"),
+    [
+        ((signal.SIGINT,), 0),
+        ((signal.SIGTERM,), 0),
+        ((signal.SIGINT, signal.SIGINT), 130),
+        ((signal.SIGKILL,), -signal.SIGKILL),
+    ],
+)
+def test_nothing_is_left_behind_after_any_end(command, placement, headless, signals, code):
+    run = command("--placement", placement, "--speed", "0.05", headless=headless)
+    expected = (len(NODES) if placement == "processes" else 0) + (not headless)
+    wait = (lambda: found if len(found := run.children()) == expected else None) if expected else None
+    children = run.wait_for(wait) if wait else {}
+    if headless:
+        assert "to watch it" in run.process.stderr.readline()
+    else:
+        assert run.process.stdout.readline().startswith("page: http://127.0.0.1:")
+    first, *others = signals
+    run.process.send_signal(first)
+    for each in others:
+        # The same signal twice is one, if the first has not been taken yet.
+        assert any("again ends at once" in line for line in iter(run.process.stderr.readline, ""))
+        run.process.send_signal(each)
+    ended, _, err = run.finish()
+    assert ended == code, err
+    assert (run.out / "result.json").exists() == (code == 0)
+    run.nothing_is_left(children.values())
+
+
+def test_a_page_that_is_killed_is_there_again_at_its_address_and_disturbs_nobody(command, undisturbed):
+    run = command("--speed", "1", headless=False)
+    url = run.process.stdout.readline().removeprefix("page: ").strip()
+    port = url.rstrip("/").rpartition(":")[2]
+    first = run.children()["dashboard"]
+    os.kill(first, signal.SIGKILL)
+    again = run.wait_for(lambda: run.children().get("dashboard"))
+    assert again != first
+    words = Path(f"/proc/{again}/cmdline").read_bytes().decode().split("\0")
+    assert words[words.index("--port") + 1] == port
+    lines = iter(run.process.stdout.readline, "")
+    assert any("stays until Ctrl-C" in line for line in lines)
+    run.process.send_signal(signal.SIGINT)
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert [note["node"] for note in same_science(run.out, undisturbed)] in (["page"], [])
+    run.nothing_is_left([first, again])
+
+
+def test_a_node_by_hand(command, undisturbed, tmp_path):
+    """The run waits for it, and takes it in again after it was killed and started once more."""
+    standard = (REPLAY_DATA.parent / "docs" / "standard.toml").read_text(encoding="utf-8")
+    sockets = tmp_path / "sockets"
+    sockets.mkdir()
+    kind = 'kind = "decay"\n'
+    assert standard.count(kind) == 1
+    topology = tmp_path / "by_hand.toml"
+    text = standard.replace(kind, f"{kind}by_hand = true\n")
+    topology.write_text(f'placement = "processes"\nlisten = "ipc://{sockets}"\n{text}', encoding="utf-8")
+    run = command("--topology", str(topology), "--speed", "1")
+    assert run.wait_for(lambda: len(run.children()) == len(NODES) - 1)
+    node = [sys.executable, "-P", "-m", "photonstream.cli", "node", str(topology), "decay"]
+    first = subprocess.Popen(node, stderr=subprocess.PIPE)
+    assert re.match(r"to watch it", run.process.stderr.readline())
+    run.wait_for(lambda: (sockets / "decay.chunks").exists())
+    first.kill()
+    first.communicate()
+    second = subprocess.Popen(node, stderr=subprocess.PIPE)
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert second.communicate(timeout=PATIENCE_S) == (None, b"")
+    assert second.returncode == 0
+    same_science(run.out, undisturbed)
+    run.nothing_is_left()
+    assert list(sockets.iterdir()) == []
