@@ -16,13 +16,13 @@ from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
 
 SYNC_HZ = 4.75e6
 RESOLUTION_S = 64e-12
-ON_HZ, OFF_HZ = 1.4e6, 6e5
+ON_SHARE, OFF_SHARE = 1.4, 0.6
 LIFETIME_S = 46.8e-9
 SLICE_S = 0.5
 
 
-def write_tags(path: Path, photons: int, seed: int = 1) -> None:
-    """Write a file of about ``photons`` photons at 1 Mcps, on and off in turns of half a second."""
+def write_tags(path: Path, photons: int, seed: int = 1, mean_hz: float = 1e6) -> None:
+    """Write a file of about ``photons`` photons at ``mean_hz``, on and off in turns of half a second."""
     rng = np.random.default_rng(seed)
     carry = new_carry()
     period_s = 1.0 / SYNC_HZ
@@ -37,7 +37,7 @@ def write_tags(path: Path, photons: int, seed: int = 1) -> None:
         pulses = round(SLICE_S * SYNC_HZ)
         turn = 0
         while written < photons:
-            rate_hz = OFF_HZ if turn % 2 else ON_HZ
+            rate_hz = mean_hz * (OFF_SHARE if turn % 2 else ON_SHARE)
             n = int(rng.poisson(rate_hz * SLICE_S))
             nsync = np.sort(rng.integers(begin, begin + pulses, n, dtype=np.int64))
             delay_s = (3e-9 + rng.exponential(LIFETIME_S, n)) % period_s

@@ -112,8 +112,10 @@ class Loop:
         """Work until the run is over or ``finish`` says so; raises what goes wrong in the node."""
         with ExitStack() as stack:
             self._connect(stack)
-            while not (self.over or finish()):
+            while not finish():
                 self._hear_orders()
+                if self.over:
+                    break
                 self._step()
 
     def _connect(self, stack: ExitStack) -> None:

@@ -19,7 +19,7 @@ from photonstream.stream.chunk import StreamInfo
 from photonstream.stream.node import InputError
 
 RECORD_BYTES = 4
-BLOCK_RECORDS = 262144
+BLOCK_RECORDS = 524288
 # Bounds of a time unit in a header: from far below any device's resolution to a laser that nobody would wait for.
 SHORTEST_UNIT_S, LONGEST_UNIT_S = 1e-15, 10.0
 

@@ -10,7 +10,7 @@ import zmq
 
 REPEAT_S = 0.2
 LONGEST_REPEAT_S = 1.0
-WINDOW = 8
+WINDOW = 4
 # A `latest` reader that is silent for longer is forgotten; should it come back, it is sent everything again.
 FORGET_S = 10.0
 MOST_READERS = 64

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import zmq
 
@@ -21,6 +22,7 @@ from photonstream.stream.link.common import (
     configure,
     connect,
 )
+from photonstream.stream.link.passing import passes, take_over
 from photonstream.stream.wire import (
     MOST_BYTES,
     PROTOCOL,
@@ -58,6 +60,8 @@ class LinkReader:
             raise ValueError(f"a window of {window} messages is not within 1 to {MOST_CREDIT}")
         self.name = name
         self.endpoint = endpoint
+        self._context = context
+        self._passes = passes(endpoint)
         self.refused = 0
         self.refusal: str | None = None
         self.opening: Open | None = None
@@ -90,7 +94,8 @@ class LinkReader:
             except zmq.Again:
                 break
             try:
-                message = decode([frame.buffer for frame in frames])
+                buffers: Sequence[Any] = [frame.buffer for frame in frames]
+                message = decode(take_over(self._context, buffers) if self._passes else buffers)
                 accepted = self._accept(message)
             except WireError as error:
                 self.refused += 1

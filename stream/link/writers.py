@@ -26,6 +26,7 @@ from photonstream.stream.link.common import (
     bind,
     configure,
 )
+from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
     PROTOCOL,
@@ -74,6 +75,7 @@ class _Writer:
     """The side that binds: knows its readers by what they say."""
 
     def __init__(self, context: Context, endpoint: str, clock: Clock) -> None:
+        self._context = context
         self.socket = context.socket(zmq.ROUTER)
         # Readers send no arrays.
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
@@ -199,6 +201,8 @@ class _Writer:
     def _send(self, identity: bytes, frames: Frames) -> None:
         # Not mandatory: ZeroMQ drops what is for a reader that is gone, and the link finds that out by itself.
         copy = sum(len(frame) for frame in frames) < COPY_BYTES
+        if not copy and passes(self.endpoint):
+            frames, copy = [hand_over(self._context, frames)], True
         self.socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=copy)
 
     def stop(self) -> None:
