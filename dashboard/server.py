@@ -22,7 +22,7 @@ from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.updates import Updates
 from photonstream.dashboard.wishes import WishError, command_of
 from photonstream.stream.control import CommandClient
-from photonstream.stream.link import Context, LinkReader, new_context
+from photonstream.stream.link import RESULTS_WINDOW, Context, LinkReader, new_context
 from photonstream.stream.wire import WireError
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class RunLink:
         self.latest = Latest()
         self.updates = Updates(self.latest, address)
         self._context = context
-        self._reader = LinkReader(context, address, "dashboard")
+        self._reader = LinkReader(context, address, "dashboard", RESULTS_WINDOW)
         self._client: CommandClient | None = None
         self._endpoint: str | None = None
         # Who waits for an answer, in the order of the commands, and which window was asked for.

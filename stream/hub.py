@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from photonstream.stream.chunk import Result
-from photonstream.stream.link import Context, LatestWriter, LinkReader, Waiter
+from photonstream.stream.link import RESULTS_WINDOW, Context, LatestWriter, LinkReader, Waiter
 from photonstream.stream.loop import STATUS
 from photonstream.stream.node import LEDGER, PROGRESS
 from photonstream.stream.places import Places
@@ -64,7 +64,7 @@ class Hub:
         self._stack = ExitStack()
         self._known: dict[str, _Known] = {}
         for name in nodes:
-            reader = LinkReader(context, places.results(name), HUB)
+            reader = LinkReader(context, places.results(name), HUB, RESULTS_WINDOW)
             self._stack.callback(reader.stop)
             self._known[name] = _Known(reader)
 

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from typing import Any
 
 from photonstream.stream.chunk import Result, StreamInfo
-from photonstream.stream.link import Context, LatestWriter, LinkReader, Waiter
+from photonstream.stream.link import RESULTS_WINDOW, Context, LatestWriter, LinkReader, Waiter
 from photonstream.stream.node import (
     Node,
     Opening,
@@ -126,8 +126,8 @@ class Loop:
         self._from_run = self._read(stack, self._places.orders())
         self._waiter.watch(self._results.socket)
 
-    def _read(self, stack: ExitStack, endpoint: str) -> LinkReader:
-        reader = LinkReader(self._context, endpoint, self._spec.name)
+    def _read(self, stack: ExitStack, endpoint: str, window: int = RESULTS_WINDOW) -> LinkReader:
+        reader = LinkReader(self._context, endpoint, self._spec.name, window)
         stack.callback(reader.stop)
         self._waiter.watch(reader.socket)
         return reader

@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from photonstream.stream.chunk import Chunk, ChunkLaws
-from photonstream.stream.link import Context, LosslessWriter
+from photonstream.stream.link import WINDOW, Context, LosslessWriter
 from photonstream.stream.loop import END, IDLE_S, Loop, open_message, opening_of
 from photonstream.stream.node import NodeError, Opening, Source, blame
 from photonstream.stream.orders import Orders, Parameters
@@ -140,7 +140,7 @@ class PhotonLoop(_Writing):
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
-        self._reader = self._read(stack, self._places.chunks(self._spec.inputs[0]))
+        self._reader = self._read(stack, self._places.chunks(self._spec.inputs[0]), WINDOW)
 
     def _refused_here(self) -> int:
         return super()._refused_here() + self._reader.refused

@@ -36,8 +36,8 @@ class ResultLoop(Loop):
     It works in the epoch of its first input, whose OPEN it is given, and takes from the others what is of that epoch.
     """
 
-    # Nobody waits for it, and looking is all it does.
-    looking = 1.0
+    # Nobody waits for it and looking is all it does, but there are others on the machine.
+    looking = 4.0
 
     def __init__(self, context: Context, spec: NodeSpec, places: Places) -> None:
         super().__init__(context, spec, places)

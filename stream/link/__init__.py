@@ -22,12 +22,13 @@ refused with an ERROR and counted; it never ends the link. Arrays that were put 
 again: nobody may change them.
 """
 
-from photonstream.stream.link.common import REPEAT_S, WINDOW, Context, Waiter, new_context
+from photonstream.stream.link.common import REPEAT_S, RESULTS_WINDOW, WINDOW, Context, Waiter, new_context
 from photonstream.stream.link.reader import LinkReader
 from photonstream.stream.link.writers import LatestWriter, LosslessWriter
 
 __all__ = [
     "REPEAT_S",
+    "RESULTS_WINDOW",
     "WINDOW",
     "Context",
     "LatestWriter",

@@ -10,7 +10,9 @@ import zmq
 
 REPEAT_S = 0.2
 LONGEST_REPEAT_S = 1.0
+# How many messages may be under way: few of the photons, which are large; more of the results, which are many.
 WINDOW = 4
+RESULTS_WINDOW = 16
 # A `latest` reader that is silent for longer is forgotten; should it come back, it is sent everything again.
 FORGET_S = 10.0
 MOST_READERS = 64
