@@ -12,7 +12,7 @@ from photonstream.stream.chunk import Result
 from photonstream.stream.commands import Change, CommandError, Scene, carry_out
 from photonstream.stream.hub import HUB, Hub, progress
 from photonstream.stream.link import LatestWriter
-from photonstream.stream.node import NodeError, ParameterError, make_parameters
+from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.orders import Orders, Pace
 from photonstream.stream.runner import open_all
 from photonstream.stream.topology import Topology, build, node_class
@@ -104,7 +104,7 @@ class Helm:
         try:
             change = carry_out(name, values, scene, self._live)
             if change.parameters is not None:
-                self._check(change.parameters, every=change.anew)
+                self._check(change.parameters)
         except (CommandError, ParameterError, NodeError) as error:
             return False, str(error)
         except OSError as error:
@@ -116,18 +116,13 @@ class Helm:
         spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
         return None if spec is None else node_class(spec.kind).live
 
-    def _check(self, parameters: Mapping[str, Mapping[str, Any]], *, every: bool) -> None:
-        """Raise what there is to say of new parameters, before they are given to nodes that work.
+    def _check(self, parameters: Mapping[str, Mapping[str, Any]]) -> None:
+        """Raise what the nodes have to say of new parameters, before they are given to those that work.
 
-        With ``every``, by opening nodes like those that will begin again: only then do they see the recording.
+        By opening nodes like those: only then do they see the recording, and files that a parameter names.
         """
-        for spec in self._topology.nodes:
-            make_parameters(node_class(spec.kind).Parameters, parameters.get(spec.name, {}), spec.name)
-        if every:
-            specs = (
-                dataclasses.replace(s, parameters=parameters.get(s.name, {})) for s in self._topology.nodes
-            )
-            open_all(build(Topology(tuple(specs))))
+        specs = (dataclasses.replace(s, parameters=parameters.get(s.name, {})) for s in self._topology.nodes)
+        open_all(build(Topology(tuple(specs))))
 
     def _carry_out(self, change: Change) -> None:
         changes: dict[str, Any] = {}

@@ -75,6 +75,8 @@ class Adder(PhotonNode[Cut]):
     def open(self, opening):
         if self.parameters.scale < 0:
             raise ParameterError("a scale below 0 does not go with this tape")
+        if self.parameters.below < 0:
+            raise ParameterError("nothing on this tape is below 0")
         self.seen = []
         return opening
 
@@ -298,6 +300,7 @@ def test_another_parameter_begins_a_new_epoch(play):
     [
         ({"node": "adder", "name": "scale", "value": 0}, "a scale of 0"),
         ({"node": "adder", "name": "scale", "value": -1}, "does not go with this tape"),
+        ({"node": "adder", "name": "below", "value": -5}, "nothing on this tape"),
         ({"node": "adder", "name": "scale", "value": "three"}, "cannot be 'three'"),
         ({"node": "adder", "name": "colour", "value": 1}, "no parameter 'colour'"),
         ({"node": "nobody", "name": "scale", "value": 1}, "set wants"),
