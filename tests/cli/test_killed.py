@@ -54,7 +54,9 @@ class Command:
                 continue
             if int(parent) == self.process.pid and state != "Z" and "photonstream.cli" in words:
                 what = words[words.index("photonstream.cli") + 1 :]
-                found[what[2] if what[0] == "node" else what[0]] = int(place.name)
+                # Just before it becomes what it is to be, a child still has the words of its parent.
+                if what[0] in ("node", "dashboard"):
+                    found[what[2] if what[0] == "node" else what[0]] = int(place.name)
         return found
 
     def wait_for(self, condition):
@@ -126,7 +128,7 @@ def same_science(out, undisturbed):
     return restarts
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_killed_nodes_change_nothing_but_the_list_of_restarts(command, undisturbed, seed):
     """Any node, in any order, while it starts and later, some of them again and again."""
     chance = random.Random(seed)
@@ -213,17 +215,23 @@ def test_a_node_that_cannot_live_ends_the_run_with_a_sentence(
     run.nothing_is_left()
 
 
+INT, TERM, KILL = signal.SIGINT, signal.SIGTERM, signal.SIGKILL
+
+
 @pytest.mark.parametrize(
-    ("placement", "headless"),
-    [("threads", True), ("threads", False), ("processes", True), ("processes", False)],
-)
-@pytest.mark.parametrize(
-    ("signals", "code"),
+    ("placement", "headless", "signals", "code"),
     [
-        ((signal.SIGINT,), 0),
-        ((signal.SIGTERM,), 0),
-        ((signal.SIGINT, signal.SIGINT), 130),
-        ((signal.SIGKILL,), -signal.SIGKILL),
+        ("processes", False, (INT,), 0),
+        ("processes", False, (TERM,), 0),
+        ("processes", False, (INT, INT), 130),
+        ("processes", False, (KILL,), -KILL),
+        ("processes", True, (INT,), 0),
+        ("processes", True, (KILL,), -KILL),
+        ("threads", False, (INT,), 0),
+        ("threads", False, (INT, INT), 130),
+        ("threads", False, (KILL,), -KILL),
+        ("threads", True, (TERM,), 0),
+        ("threads", True, (INT, INT), 130),
     ],
 )
 def test_nothing_is_left_behind_after_any_end(command, placement, headless, signals, code):
