@@ -75,7 +75,9 @@ class Results(ResultNode[ResultsParameters]):
         """What is known of the experiment; <N> as the fit was told it, which may have changed since the beginning."""
         told = self.orders.parameters.get("lifetime", {})
         known = self.parameters.experiment
-        return {**known, **{name: told[name] for name in _MEAN_N if name in known and name in told}}
+        if told.get("mean_n") is None or not known:
+            return dict(known)
+        return {**known, **{name: told.get(name) for name in _MEAN_N}}
 
 
 def write_folder(

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,13 +40,23 @@ time.sleep({LONG_S})
 
 
 @pytest.fixture
-def home(tmp_path, monkeypatch):
-    """Where folders of runs are made, and nothing else is."""
-    home = tmp_path / "tmp"
-    home.mkdir()
+def home(monkeypatch):
+    """Where folders of runs are made, and nothing else is; its name is short enough for sockets."""
+    home = Path(tempfile.mkdtemp(prefix="home-", dir="/tmp"))
     monkeypatch.setenv("TMPDIR", str(home))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    return home
+    yield home
+    shutil.rmtree(home)
+
+
+def test_where_sockets_could_have_no_names_the_folder_is_made_in_tmp(tmp_path, monkeypatch):
+    long = tmp_path / ("long" * 20)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    children = Children()
+    assert children.folder.parent == Path("/tmp")
+    children.stop()
+    assert not children.folder.exists()
 
 
 @pytest.fixture
