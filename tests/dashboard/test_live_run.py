@@ -26,10 +26,15 @@ SCIENCE = ("recording", "intensity", "states", "fit", "beta", "beta_reason", "et
 class Live:
     """A replay with a page; ``page`` is open in a browser."""
 
-    def __init__(self, browser, out, *options):
+    page = None
+
+    def __init__(self, out, *options):
         command = [*COMMAND, "replay", str(NC_355), "--no-browser", "--out", str(out), *options]
         self.out = out
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def open(self, browser):
+        """Open its page."""
         said = iter(self.process.stdout.readline, "")
         url = next(line for line in said if line.startswith("page: ")).removeprefix("page: ").strip()
         self.page = browser.new_page(viewport={"width": 1280, "height": 1000})
@@ -68,7 +73,8 @@ class Live:
         return out
 
     def close(self):
-        self.page.close()
+        if self.page is not None:
+            self.page.close()
         if self.process.poll() is None:
             self.process.kill()
         self.process.communicate()
@@ -80,7 +86,8 @@ def live(browser, tmp_path):
     runs = []
 
     def start(*options):
-        runs.append(Live(browser, tmp_path / f"out{len(runs)}", *options))
+        runs.append(Live(tmp_path / f"out{len(runs)}", *options))
+        runs[-1].open(browser)
         return runs[-1]
 
     yield start
