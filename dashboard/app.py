@@ -20,9 +20,6 @@ from photonstream.dashboard.wishes import WishError
 
 log = logging.getLogger(__name__)
 
-# A tab gets at most ten updates a second; it is looked at more often, so that a result waits less.
-UPDATE_S = 0.1
-
 # Tells the run what somebody wants, in the words of `wishes`; the last argument takes what it says to that.
 Ask = Callable[[object, object, Callable[[str], None]], None]
 
@@ -41,14 +38,17 @@ class Exchange(DataModel):
 
 
 class Tab:
-    """One open page. ``sent`` counts the updates it was sent, and ``drawn`` is the last that it says it has drawn."""
+    """One open page. ``sent`` counts the updates it was sent, and ``drawn`` is the last that it says it has drawn.
 
-    def __init__(self, document: Document, updates: Updates, ask: Ask) -> None:
+    Whatever it says, ``wake`` is called: there may be something to send to it now.
+    """
+
+    def __init__(self, document: Document, updates: Updates, ask: Ask, wake: Callable[[], None]) -> None:
         self.sent = 0
         self.drawn = -1
         self._updates = updates
         self._ask = ask
-        self._sent_s = float("-inf")
+        self._wake = wake
         self._seen: dict[str, int] = {}
         self._heard = 0
         self._told = (0, "")
@@ -79,22 +79,21 @@ class Tab:
         """Whether it has drawn what it was sent."""
         return self.drawn == self.sent
 
-    def due(self, now_s: float) -> bool:
-        """Whether it is to be sent what is new."""
-        return self.ready and now_s - self._sent_s >= UPDATE_S
+    @property
+    def due(self) -> bool:
+        """Whether there is something new to send, and it can be sent."""
+        told = self._told == (self._heard, self._notice)
+        return self.ready and not (told and self._updates.known(self._seen))
 
-    def send(self, now_s: float) -> None:
+    def send(self) -> None:
         """Send what is new since the last update, if anything is; the document must be locked."""
-        if not self.due(now_s):
+        if not self.due:
             return
         news = self._updates.news(self._seen, self._part_s)
-        if not news and self._told == (self._heard, self._notice):
-            return
         head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard}}
         if self._notice != self._told[1]:
             head["notice"] = self._notice
         self._told = (self._heard, self._notice)
-        self._sent_s = now_s
         self.sent += 1
         exchange: Any = self._exchange
         exchange.shown = b"".join([pack(head), *news])
@@ -112,6 +111,7 @@ class Tab:
         except Exception as error:
             log.exception("a page said %.200r", said)
             self.tell(f"The page's server failed at this: {type(error).__name__}: {error}")
+        self._wake()
 
     def _hear(self, said: object) -> None:
         if not isinstance(said, Mapping):
@@ -130,11 +130,12 @@ class Tab:
 
 
 class Tabs:
-    """All open tabs."""
+    """All open tabs; ``wake`` is called when one of them has said something."""
 
-    def __init__(self, updates: Updates, ask: Ask) -> None:
+    def __init__(self, updates: Updates, ask: Ask, wake: Callable[[], None]) -> None:
         self._updates = updates
         self._ask = ask
+        self._wake = wake
         self._open: dict[Tab, Document] = {}
 
     def __len__(self) -> int:
@@ -145,7 +146,7 @@ class Tabs:
 
     def add(self, document: Document) -> None:
         """Make the page of a new tab in ``document``; it is forgotten with its session."""
-        tab = Tab(document, self._updates, self._ask)
+        tab = Tab(document, self._updates, self._ask, self._wake)
         self._open[tab] = document
         document.on_event(ConnectionLost, lambda _event: self._lost(tab, document))
         document.on_session_destroyed(lambda _context: self._forget(tab))
@@ -159,9 +160,9 @@ class Tabs:
         if session is not None:
             session.request_expiration()
 
-    def due(self, now_s: float) -> list[tuple[Tab, ServerSession]]:
+    def due(self) -> list[tuple[Tab, ServerSession]]:
         """The tabs that are to be sent what is new, with their sessions, under whose locks that has to happen."""
-        found = ((tab, _session(document)) for tab, document in self._open.items() if tab.due(now_s))
+        found = ((tab, _session(document)) for tab, document in self._open.items() if tab.due)
         return [(tab, session) for tab, session in found if session is not None]
 
 

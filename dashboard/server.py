@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -28,8 +29,8 @@ from photonstream.stream.wire import WireError
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
-# How often the link is looked at: what arrives waits for half of this on average.
-POLL_S = 0.02
+# The link is looked at when something comes, and at least this often.
+LOOK_S = 0.05
 # After so long without a word the run is asked for one, with a command that does nothing.
 QUIET_S = 1.0
 HELLO = "hello"
@@ -54,7 +55,7 @@ class RunLink:
         self._confirmed_by: object = None
 
     def poll(self, now_s: float) -> None:
-        """Take in what has come, and make anew what of the page has changed by it. Never blocks."""
+        """Take in what has come. Never blocks."""
         for message in self._reader.receive():
             self.latest.hear(message, now_s)
             self._reader.done()
@@ -65,7 +66,16 @@ class RunLink:
                 self._answered(ok, words)
             self._ask_for_life(self._client, now_s)
         self._settle()
-        self.updates.refresh(now_s)
+
+    @property
+    def descriptor(self) -> int:
+        """Ready to be read when something may have come from the run."""
+        return self._reader.descriptor
+
+    @property
+    def pending(self) -> bool:
+        """Whether something has come since the last look."""
+        return self._reader.pending
 
     def ask(self, name: object, values: object, tell: Callable[[str], None]) -> None:
         """Tell the run what somebody wants; ``tell`` is called with what it says against it. Raises WishError."""
@@ -144,7 +154,8 @@ async def _serve(address: str, port: int, on_ready: Callable[[str], None], stop:
     sockets, port = bind_sockets(HOST, port)
     context = new_context()
     link = RunLink(context, address)
-    tabs = Tabs(link.updates, link.ask)
+    wake = asyncio.Event()
+    tabs = Tabs(link.updates, link.ask, wake.set)
     application = BokehTornado(
         {"/": Application(FunctionHandler(tabs.add))},
         extra_websocket_origins=[f"{HOST}:{port}", f"localhost:{port}"],
@@ -154,12 +165,15 @@ async def _serve(address: str, port: int, on_ready: Callable[[str], None], stop:
     )
     http = HTTPServer(application)
     http.add_sockets(sockets)
-    server = BaseServer(IOLoop.current(), application, http)
+    loop = IOLoop.current()
+    server = BaseServer(loop, application, http)
     server.start()
+    loop.add_handler(link.descriptor, lambda _descriptor, _events: wake.set(), IOLoop.READ)
     try:
         on_ready(f"http://{HOST}:{port}/")
-        await _turn(link, tabs, stop)
+        await _turn(link, tabs, wake, stop)
     finally:
+        loop.remove_handler(link.descriptor)
         server.stop()
         await http.close_all_connections()
         # What was under way to a browser finds out by itself that it is gone.
@@ -169,27 +183,32 @@ async def _serve(address: str, port: int, on_ready: Callable[[str], None], stop:
         context.term()
 
 
-async def _turn(link: RunLink, tabs: Tabs, stop: Callable[[], bool]) -> None:
+async def _turn(link: RunLink, tabs: Tabs, wake: asyncio.Event, stop: Callable[[], bool]) -> None:
     """Look at the link and give the tabs what is new, again and again."""
     sending: set[asyncio.Task[None]] = set()
     while not stop():
+        wake.clear()
         now_s = time.monotonic()
         # Whatever a run says, its page goes on.
         try:
             link.poll(now_s)
         except Exception:
             log.exception("what the run says cannot be understood")
-        for tab, session in tabs.due(now_s):
+        if len(tabs):
+            link.updates.refresh(now_s)
+        for tab, session in tabs.due():
             # A tab whose connection is stuck waits by itself.
-            task = asyncio.create_task(_send(tab, session, now_s))
+            task = asyncio.create_task(_send(tab, session))
             sending.add(task)
             task.add_done_callback(sending.discard)
-        await asyncio.sleep(POLL_S)
+        if not link.pending:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), LOOK_S)
 
 
-async def _send(tab: Tab, session: Any, now_s: float) -> None:
+async def _send(tab: Tab, session: Any) -> None:
     # Whatever goes wrong with one tab is not to reach the others.
     try:
-        await session.with_document_locked(tab.send, now_s)
+        await session.with_document_locked(tab.send)
     except Exception:
         log.exception("a tab could not be sent its update")

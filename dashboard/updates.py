@@ -34,7 +34,7 @@ _FIT = ("lifetime", "fit")
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: how it is made, of which results, and how often at most."""
+    """A part of the page: how it is made, of which results, and how often at most, to within half a beat."""
 
     make: Callable[[Latest], Update]
     of: tuple[tuple[str, str], ...]
@@ -42,6 +42,12 @@ class Section:
     # The element that tells a failure.
     place: str
 
+
+# The page is made anew at a beat, at most ten times a second on average: when a newer trace arrives, be it a little
+# early. That comes about twenty times a second; where none comes, the beat waits for it no longer than this.
+BEAT_S = 0.1
+EARLY_S = 0.02
+PATIENCE_S = 0.1
 
 # Trace and decay are what a person watches; the others may lag, since the cost for the browser is in each change.
 SECTIONS: Mapping[str, Section] = {
@@ -57,7 +63,6 @@ SECTIONS: Mapping[str, Section] = {
         "reason",
     ),
 }
-STATUS_EVERY_S = 0.1
 
 
 @dataclass
@@ -79,26 +84,41 @@ class Updates:
         self.wish: Window | None = None
         self._address = address
         self._made = {name: _Made() for name in (*SECTIONS, "window", "status")}
+        self._due_s = float("-inf")
+        # The bins of the trace when it was last looked at.
+        self._bins = 0
 
     def refresh(self, now_s: float) -> None:
         """Make anew what has changed, each section no more often than it is wanted."""
+        self._make("window", "window-note", lambda: window_view(self.latest, self.wish))
+        if not self._beats(now_s):
+            return
         for name, section in SECTIONS.items():
             of = self.latest.revisions(*section.of)
             made = self._made[name]
-            if made.version and (of == made.of or now_s - made.at_s < section.every_s):
-                continue
-            made.of = of
-            self._make(name, now_s, section.place, partial(section.make, self.latest))
-        self._make("window", now_s, "window-note", lambda: window_view(self.latest, self.wish))
-        if now_s - self._made["status"].at_s >= STATUS_EVERY_S:
-            self._make("status", now_s, "state", lambda: status_view(self.latest, now_s, self._address))
+            if not made.version or (of != made.of and now_s - made.at_s > section.every_s - 0.5 * BEAT_S):
+                made.of, made.at_s = of, now_s
+                self._make(name, section.place, partial(section.make, self.latest))
+        self._make("status", "state", lambda: status_view(self.latest, now_s, self._address))
 
-    def _make(self, name: str, now_s: float, place: str, make: Callable[[], Update]) -> None:
+    def _beats(self, now_s: float) -> bool:
+        bins = self.latest.tiles.bins
+        arrived, self._bins = bins != self._bins, bins
+        if now_s < self._due_s + (-EARLY_S if arrived else PATIENCE_S):
+            return False
+        # A beat that was late does not delay the next one, unless it was very late.
+        self._due_s = max(self._due_s, now_s - 0.5 * BEAT_S) + BEAT_S
+        return True
+
+    def _make(self, name: str, place: str, make: Callable[[], Update]) -> None:
         made = self._made[name]
-        made.at_s = now_s
         packed = attempt(make, place)
         if packed != made.packed:
             made.packed, made.version = packed, made.version + 1
+
+    def known(self, seen: Mapping[str, int]) -> bool:
+        """Whether a tab that has ``seen`` these versions of the sections has the newest of each."""
+        return all(seen.get(name) == made.version for name, made in self._made.items())
 
     def news(self, seen: dict[str, int], part_s: tuple[float, float] | None) -> list[bytes]:
         """The sections that are newer than what a tab has ``seen``, which is brought up to date.

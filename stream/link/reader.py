@@ -109,6 +109,19 @@ class LinkReader:
             self._speak()
             self._patience_s = patience_s if self.opening is not None else REPEAT_S
 
+    @property
+    def descriptor(self) -> int:
+        """For an event loop of one's own: ready to be read when something may have come.
+
+        It says so once for all that has come: `receive` has to be read to its end, and until nothing is `pending`.
+        """
+        return int(self.socket.fileno())
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is something to `receive` by now."""
+        return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN)
+
     def _accept(self, message: Message) -> bool:
         if isinstance(message, Open):
             return self._open(message)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from photonstream.dashboard.latest import Latest
-from photonstream.dashboard.updates import SECTIONS, Updates, attempt, pack
+from photonstream.dashboard.updates import BEAT_S, PATIENCE_S, SECTIONS, Updates, attempt, pack
 from photonstream.stream.wire import Open, ResultSent
 
 
@@ -77,10 +77,50 @@ def test_a_section_is_made_no_more_often_than_it_is_wanted(latest):
     updates.news(seen, None)
     flid = dict(latest.value("states", "flid"))
     say(latest, "states", "flid", flid | {"counts": flid["counts"] + 1})
-    updates.refresh(0.5 * SECTIONS["flid"].every_s)
-    assert updates.news(seen, None) == []
-    updates.refresh(1.01 * SECTIONS["flid"].every_s)
-    assert len(updates.news(seen, None)) == 1
+    half_s = 0.5 * SECTIONS["flid"].every_s
+    updates.refresh(half_s)
+    updates.news(seen, None)
+    assert seen["flid"] == 1
+    updates.refresh(half_s + SECTIONS["flid"].every_s)
+    updates.news(seen, None)
+    assert seen["flid"] == 2
+    assert updates.known(seen)
+
+
+@pytest.mark.parametrize("period_ms", [20, 34, 51, 60, 90, 130, 190, 250])
+def test_a_newer_trace_is_made_when_it_arrives_and_at_most_ten_times_a_second(results_of_run, period_ms):
+    latest = Latest()
+    latest.hear(Open("r", 0, "run", "latest", {"sync_rate_hz": 4.75e6}, {}), 0.0)
+    updates, seen, made_ms, bins = Updates(latest, ""), {}, [], 10
+    for now_ms in range(3000):
+        arrives = now_ms % period_ms == 0
+        if arrives:
+            bins += 1
+            for node, key, value in results_of_run(bins):
+                say(latest, node, key, value)
+        elif now_ms % 7:
+            # A node that is not the trace's is no reason for a beat.
+            say(latest, "decode", "counts", latest.value("decode", "counts"))
+        updates.refresh(1e-3 * now_ms)
+        before = seen.get("trace")
+        updates.news(seen, None)
+        if seen["trace"] != before:
+            made_ms.append(now_ms)
+            assert arrives
+    wanted_ms = max(100, period_ms)
+    assert 0.8 * 3000 / wanted_ms <= len(made_ms) <= 3000 / wanted_ms + 2
+
+
+def test_without_a_newer_trace_the_rest_is_made_all_the_same(latest):
+    updates, seen = Updates(latest, ""), {}
+    updates.refresh(0.0)
+    updates.news(seen, None)
+    history = dict(latest.value("lifetime", "history"))
+    say(latest, "lifetime", "history", history | {"beta": history["beta"] + 0.01})
+    made_s = next(
+        now_s for now_s in np.arange(0.0, 1.0, 1e-3) if updates.refresh(now_s) or not updates.known(seen)
+    )
+    assert made_s <= 2 * (BEAT_S + PATIENCE_S)
 
 
 def test_two_tabs_get_the_same_bytes_and_a_zoomed_one_its_own_trace(latest):

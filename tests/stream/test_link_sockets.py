@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import random
+import selectors
 import socket
 import threading
 import time
@@ -553,3 +554,27 @@ def test_a_reader_of_another_version_is_told_so(context):
     assert writer.refused == 1
     other.close()
     writer.stop()
+
+
+def test_an_event_loop_of_its_own_is_told_of_every_message(context, endpoint):
+    writer = LatestWriter(context, endpoint)
+    consumer = Consumer(context, writer.endpoint)
+    selector = selectors.DefaultSelector()
+    selector.register(consumer.reader.descriptor, selectors.EVENT_READ)
+    writer.open(opening())
+    wait(lambda: consumer.openings, writer.service, consumer.read)
+    for n in range(50):
+        while consumer.reader.pending:
+            consumer.read()
+        writer.put(Result("n", "k", {"n": n}, False))
+        writer.service()
+        # Only what the descriptor tells, and what is pending by then, is looked at.
+        while len(consumer.got) <= n:
+            if not consumer.reader.pending:
+                assert selector.select(DEADLINE_S), "nothing was told"
+            consumer.read()
+            writer.service()
+    assert [message.value["n"] for message in consumer.got] == list(range(50))
+    selector.close()
+    writer.stop()
+    consumer.reader.stop()
