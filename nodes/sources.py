@@ -107,10 +107,11 @@ class Replay(Source[ReplayParameters]):
         records = 1
         for block in self._file.blocks(self.parameters.chunk_records):
             pending = block
-            while pending.size and not self._halted:
+            while pending.size and not self._over:
                 if not self._paced:
-                    yield pending
-                    break
+                    piece, pending = pending[: self._left], pending[self._left :]
+                    yield piece
+                    continue
                 if self._mark.records < self._given:
                     yield from self._look_back()
                     continue
@@ -122,16 +123,23 @@ class Replay(Source[ReplayParameters]):
                 self._mark = mark
                 piece, pending = pending[:records], pending[records:]
                 yield piece
-            if self._halted:
+            if self._over:
                 return
 
     @property
-    def _halted(self) -> bool:
-        return self.halted or self.orders.halted
+    def _left(self) -> int:
+        """How many records may still go out."""
+        end_at = self.orders.end_at
+        return max(0, (self._file.records if end_at is None else end_at) - self._given)
+
+    @property
+    def _over(self) -> bool:
+        return self.halted or not self._left
 
     @property
     def _paced(self) -> bool:
-        return math.isfinite(self.orders.pace.due_s(self.clock()))
+        # A stream that is to end does not wait on its way there.
+        return self.orders.end_at is None and math.isfinite(self.orders.pace.due_s(self.clock()))
 
     @property
     def _complete(self) -> bool:
@@ -144,7 +152,7 @@ class Replay(Source[ReplayParameters]):
             if self._mark.records == self._given:
                 return
             yield 0.0
-            if self._halted or not self._paced:
+            if self._over or not self._paced:
                 return
 
     def _next(self, pending: NDArray[np.uint32], guess: int) -> tuple[Mark, float]:
@@ -185,7 +193,7 @@ class Replay(Source[ReplayParameters]):
             "records_in_file": self._file.records,
             "records_read": self._given,
             "complete": complete,
-            "interrupted": self._halted and not complete,
+            "interrupted": self._over and not complete,
             "sync_rate_hz": self.parameters.sync_rate_hz or info.sync_rate_hz,
             "sync_divider": info.sync_divider,
             "dtime_resolution_s": info.dtime_resolution_s,

@@ -53,8 +53,15 @@ class Helm:
         if "pace" not in changes and pace.paused and reached_s is not None and reached_s > pace.place_s:
             # Paused on the way at full speed: the run is to come back to where that was.
             changes["pace"] = dataclasses.replace(pace, place_s=reached_s)
+        if self.orders.end_at is not None:
+            # What was given by then is not lost with who dies after it.
+            changes["end_at"] = max(self.orders.end_at, self._hub.events)
         self._hub.begin(epoch, until_s)
         self.change(epoch=epoch, **changes)
+
+    def halt(self) -> None:
+        """Let the stream end where it is, or, while an epoch catches up, where the one before was."""
+        self.change(end_at=self._hub.events)
 
     def restarted(self, names: Iterable[str], cause: str, *, anew: bool) -> None:
         """Somebody died, or was there again without what it had: note it, and begin ``anew`` where photons are lost."""

@@ -83,6 +83,12 @@ class Hub:
         """Nodes that have not begun the present epoch."""
         return [name for name, known in self._known.items() if known.epoch != self.epoch]
 
+    @property
+    def events(self) -> int:
+        """How far the run has come: what the source has given, in this epoch or in the one that it has to reach."""
+        fresh, shown = (int(progress(results).get("records", 0)) for results in (self.fresh, self.shown))
+        return fresh if self._until_s is not None else max(fresh, shown)
+
     def final_under(self, version: int) -> bool:
         """Whether every node has given its final results of this epoch under the orders of ``version``."""
         return all(k.epoch == self.epoch and k.final_version == version for k in self._known.values())

@@ -43,14 +43,15 @@ class Orders:
     """All that a run asks of its nodes at present. ``version`` rises with every change.
 
     ``parameters`` are those of every node by its name; ``restarts`` says which nodes had to be started again, when
-    and why. ``halted``: the stream is to end where it is. Results on the way are wanted every ``results_s``.
+    and why. ``end_at``: the stream is to end when it has given so many events, or where it is if that is
+    further (None: at the recording's end). Results on the way are wanted every ``results_s``.
     """
 
     version: int = 0
     epoch: int = 0
     parameters: Parameters = field(default_factory=dict)
     pace: Pace = field(default_factory=Pace)
-    halted: bool = False
+    end_at: int | None = None
     results_s: float = math.inf
     restarts: tuple[Mapping[str, Any], ...] = ()
 
@@ -100,7 +101,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "epoch": _whole,
     "parameters": lambda value: isinstance(value, Mapping) and _maps(value.values()),
     "pace": lambda value: isinstance(value, Mapping),
-    "halted": lambda value: isinstance(value, bool),
+    "end_at": lambda value: value is None or _whole(value),
     "results_s": lambda value: _number(value) and value >= 0,
     "restarts": lambda value: isinstance(value, list | tuple) and _maps(value),
     "speed": lambda value: value is None or (_finite(value) and value > 0),

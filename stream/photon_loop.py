@@ -85,8 +85,6 @@ class SourceLoop(_Writing):
         super()._obey(orders)
         if orders.epoch > self._epoch:
             self._begin(orders)
-        assert isinstance(self._node, Source)
-        self._node.halted = orders.halted
 
     def _begin(self, orders: Orders) -> None:
         self._put_away()
@@ -120,7 +118,9 @@ class SourceLoop(_Writing):
         assert isinstance(self._node, Source)
         assert self._pieces is not None
         with blame(self._spec.name):
-            piece = None if self._node.halted else next(self._pieces, None)
+            end_at = self._orders.end_at
+            over = end_at is not None and self._node.ledger.events_out >= end_at
+            piece = None if over else next(self._pieces, None)
         if piece is None:
             self._end()
         elif isinstance(piece, Chunk):

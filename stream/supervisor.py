@@ -187,7 +187,7 @@ class PlacedRunner(Runner):
                 if not self._stay or self._stop_asked:
                     assert outcome is not None
                     return outcome
-            elif self._stop_asked and not self._helm.orders.halted:
+            elif self._stop_asked and self._helm.orders.end_at is None:
                 self._end_stream()
             self._tell()
             self._show_progress()
@@ -205,11 +205,11 @@ class PlacedRunner(Runner):
         waiting = self._hub.missing
         if waiting and set(waiting) & self._by_hand:
             raise NodeError(f"ended while waiting for {', '.join(waiting)}, which nobody has started")
-        self._helm.change(halted=True)
+        self._helm.halt()
 
     def _outcome(self) -> Outcome:
         results = {key: result for key, result in self._hub.fresh.items() if result.final}
-        return self._judge(results, halted=self._helm.orders.halted)
+        return self._judge(results, halted=self._helm.orders.end_at is not None)
 
     def _wanted_s(self) -> float:
         if self._public.readers or self._watch.attendants:

@@ -236,11 +236,30 @@ def test_a_halt_ends_it_at_once(recording, how, pace):
     if how == "flag":
         replay.halted = True
     else:
-        replay.orders = Orders(pace=pace, halted=True)
+        replay.orders = Orders(pace=pace, end_at=0)
     assert next(pieces, None) is None
     value = latest(replay, final=True)["recording"]
     assert (value["interrupted"], value["complete"]) == (True, False)
     assert value["records_read"] == latest(replay)["progress"]["records"] <= 100
+
+
+@pytest.mark.parametrize("pace", [Pace(), Pace(1.0, since_s=Clock.now), Pace(paused=True)])
+def test_an_end_that_is_further_is_gone_to_without_a_wait(recording, pace):
+    clock = Clock()
+    replay = opened(recording, clock, pace, chunk_records=100)
+    replay.orders = Orders(pace=pace, end_at=333)
+    pieces = list(replay.chunks())
+    assert [piece.stop for piece in pieces] == [100, 200, 300, 333]
+    value = latest(replay, final=True)["recording"]
+    assert (value["records_read"], value["interrupted"], value["complete"]) == (333, True, False)
+
+
+def test_an_end_beyond_the_recording_is_no_interruption(recording):
+    replay = opened(recording, Clock(), chunk_records=400)
+    replay.orders = Orders(end_at=10**6)
+    assert [piece.stop for piece in replay.chunks()] == [400, 800, 1000]
+    value = latest(replay, final=True)["recording"]
+    assert (value["interrupted"], value["complete"]) == (False, True)
 
 
 def test_the_first_pace_is_the_speed_that_was_given(recording):

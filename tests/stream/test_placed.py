@@ -51,7 +51,8 @@ class Player(Source[Tape]):
             yield Chunk(self.given - 1, start, start + 10, 10, {"macrotime": times})
 
     def snapshot(self, *, final):
-        value = {"records": self.given, "total": self.parameters.seconds, "time_s": float(self.given)}
+        records, total = 10 * self.given, 10 * self.parameters.seconds
+        value = {"records": records, "total": total, "time_s": float(self.given)}
         yield self.result("progress", value, final=final)
 
 
@@ -360,6 +361,47 @@ def test_stop_ends_the_stream_with_what_was_read(play):
     assert outcomes[-1].interrupted
     assert outcomes[-1].results["adder", "sum"].value["sum"] == sum(range(given))
     assert outcomes[-1].imbalances == []
+
+
+def test_who_dies_after_stop_takes_nothing_of_what_was_read_with_it(play):
+    read = []
+
+    def lose(visitor):
+        # Stopped, and the results are not final yet.
+        assert visitor.runner._helm.orders.end_at == visitor.runner._hub.events == read[0]
+        visitor.runner._helm.restarted(["adder"], "it died", anew=True)
+
+    def stop(visitor):
+        read.append(visitor.runner._hub.events)
+        visitor.runner.stop()
+
+    _, outcomes = play(
+        line(player={"speed": 50.0, "seconds": 10**6}),
+        (lambda v: v.runner._hub.events >= 200, stop),
+        (lambda v: v.runner._helm.orders.end_at is not None, lose),
+        stay=False,
+    )
+    assert outcomes[-1].interrupted
+    assert outcomes[-1].imbalances == []
+    given = outcomes[-1].ledger["player"]["events_out"]
+    assert read[0] <= given
+    assert outcomes[-1].results["adder", "sum"].value["sum"] == sum(range(given))
+
+
+def test_a_run_that_is_stopped_while_it_reads_again_comes_as_far_as_it_was(play):
+    read = []
+
+    def lose(visitor):
+        read.append(visitor.runner._hub.events)
+        visitor.runner._helm.restarted(["adder"], "it died", anew=True)
+        visitor.runner.stop()
+
+    _, outcomes = play(
+        line(player={"speed": 50.0, "seconds": 10**6}),
+        (lambda v: v.runner._hub.events >= 200, lose),
+        stay=False,
+    )
+    assert outcomes[-1].ledger["player"]["events_out"] >= read[0]
 
 
 def test_a_reader_that_never_reads_holds_nobody_back(play):
