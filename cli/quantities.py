@@ -6,6 +6,9 @@ import argparse
 import math
 import re
 
+from photonstream.stream.commands import SPEEDS
+
+LAST_PORT = 65535
 _SECONDS = {
     "": 1.0,
     "s": 1.0,
@@ -71,14 +74,25 @@ def speed(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (math.isfinite(value) and value > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a speed (max, or a factor such as 1 or 10)")
+    low, high = SPEEDS
+    if not low <= value <= high:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a speed (max, or a factor such as 1 or 10, from {low:g} to {high:,.0f})"
+        )
     return value
+
+
+def port(text: str) -> int:
+    """A port of this machine, 0 for any that is free."""
+    if not re.fullmatch(r"\d{1,5}", text) or int(text) > LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port (0 to {LAST_PORT})")
+    return int(text)
 
 
 def address(text: str) -> str:
     """Where a run publishes: a place on this machine that ZeroMQ understands."""
-    if not re.fullmatch(r"tcp://(127(\.\d{1,3}){3}|localhost):\d{1,5}|ipc://.+", text):
+    known = re.fullmatch(r"tcp://(?:127(?:\.\d{1,3}){3}|localhost):(\d{1,5})|ipc://.+", text)
+    if known is None or int(known[1] or 0) > LAST_PORT:
         raise argparse.ArgumentTypeError(
             f"{text!r} is no address on this machine (such as tcp://127.0.0.1:41234; other machines need keys, which "
             "are not there yet)"

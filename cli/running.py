@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import with_prefix
+from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.folder import read_folder
 from photonstream.stream.node import NodeError, ParameterError
@@ -64,7 +64,7 @@ def add_page_options(parser: argparse.ArgumentParser) -> None:
     """The options of every command that serves a page."""
     parser.add_argument(
         "--port",
-        type=int,
+        type=port,
         default=0,
         metavar="N",
         help="port of the page on this machine (default: a free one)",
@@ -80,14 +80,14 @@ def open_browser(url: str) -> None:
         threading.Thread(target=webbrowser.open, args=(url,), name="browser", daemon=True).start()
 
 
-def check_port(port: int) -> None:
-    """Raise ParameterError where nothing can listen at ``port`` of this machine (0: any port that is free)."""
+def check_port(number: int) -> None:
+    """Raise ParameterError where nothing can listen at port ``number`` of this machine (0: any port that is free)."""
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-    except (OSError, OverflowError) as error:
-        raise ParameterError(f"port {port} cannot serve the page: {error}") from error
+            probe.bind(("127.0.0.1", number))
+    except OSError as error:
+        raise ParameterError(f"port {number} cannot serve the page: {error.strerror}") from error
 
 
 class Run:

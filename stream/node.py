@@ -49,6 +49,9 @@ def blame(name: str) -> Iterator[None]:
         yield
     except (NodeError, ParameterError, ChunkLawError):
         raise
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename is not None else str(error)
+        raise NodeError(f"node {name} cannot go on: {what}") from error
     except Exception as error:
         raise NodeError(f"node {name} cannot go on: {type(error).__name__}: {error}") from error
 

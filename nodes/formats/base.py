@@ -25,10 +25,11 @@ SHORTEST_UNIT_S, LONGEST_UNIT_S = 1e-15, 10.0
 
 
 class TagFileError(InputError):
-    """A tag file that cannot be read; its text names the file, the byte and the cause."""
+    """A tag file that cannot be read; its text names the file, the cause, and the byte unless it is as a whole."""
 
-    def __init__(self, path: str | os.PathLike[str], offset: int, cause: str) -> None:
-        super().__init__(f"{os.fspath(path)}: {cause} (at byte {offset})")
+    def __init__(self, path: str | os.PathLike[str], offset: int | None, cause: str) -> None:
+        place = "" if offset is None else f" (at byte {offset})"
+        super().__init__(f"{os.fspath(path)}: {cause}{place}")
         self.path = Path(path)
         self.offset = offset
         self.cause = cause
@@ -150,16 +151,18 @@ def open_raw(path: Path) -> io.FileIO:
     try:
         kind = path.stat().st_mode
         if stat.S_ISDIR(kind):
-            raise TagFileError(path, 0, "this is a directory")
+            raise TagFileError(path, None, "this is a directory")
         if not stat.S_ISREG(kind):
-            raise TagFileError(path, 0, "this is not a regular file")
+            raise TagFileError(path, None, "this is not a regular file")
         return io.FileIO(path, "r")
     except FileNotFoundError:
-        raise TagFileError(path, 0, "there is no such file") from None
+        raise TagFileError(path, None, "there is no such file") from None
     except PermissionError:
-        raise TagFileError(path, 0, "no permission to read it") from None
+        raise TagFileError(path, None, "no permission to read it") from None
     except (OSError, ValueError) as error:
-        raise TagFileError(path, 0, f"cannot be opened: {error}") from error
+        raise TagFileError(
+            path, None, f"cannot be opened: {error.strerror if isinstance(error, OSError) else error}"
+        ) from error
 
 
 def count_whole_records(file_bytes: int, data_offset: int) -> int:

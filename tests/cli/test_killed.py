@@ -1,7 +1,9 @@
 """Runs whose processes are killed, and commands that are ended: what comes out, and that nothing is left behind."""
 
+import fcntl
 import json
 import os
+import pty
 import random
 import re
 import shutil
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import termios
 import threading
 from pathlib import Path
 
@@ -28,7 +31,7 @@ PATIENCE_S = 60
 class Command:
     """A replay as a process of its own, with a temporary folder of its own."""
 
-    def __init__(self, tmp_path, *options, file=INTERRUPTED, headless=True):
+    def __init__(self, tmp_path, *options, file=INTERRUPTED, headless=True, terminal=None, preexec_fn=None):
         # The names of sockets are short.
         self.temporary = Path(tempfile.mkdtemp(prefix="killed-", dir="/tmp"))
         self.out = tmp_path / "out"
@@ -38,9 +41,12 @@ class Command:
         self.process = subprocess.Popen(
             [*command, "--out", str(self.out), *options],
             env=os.environ | {"TMPDIR": str(self.temporary)},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdin=terminal,
+            stdout=terminal or subprocess.PIPE,
+            stderr=terminal or subprocess.PIPE,
             text=True,
+            start_new_session=terminal is not None,
+            preexec_fn=preexec_fn,
         )
 
     def children(self):
@@ -252,6 +258,28 @@ def test_nothing_is_left_behind_after_any_end(command, placement, headless, sign
     ended, _, err = run.finish()
     assert ended == code, err
     assert (run.out / "result.json").exists() == (code == 0)
+    run.nothing_is_left(children.values())
+
+
+@pytest.mark.parametrize("headless", [True, False])
+def test_a_terminal_that_is_closed_ends_the_run_with_what_was_read(tmp_path, command, headless):
+    """The command leads the session of a terminal of its own, as in a window that somebody closes."""
+    ours, its = pty.openpty()
+
+    def take_terminal():
+        fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+
+    run = command("--speed", "0.05", headless=headless, terminal=its, preexec_fn=take_terminal)
+    os.close(its)
+    said = b""
+    while (b"to watch it" if headless else b"page: http") not in said:
+        said += os.read(ours, 4096)
+    children = run.children()
+    assert len(children) == (not headless)
+    os.close(ours)
+    assert run.process.wait(PATIENCE_S) == 0
+    assert json.loads((run.out / "result.json").read_text(encoding="utf-8"))["interrupted"]
+    assert (run.out / "report.html").exists()
     run.nothing_is_left(children.values())
 
 

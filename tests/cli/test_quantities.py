@@ -5,7 +5,17 @@ import math
 
 import pytest
 
-from photonstream.cli.quantities import duration, irf, rate, setting, speed, window, with_prefix
+from photonstream.cli.quantities import (
+    address,
+    duration,
+    irf,
+    port,
+    rate,
+    setting,
+    speed,
+    window,
+    with_prefix,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,6 +60,9 @@ def test_rates_speeds_and_settings():
     assert rate("4.75MHz") == pytest.approx(4.75e6)
     assert speed("max") == float("inf")
     assert speed("0.5") == 0.5
+    assert (port("0"), port("65535")) == (0, 65535)
+    for text in ("tcp://127.0.0.1:65535", "tcp://localhost:5000", "ipc:///tmp/run"):
+        assert address(text) == text
     assert setting("lifetime.s = 3.5") == ("lifetime.s", "3.5")
 
 
@@ -69,6 +82,17 @@ def test_rates_speeds_and_settings():
         (speed, "nan"),
         (speed, "inf"),
         (speed, "fast"),
+        (speed, "0"),
+        (speed, "1e-300"),
+        (speed, "1e308"),
+        (port, "-1"),
+        (port, "65536"),
+        (port, "80x"),
+        (address, "tcp://127.0.0.1:65536"),
+        (address, "tcp://192.168.0.7:5000"),
+        (address, "inproc://x"),
+        (address, "ipc://"),
+        (address, "somewhere"),
         (setting, "s"),
         (setting, "=3"),
     ],

@@ -76,12 +76,12 @@ def test_other_files_are_named(tmp_path, content, cause):
     path.write_bytes(content)
     with pytest.raises(TagFileError, match=cause) as caught:
         open_tag_file(path)
-    assert caught.value.offset == 0
+    assert caught.value.offset == (0 if content else None)
     assert "\n" not in str(caught.value)
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(TagFileError, match=r"none.ptu: there is no such file \(at byte 0\)"):
+    with pytest.raises(TagFileError, match=r"none.ptu: there is no such file$"):
         open_tag_file(tmp_path / "none.ptu")
     with pytest.raises(TagFileError, match="this is a directory"):
         open_tag_file(tmp_path)
