@@ -11,11 +11,14 @@ from typing import Any
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row, grid_table, items, rows_table
 from photonstream.dashboard.numbers import (
+    HZ,
     KCPS,
+    KHZ,
     MHZ,
     MS,
     NS,
     PERCENT,
+    PLAIN_DIGITS,
     PS,
     SECONDS,
     counted,
@@ -60,9 +63,16 @@ def circumstances(run: RunFolder) -> list[str]:
     if number(_mean_n(experiment)) is not None:
         parts.append(f"<N> = {plain(float(_mean_n(experiment)))}")
     if number(recording.get("sync_rate_hz")) is not None:
-        parts.append(quantity(recording["sync_rate_hz"], MHZ))
+        parts.append(f"laser {pulse_rate(recording['sync_rate_hz'])}")
     parts += [str(recording["created"])] if recording.get("created") else []
     return parts
+
+
+def pulse_rate(sync_rate_hz: object, digits: int = PLAIN_DIGITS) -> str:
+    """Pulses per time, in the unit that suits them: a T2 file may call a slow trigger its sync."""
+    known = number(sync_rate_hz) or 0.0
+    unit = next((unit for unit in (MHZ, KHZ) if known * unit.per_si >= 1.0), HZ)
+    return quantity(sync_rate_hz, unit, digits)
 
 
 def _mean_n(experiment: Mapping[str, Any]) -> Any:
@@ -143,7 +153,7 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
     yield Row("device and format", ", ".join(kind) or "unknown")
     yield Row("measured", str(recording.get("created") or "unknown"))
     yield Row("duration", quantity(recording.get("duration_s"), SECONDS, 6))
-    sync = quantity(recording.get("sync_rate_hz"), MHZ, 6)
+    sync = pulse_rate(recording.get("sync_rate_hz"), 6)
     divider = number(recording.get("sync_divider"))
     yield Row("sync rate", f"{sync}, divider {counted(divider)}" if divider and divider > 1 else sync)
     yield Row("delay resolution", quantity(recording.get("dtime_resolution_s"), PS))

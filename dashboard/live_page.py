@@ -68,10 +68,9 @@ button:hover, select:hover { border-color: var(--accent); }
 #numbers { flex: 1; min-height: 0; overflow: auto; }
 #numbers table { table-layout: fixed; font-size: 12px; line-height: 1.3; }
 #numbers td, #numbers tbody th { padding: 2px 6px 2px 0; }
-#numbers td { white-space: nowrap; }
 #numbers thead th { padding: 0 0 1px; }
-#numbers thead th:nth-child(1) { width: 46%; }
-#numbers thead th:nth-child(2) { width: 30%; }
+#numbers thead th:nth-child(1) { width: 40%; }
+#numbers thead th:nth-child(2) { width: 32%; }
 #problems { color: #b34700; font-size: 13px; }
 #problems ul { margin: 0 0 8px; padding-left: 18px; }
 footer { display: flex; gap: 18px; color: var(--soft); font-size: 12px; border-top: 1px solid var(--line);

@@ -144,7 +144,9 @@ def decay_view(latest: Latest) -> Update:
     parts = parts_drawn(decay)
     words = "" if "fit" in decay.model else _no_fit(latest)
     fewest, most = count_ends(decay)
-    time, residuals = time_ends(decay), round_above(residual_end(decay))
+    # Without a laser there may be a span of delays all the same, and it says nothing.
+    time = time_ends(decay) if decay.photons else (0.0, 1.0)
+    residuals = round_above(residual_end(decay))
     legend = {f"legend {name}": {"visible": name in parts} for name in STYLES}
     photons = {f"legend {name}": {"visible": bool(decay.photons)} for name in ("selected", "everything")}
     return {

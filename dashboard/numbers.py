@@ -29,7 +29,8 @@ NS, PS, SECONDS, PERCENT, ONE = (
     Unit("%", 100.0),
     Unit("", 1.0),
 )
-KCPS, MHZ, MS = Unit("kcps", 1e-3), Unit("MHz", 1e-6), Unit("ms", 1e3)
+HZ, KHZ, MHZ = Unit("Hz", 1.0), Unit("kHz", 1e-3), Unit("MHz", 1e-6)
+KCPS, MS = Unit("kcps", 1e-3), Unit("ms", 1e3)
 
 
 def number(value: object) -> float | None:
