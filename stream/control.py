@@ -17,7 +17,7 @@ from typing import Any
 import zmq
 
 from photonstream.stream.link import REPEAT_S, Context
-from photonstream.stream.link.common import MOST_AT_ONCE, MOST_NAME, Clock, bind, configure, connect
+from photonstream.stream.link.common import MOST_AT_ONCE, MOST_NAME, Clock, bind, configure, connect, take
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
     Answer,
@@ -53,10 +53,10 @@ class CommandServer:
     def service(self, handle: Handler) -> None:
         """Carry out what has come. Never blocks; ``handle`` answers for whatever goes wrong in it."""
         for _ in range(MOST_AT_ONCE):
-            try:
-                identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            came = take(self.socket)
+            if came is None:
                 return
+            identity, *frames = came
             try:
                 if len(frames) > 1:
                     raise WireError("a command brings no arrays")
@@ -139,9 +139,8 @@ class CommandClient:
         """The answers that have come since, in the order of the commands. Never blocks; to be called now and then."""
         answers = []
         for _ in range(MOST_AT_ONCE):
-            try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            frames = take(self.socket)
+            if frames is None:
                 break
             try:
                 answer = self._answer(decode(frames))

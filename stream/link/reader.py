@@ -21,6 +21,8 @@ from photonstream.stream.link.common import (
     Context,
     configure,
     connect,
+    has_come,
+    take_uncopied,
 )
 from photonstream.stream.link.passing import passes, take_over
 from photonstream.stream.wire import (
@@ -89,9 +91,8 @@ class LinkReader:
         REPEAT_S: it also says again what the writer may have missed.
         """
         for _ in range(MOST_AT_ONCE):
-            try:
-                frames = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)
-            except zmq.Again:
+            frames = take_uncopied(self.socket)
+            if frames is None:
                 break
             try:
                 buffers: Sequence[Any] = [frame.buffer for frame in frames]
@@ -120,7 +121,7 @@ class LinkReader:
     @property
     def pending(self) -> bool:
         """Whether there is something to `receive` by now."""
-        return bool(int(self.socket.get(zmq.EVENTS)) & zmq.POLLIN)
+        return has_come(self.socket)
 
     def _accept(self, message: Message) -> bool:
         if isinstance(message, Open):

@@ -25,6 +25,7 @@ from photonstream.stream.link.common import (
     Context,
     bind,
     configure,
+    take,
 )
 from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
@@ -90,10 +91,10 @@ class _Writer:
     def service(self) -> None:
         """Take in whatever readers have said, and send what they may have. Never blocks."""
         for _ in range(MOST_AT_ONCE):
-            try:
-                identity, *frames = self.socket.recv_multipart(zmq.NOBLOCK)
-            except zmq.Again:
+            came = take(self.socket)
+            if came is None:
                 break
+            identity, *frames = came
             try:
                 self._hear(identity, decode(frames))
             except WireError as error:
