@@ -62,12 +62,19 @@ class LineEnd:
 
     connect = bind
 
-    def recv_multipart(self, flags):
+    @property
+    def arrived(self):
         router = self.kind == zmq.ROUTER
-        queue = self.line.arrived_up if router else self.line.arrived_down.get(self.identity)
-        if not queue:
+        return self.line.arrived_up if router else self.line.arrived_down.get(self.identity)
+
+    def get(self, option):
+        assert option == zmq.EVENTS
+        return zmq.POLLIN if self.arrived else 0
+
+    def recv_multipart(self, flags):
+        if not self.arrived:
             raise zmq.Again
-        return queue.popleft()
+        return self.arrived.popleft()
 
     def send_multipart(self, frames, flags):
         frames = [bytes(frame) for frame in frames]

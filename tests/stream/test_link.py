@@ -88,6 +88,10 @@ class FakeFrame:
 
 
 class FakeRouter(FakeSocket):
+    def get(self, option):
+        assert option == zmq.EVENTS
+        return zmq.POLLIN if any(wire.arrived["up"] for wire in self.network.wires.values()) else 0
+
     def recv_multipart(self, flags):
         for identity, wire in self.network.wires.items():
             if wire.arrived["up"]:
@@ -110,6 +114,10 @@ class FakeDealer(FakeSocket):
         self.closed = True
         # What it said may still arrive; nothing reaches it any more.
         self.network.wires[self.identity].arrived["down"].clear()
+
+    def get(self, option):
+        assert option == zmq.EVENTS
+        return zmq.POLLIN if self.network.wires[self.identity].arrived["down"] else 0
 
     def recv_multipart(self, flags, copy):
         arrived = self.network.wires[self.identity].arrived["down"]
