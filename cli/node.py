@@ -7,6 +7,8 @@ from pathlib import Path
 
 from photonstream.stream.children import hold_lifeline
 from photonstream.stream.link import new_context
+from photonstream.stream.link.common import unlink
+from photonstream.stream.places import Places
 from photonstream.stream.topology_file import read_topology
 from photonstream.stream.worker import work
 
@@ -34,12 +36,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 def run(arguments: argparse.Namespace) -> int:
     """Work until the run is over."""
-    if arguments.lifeline:
-        hold_lifeline(arguments.topology.parent)
     file = read_topology(arguments.topology)
+    places = file.places("")
+    if arguments.lifeline:
+        hold_lifeline(arguments.topology.parent, lambda: _leave(places, arguments.name))
     context = new_context()
     try:
-        work(context, file.topology, arguments.name, file.places(""))
+        work(context, file.topology, arguments.name, places)
     finally:
         context.term()
     return 0
+
+
+def _leave(places: Places, name: str) -> None:
+    """Take away what would be left in a folder of somebody else: the run itself is gone without having done so."""
+    unlink(places.chunks(name), own=True)
+    unlink(places.results(name), own=True)
+    unlink(places.orders())

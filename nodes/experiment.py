@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,21 @@ def read_experiment(path: str | None) -> dict[str, Any]:
         given = given.get("experiment", given)
         if not isinstance(given, dict):
             raise ParameterError(f"{path}: experiment must be a table of fields, not {given!r:.60}")
+    try:
+        check_experiment(given)
+    except ValueError as error:
+        raise ParameterError(f"{path}: {error}") from error
+    return {key: given.get(key) for key in (*_TEXTS, *_NUMBERS)}
+
+
+def check_experiment(given: Mapping[str, Any]) -> None:
+    """Raise ValueError naming the first field of ``given`` that is unknown or cannot be; None is not known."""
     for key, value in given.items():
         if key in _NUMBERS:
             number = isinstance(value, int | float) and not isinstance(value, bool)
-            if not number or not 0 <= value <= MOST:
-                raise ParameterError(f"{path}: {key} must be a number from 0 on, not {value!r:.60}")
+            if value is not None and not (number and 0 <= value <= MOST):
+                raise ValueError(f"{key} must be a number from 0 on, not {value!r:.60}")
         elif key not in _TEXTS:
-            raise ParameterError(f"{path}: unknown field {key!r} (known: {', '.join((*_TEXTS, *_NUMBERS))})")
-        elif not isinstance(value, str):
-            raise ParameterError(f"{path}: {key} must be a text, not {value!r:.60}")
-    return {key: given.get(key) for key in (*_TEXTS, *_NUMBERS)}
+            raise ValueError(f"unknown field {key!r:.60} (known: {', '.join((*_TEXTS, *_NUMBERS))})")
+        elif not isinstance(value, str | None):
+            raise ValueError(f"{key} must be a text, not {value!r:.60}")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
 from photonstream.nodes.recording import describe_recording
@@ -37,7 +38,7 @@ _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
 class ResultsParameters:
     """``out``: an existing folder, None to write nothing; ``export``: format of the curves beside the CSV.
 
-    ``experiment`` is repeated in result.json.
+    ``experiment``: what is known of it, as `check_experiment` takes it; repeated in result.json.
     """
 
     out: str | None = None
@@ -47,6 +48,7 @@ class ResultsParameters:
     def __post_init__(self) -> None:
         if self.export not in EXPORTS:
             raise ValueError(f"curves are exported as {', '.join(EXPORTS)}, not {self.export!r}")
+        check_experiment(self.experiment)
 
 
 class Results(ResultNode[ResultsParameters]):
@@ -54,6 +56,7 @@ class Results(ResultNode[ResultsParameters]):
 
     Parameters = ResultsParameters
     live = frozenset({"experiment"})
+    fixed = frozenset({"out"})
 
     def __init__(self, name: str, parameters: ResultsParameters) -> None:
         super().__init__(name, parameters)

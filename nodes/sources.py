@@ -55,6 +55,8 @@ class Replay(Source[ReplayParameters]):
     """
 
     Parameters = ReplayParameters
+    # Another pace is a command of its own.
+    fixed = frozenset({"path", "speed"})
     # The clock of `Pace`.
     clock: Callable[[], float] = staticmethod(time.monotonic)
 

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,15 +151,21 @@ def _sweep(parent: Path) -> None:
             continue
 
 
-def hold_lifeline(folder: Path) -> None:
-    """In a child: end at once, and take ``folder`` away, when the process that started this one has ended."""
+def hold_lifeline(folder: Path, leave: Callable[[], None] = lambda: None) -> None:
+    """In a child: end at once, and take ``folder`` away, when the process that started this one has ended.
+
+    ``leave`` is called before.
+    """
 
     def hold() -> None:
         # Nothing is ever written to it: reading returns when the other end is closed.
         with contextlib.suppress(OSError):
             while os.read(sys.stdin.fileno(), 1024):
                 pass
-        shutil.rmtree(folder, ignore_errors=True)
-        os._exit(0)
+        try:
+            leave()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            os._exit(0)
 
     threading.Thread(target=hold, name="lifeline", daemon=True).start()

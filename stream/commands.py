@@ -14,6 +14,8 @@ LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
 # Lists and maps of a value may stand within each other so deep.
 DEEPEST = 8
+# Characters of all parameters together when they are written out: every message that repeats them must hold them.
+MOST_CHARACTERS = 50_000
 
 
 class CommandError(ValueError):
@@ -142,6 +144,11 @@ def _set(values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozense
     if name in given and _listed(given[name]) == _listed(values["value"]):
         return Change()
     given[name] = values["value"]
+    characters = len(repr(parameters))
+    if characters > MOST_CHARACTERS:
+        raise CommandError(
+            f"the parameters of all nodes would have {characters} characters; a run takes {MOST_CHARACTERS}"
+        )
     if name in names:
         return Change(parameters=parameters)
     return Change(_held(scene), parameters, anew=True)
@@ -163,6 +170,8 @@ def _plain(value: Any, depth: int) -> bool:
     if value is None or isinstance(value, bool | int | float | str):
         return True
     if not isinstance(value, Mapping | list | tuple) or not depth:
+        return False
+    if isinstance(value, Mapping) and not all(isinstance(key, str) for key in value):
         return False
     inner = value.values() if isinstance(value, Mapping) else value
     return all(_plain(each, depth - 1) for each in inner)

@@ -11,13 +11,21 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import zmq
 
 from photonstream.stream.link import REPEAT_S, Context
-from photonstream.stream.link.common import MOST_AT_ONCE, MOST_NAME, Clock, bind, configure, connect, take
+from photonstream.stream.link.common import (
+    MOST_AT_ONCE,
+    MOST_NAME,
+    Clock,
+    bind,
+    configure,
+    connect,
+    take,
+    unlink,
+)
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
     Answer,
@@ -89,9 +97,7 @@ class CommandServer:
         if self.socket.closed:
             return
         self.socket.close()
-        if self.endpoint.startswith("ipc://"):
-            # ZeroMQ leaves the file where the name was given.
-            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
+        unlink(self.endpoint, own=True)
 
 
 @dataclass

@@ -128,6 +128,13 @@ class Helm:
 
         By opening nodes like those: only then do they see the recording, and files that a parameter names.
         """
+        for spec in self._topology.nodes:
+            given, present = parameters.get(spec.name, {}), self.orders.parameters.get(spec.name, {})
+            for name in node_class(spec.kind).fixed:
+                if given.get(name) != present.get(name):
+                    raise ParameterError(
+                        f"{spec.name}.{name} is for the whole run and does not change on the way"
+                    )
         specs = (dataclasses.replace(s, parameters=parameters.get(s.name, {})) for s in self._topology.nodes)
         open_all(build(Topology(tuple(specs))))
 

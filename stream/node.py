@@ -77,6 +77,8 @@ class Node(Generic[P]):
     Parameters: ClassVar[type]
     # Parameters on which nothing depends but `snapshot`: they may change while the node works.
     live: ClassVar[frozenset[str]] = frozenset()
+    # Parameters that belong to the whole of a run, such as where it writes: no command changes them.
+    fixed: ClassVar[frozenset[str]] = frozenset()
     # Keys of results that are for other nodes only, too large or too raw for a page.
     inner: ClassVar[frozenset[str]] = frozenset()
 

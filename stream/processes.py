@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from photonstream.stream.link import Context
+from photonstream.stream.link.common import unlink
 from photonstream.stream.places import Places
 from photonstream.stream.runner import Outcome
 from photonstream.stream.supervisor import PlacedRunner
 from photonstream.stream.topology import NodeSpec, Topology
-from photonstream.stream.topology_file import TopologyFile, dump_topology
+from photonstream.stream.topology_file import IPC, TopologyFile, dump_topology
 
 # Makes the command of a node's process from the topology file and the node's name.
 NodeCommand = Callable[[Path, str], Sequence[str]]
@@ -36,7 +37,7 @@ class ProcessesRunner(PlacedRunner):
         assert self._children is not None
         # Parameters travel with the orders; a node's process needs to know only who it is and where the others are.
         bare = Topology(tuple(NodeSpec(spec.name, spec.kind, spec.inputs) for spec in self._topology.nodes))
-        listen = f"ipc://{self._children.folder}" if self._file.listen == "ipc" else self._file.listen
+        listen = f"ipc://{self._children.folder}" if self._file.listen == IPC else self._file.listen
         file = TopologyFile(bare, "processes", listen, self._by_hand)
         self._place = self._children.folder / "topology.toml"
         self._place.write_text(dump_topology(file), encoding="utf-8")
@@ -47,11 +48,11 @@ class ProcessesRunner(PlacedRunner):
             return super().run()
         finally:
             # In a folder of somebody else, what a killed node has left there.
-            if self._file.listen.startswith("ipc://"):
+            if self._file.listen != IPC:
                 places = self._file.places("")
                 for name in self._nodes.keys() - self._by_hand:
-                    for endpoint in (places.chunks(name), places.results(name)):
-                        Path(endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
+                    unlink(places.chunks(name))
+                    unlink(places.results(name))
 
     def _start(self, context: Context, places: Places) -> None:
         for name in self._nodes:

@@ -249,6 +249,8 @@ def _check_values(value: Any, depth: int) -> None:
     if isinstance(value, dict | list):
         if not depth:
             raise WireError("lists and maps stand within each other too deep")
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            raise WireError("keys on the wire are texts")
         for inner in value.values() if isinstance(value, dict) else value:
             _check_values(inner, depth - 1)
     elif not (value is None or isinstance(value, bool | int | float | str | np.ndarray)):

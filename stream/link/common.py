@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import math
+import socket as unix_socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import zmq
 
@@ -30,6 +34,7 @@ HEARTBEAT_S = 2.0
 DEAD_S = 20.0
 # How long `stop` waits for the system to take the endpoint back.
 UNBIND_S = 2.0
+_IPC = "ipc://"
 
 
 Context = zmq.Context[zmq.Socket[bytes]]
@@ -97,6 +102,9 @@ def bind(socket: Socket, endpoint: str) -> str:
     Raises OSError with the endpoint, and closes the socket, where that cannot be.
     """
     with _said_plainly(socket, endpoint):
+        # The file of a unix socket is taken over by whoever comes last: only a dead one's may be.
+        if _somebody_listens(endpoint):
+            raise zmq.ZMQError(errno.EADDRINUSE)
         socket.bind(endpoint)
     bound = socket.last_endpoint
     return bound.decode() if isinstance(bound, bytes) else str(bound)
@@ -106,6 +114,22 @@ def connect(socket: Socket, endpoint: str) -> None:
     """Connect ``socket``. Raises OSError with the endpoint, and closes the socket, for what is no endpoint."""
     with _said_plainly(socket, endpoint):
         socket.connect(endpoint)
+
+
+def unlink(endpoint: str, *, own: bool = False) -> None:
+    """Take away the file of an ipc endpoint, which ZeroMQ leaves; not where somebody listens who is not our ``own``."""
+    if endpoint.startswith(_IPC) and (own or not _somebody_listens(endpoint)):
+        Path(endpoint.removeprefix(_IPC)).unlink(missing_ok=True)
+
+
+def _somebody_listens(endpoint: str) -> bool:
+    """Whether the file of an ipc endpoint leads to a socket that is open; False for any other endpoint."""
+    if not endpoint.startswith(_IPC) or sys.platform == "win32":
+        return False
+    with unix_socket.socket(unix_socket.AF_UNIX) as probe:
+        probe.setblocking(False)
+        # EAGAIN: so many are there that one more has to wait.
+        return probe.connect_ex(endpoint.removeprefix(_IPC)) in (0, errno.EAGAIN)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import time
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import zmq
 
@@ -26,6 +25,7 @@ from photonstream.stream.link.common import (
     bind,
     configure,
     take,
+    unlink,
 )
 from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
@@ -218,9 +218,7 @@ class _Writer:
             monitor.poll(round(UNBIND_S * 1000))
             self.socket.disable_monitor()
             monitor.close()
-        if self.endpoint.startswith("ipc://"):
-            # ZeroMQ leaves the file where the name was given.
-            Path(self.endpoint.removeprefix("ipc://")).unlink(missing_ok=True)
+        unlink(self.endpoint, own=True)
         self.socket.close()
 
 

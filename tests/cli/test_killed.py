@@ -302,19 +302,73 @@ def test_a_page_that_is_killed_is_there_again_at_its_address_and_disturbs_nobody
     run.nothing_is_left([first, again])
 
 
-def test_a_node_by_hand(command, undisturbed, tmp_path):
-    """The run waits for it, and takes it in again after it was killed and started once more."""
+@pytest.fixture
+def shared_folder(tmp_path):
+    """A folder of the user for the sockets of the nodes, and a topology file with it, in which one is by hand."""
     standard = (REPLAY_DATA.parent / "docs" / "standard.toml").read_text(encoding="utf-8")
     sockets = tmp_path / "sockets"
     sockets.mkdir()
     kind = 'kind = "decay"\n'
     assert standard.count(kind) == 1
-    topology = tmp_path / "by_hand.toml"
-    text = standard.replace(kind, f"{kind}by_hand = true\n")
-    topology.write_text(f'placement = "processes"\nlisten = "ipc://{sockets}"\n{text}', encoding="utf-8")
-    run = command("--topology", str(topology), "--speed", "1")
+
+    def topology(by_hand):
+        text = standard.replace(kind, f"{kind}by_hand = true\n") if by_hand else standard
+        path = tmp_path / f"by_hand_{by_hand}.toml"
+        path.write_text(f'placement = "processes"\nlisten = "ipc://{sockets}"\n{text}', encoding="utf-8")
+        return str(path)
+
+    return sockets, topology
+
+
+def test_two_runs_cannot_have_their_sockets_in_one_folder(command, undisturbed, shared_folder, tmp_path):
+    sockets, topology = shared_folder
+    first = command("--topology", topology(False), "--speed", "1")
+    assert re.match(r"to watch it", first.process.stderr.readline())
+    first.wait_for(lambda: all((sockets / f"{name}.results").exists() for name in NODES))
+    code, _, err = command("--topology", topology(False), "--out", str(tmp_path / "second")).finish()
+    assert code != 0
+    assert re.fullmatch(rf"photonstream: .*{re.escape(str(sockets))}/run.orders.*[Ii]n use.*\n", err)
+    code, _, err = first.finish()
+    assert code == 0, err
+    same_science(first.out, undisturbed)
+    first.nothing_is_left()
+    assert list(sockets.iterdir()) == []
+
+
+def test_a_command_that_is_killed_leaves_no_sockets_in_a_folder_of_the_user(command, shared_folder):
+    sockets, topology = shared_folder
+    run = command("--topology", topology(False), "--speed", "0.05")
+    run.wait_for(lambda: all((sockets / f"{name}.results").exists() for name in NODES))
+    children = run.children()
+    run.process.kill()
+    run.process.communicate()
+    run.nothing_is_left(children.values())
+    assert list(sockets.iterdir()) == []
+
+
+def test_the_same_node_twice_by_hand(command, undisturbed, shared_folder):
+    sockets, topology = shared_folder
+    run = command("--topology", topology(True), "--speed", "1")
+    node = [sys.executable, "-P", "-m", "photonstream.cli", "node", topology(True), "decay"]
+    first = subprocess.Popen(node, stderr=subprocess.PIPE)
+    run.wait_for(lambda: (sockets / "decay.results").exists())
+    second = subprocess.run(node, stderr=subprocess.PIPE, timeout=PATIENCE_S, check=False, text=True)
+    assert second.returncode != 0
+    assert re.fullmatch(r"photonstream: .*/decay\.results.*[Ii]n use.*\n", second.stderr)
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert first.communicate(timeout=PATIENCE_S) == (None, b"")
+    assert same_science(run.out, undisturbed) == []
+    run.nothing_is_left()
+    assert list(sockets.iterdir()) == []
+
+
+def test_a_node_by_hand(command, undisturbed, shared_folder):
+    """The run waits for it, and takes it in again after it was killed and started once more."""
+    sockets, topology = shared_folder
+    run = command("--topology", topology(True), "--speed", "1")
     assert run.wait_for(lambda: len(run.children()) == len(NODES) - 1)
-    node = [sys.executable, "-P", "-m", "photonstream.cli", "node", str(topology), "decay"]
+    node = [sys.executable, "-P", "-m", "photonstream.cli", "node", topology(True), "decay"]
     first = subprocess.Popen(node, stderr=subprocess.PIPE)
     assert re.match(r"to watch it", run.process.stderr.readline())
     run.wait_for(lambda: (sockets / "decay.chunks").exists())

@@ -81,6 +81,34 @@ def test_a_parameter_of_earlier_versions_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"mean_n": math.nan}, "mean_n must be a number from 0 on"),
+        ({"mean_n": math.inf}, "mean_n must be a number from 0 on"),
+        ({"mean_n": -0.1}, "mean_n must be a number from 0 on"),
+        ({"excitation_nm": "355"}, "excitation_nm must be a number"),
+        ({"eg_ev": True}, "eg_ev must be a number"),
+        ({"power_w": [1.0]}, "power_w must be a number"),
+        ({"particle": 7}, "particle must be a text"),
+        ({"colour": "red"}, "unknown field 'colour'"),
+    ],
+)
+def test_an_experiment_that_cannot_be_is_refused_however_it_comes(given, words):
+    with pytest.raises(ParameterError, match=words):
+        make_parameters(ResultsParameters, {"experiment": given}, "results")
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"mean_n": 0.1}, {"particle": "NC 7", "power_w": 3}, {"notes": "caf\udce9"}]
+)
+def test_what_is_known_of_an_experiment_may_be_little(final, tmp_path, given):
+    made = node(final, tmp_path)
+    made.change(make_parameters(ResultsParameters, {"experiment": given, "out": str(tmp_path)}, "results"))
+    assert written(made)["experiment"].items() >= given.items()
+    assert (tmp_path / "result.json").exists()
+
+
+@pytest.mark.parametrize(
     ("value", "expected"),
     [
         ((20e3, math.inf), [20e3, None]),

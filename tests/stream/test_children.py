@@ -254,9 +254,13 @@ def begun(folder):
     with subprocess.Popen(
         python(PARENT, HOLDS, folder / "ready"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
-        place, *pids = process.stdout.readline().split()
-        yield process, Path(place), [int(pid) for pid in pids], ready
+        place, *numbers = process.stdout.readline().split()
+        pids = [int(number) for number in numbers]
+        yield process, Path(place), pids, ready
         process.kill()
+        # They take their folder away when they end, and nobody else does meanwhile.
+        for pid in pids:
+            gone(pid)
     for each in ready:
         each.close()
 

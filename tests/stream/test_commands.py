@@ -8,7 +8,15 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from photonstream.stream.commands import LONGEST_S, SPEEDS, Change, CommandError, Scene, carry_out
+from photonstream.stream.commands import (
+    LONGEST_S,
+    MOST_CHARACTERS,
+    SPEEDS,
+    Change,
+    CommandError,
+    Scene,
+    carry_out,
+)
 from photonstream.stream.orders import Orders, Pace
 
 NOW_S = 1000.0
@@ -134,6 +142,19 @@ def test_a_parameter_that_had_its_default_can_be_set():
     assert change.anew
 
 
+def test_parameters_stay_few_enough_for_one_message_however_they_come_together():
+    def fill(parameters, name):
+        orders = Orders(parameters=parameters, pace=PACED)
+        values = {"node": "states", "name": name, "value": "x" * (MOST_CHARACTERS // 3)}
+        return carry_out("set", values, Scene(orders, NOW_S, None), LIVE.get).parameters
+
+    parameters = fill(fill(PARAMETERS, "a"), "b")
+    with pytest.raises(CommandError, match="characters"):
+        fill(parameters, "c")
+    # What is there may be replaced.
+    assert fill({**parameters, "states": {**parameters["states"], "b": 1}}, "b") == parameters
+
+
 def nested(depth):
     value = None
     for _ in range(depth):
@@ -202,6 +223,10 @@ def is_one_sentence(text):
         ("set", {"node": "states", "name": "on", "value": [b"\x00"]}),
         ("set", {"node": "states", "name": "on", "value": {"deep": nested(900)}}),
         ("set", {"node": "states", "name": "on", "value": nested(9)}),
+        ("set", {"node": "states", "name": "on", "value": {b"key": 1}}),
+        ("set", {"node": "states", "name": "on", "value": {1: 1}}),
+        ("set", {"node": "states", "name": "on", "value": "x" * MOST_CHARACTERS}),
+        ("set", {"node": "states", "name": "on", "value": ["x"] * MOST_CHARACTERS}),
         ("pause", {"x": object()}),
         ("", {}),
         ("PAUSE", {}),

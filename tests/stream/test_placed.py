@@ -60,6 +60,7 @@ class Player(Source[Tape]):
 class Cut:
     below: int = 10**9
     scale: int = 1
+    tape: str = "A"
 
     def __post_init__(self):
         if self.scale == 0:
@@ -71,6 +72,7 @@ class Adder(PhotonNode[Cut]):
 
     Parameters = Cut
     live = frozenset({"below"})
+    fixed = frozenset({"tape"})
     inner = frozenset({"secret"})
 
     def open(self, opening):
@@ -304,6 +306,7 @@ def test_another_parameter_begins_a_new_epoch(play):
         ({"node": "adder", "name": "below", "value": -5}, "nothing on this tape"),
         ({"node": "adder", "name": "scale", "value": "three"}, "cannot be 'three'"),
         ({"node": "adder", "name": "colour", "value": 1}, "no parameter 'colour'"),
+        ({"node": "adder", "name": "tape", "value": "B"}, "adder.tape is for the whole run"),
         ({"node": "nobody", "name": "scale", "value": 1}, "set wants"),
         ({"node": ["adder"], "name": "scale", "value": 1}, "set wants"),
         ({}, "set wants"),

@@ -215,6 +215,7 @@ def with_header(message, **changes):
         (with_header(Command(1, "stop", {}), values=[]), "values is list"),
         (with_header(Command(1, "stop", {}), number=-1), "negative"),
         (with_header(Command(1, "stop", {}), name=7), "name is int"),
+        (with_header(Command(1, "set", {}), values={"value": {b"key": 1}}), "keys on the wire are texts"),
         (with_header(Answer(1, True, ""), ok=1), "ok is int"),
         (with_header(Answer(1, True, ""), text=None), "text is NoneType"),
         (with_header(Need(0, 1, 2), kind="STATUS"), "unknown kind 'STATUS'"),
