@@ -54,9 +54,9 @@ class AntibunchingParameters:
 
 
 class Antibunching(PhotonNode[AntibunchingParameters]):
-    """Counts pairs by level, separation in pulses and both photons' delays after the pulse, and by their own delay.
+    """Counts pairs by label, separation in pulses and both photons' delays after the pulse, and by their own delay.
 
-    A pair belongs to the level of its bin. One whose photons lie in bins of different levels is counted apart: it is
+    A pair has the label of its photons. One whose photons have different labels is counted apart: it is
     among all pairs and never among the selected ones. T2 photons are also paired by macrotime, for recordings
     without pulses.
     """
@@ -86,8 +86,8 @@ class Antibunching(PhotonNode[AntibunchingParameters]):
         self.ledger.end("paired", chunk.events)
         if not self._ways:
             return ()
-        rows, channels = np.unique(chunk["level"]) + 1, np.flatnonzero(chunk["counts"].any(axis=0))
-        row = np.repeat((chunk["level"] + 1).astype(np.int32), np.diff(chunk["offsets"]))
+        rows, channels = np.unique(chunk["label"]) + 1, np.flatnonzero(chunk["counts"].any(axis=0))
+        row = np.repeat((chunk["label"] + 1).astype(np.int32), np.diff(chunk["offsets"]))
         channel, dtime = chunk["channel"], chunk["dtime"]
         if "time" in self._ways:
             self._ways["time"].add(Photons(chunk["macrotime"], channel, dtime, row), rows, channels)

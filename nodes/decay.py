@@ -1,4 +1,4 @@
-"""Decay histograms by channel, level and dtime."""
+"""Decay histograms by channel, label and dtime."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.kernels.decay import histogram_levels
+from photonstream.nodes.kernels.decay import histogram_labels
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import InputError, Opening, PhotonNode
 
@@ -53,7 +53,7 @@ class DecayParameters:
 
 
 class Decay(PhotonNode[DecayParameters]):
-    """Counts by level, channel and dtime; "all", "on" and any window are sums of its rows.
+    """Counts by label, channel and dtime; "all", "on", any state and any window are sums of its rows.
 
     The histogram covers one pulse period (the last bin may be cut by its end). Photons beyond it, and photons
     that follow no known pulse, are counted apart.
@@ -69,27 +69,27 @@ class Decay(PhotonNode[DecayParameters]):
         self._axis = dtime_axis(period_s, info.dtime_resolution_s, coarsest, join=info.mode == "T2")
         self._resolution_s = info.dtime_resolution_s * 2**self._axis.shift
         self._period_s = period_s
-        self._row_of_level = np.full(64, -1, np.int64)
-        self._level_of_row: list[int] = []
+        self._row_of_label = np.full(64, -1, np.int64)
+        self._label_of_row: list[int] = []
         self._column_of_channel = np.full(MOST_CHANNELS, -1, np.int64)
         self._channel_of_column: list[int] = []
         self._histogram = np.zeros((0, 0, self._axis.bins + 1), np.int64)
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
-        level = chunk["level"]
-        top = int(level.max()) + 1
-        if top > len(self._row_of_level):
-            self._row_of_level = np.pad(
-                self._row_of_level, (0, 2 * top - len(self._row_of_level)), constant_values=-1
+        label = chunk["label"]
+        top = int(label.max()) + 1
+        if top > len(self._row_of_label):
+            self._row_of_label = np.pad(
+                self._row_of_label, (0, 2 * top - len(self._row_of_label)), constant_values=-1
             )
         seen = np.flatnonzero(chunk["counts"].any(axis=0))
-        self._name(level, self._row_of_level, self._level_of_row)
+        self._name(label, self._row_of_label, self._label_of_row)
         self._name(seen, self._column_of_channel, self._channel_of_column)
         self._make_room()
-        outside = histogram_levels(
+        outside = histogram_labels(
             chunk["offsets"],
-            self._row_of_level[level],
+            self._row_of_label[label],
             chunk["channel"],
             self._column_of_channel,
             chunk["dtime"],
@@ -112,29 +112,29 @@ class Decay(PhotonNode[DecayParameters]):
     def _make_room(self) -> None:
         """Let the histogram grow to the rows and columns that have been named, by doubling."""
         rows, columns, bins = self._histogram.shape
-        wanted = len(self._level_of_row), len(self._channel_of_column)
+        wanted = len(self._label_of_row), len(self._channel_of_column)
         if wanted[0] <= rows and wanted[1] <= columns:
             return
         shape = (rows if wanted[0] <= rows else 2 * wanted[0], max(columns, wanted[1]), bins)
         if math.prod(shape) * 8 > MOST_BYTES:
             raise InputError(
                 f"the decay histogram would take {math.prod(shape) * 8 / 1e9:.1f} GB ({wanted[1]} channels, "
-                f"{wanted[0]} levels, {bins - 1} dtime bins): the records are corrupt, or the bins too wide (--bin)"
+                f"{wanted[0]} labels, {bins - 1} dtime bins): the records are corrupt, or the bins too wide (--bin)"
             )
         grown = np.zeros(shape, np.int64)
         grown[:rows, :columns] = self._histogram
         self._histogram = grown
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``rows``: counts (levels, channels, dtime bins) with the level and channel of each; ``beyond`` likewise."""
-        levels = np.array(self._level_of_row, np.int64)
+        """``rows``: counts (labels, channels, dtime bins) with the label and channel of each; ``beyond`` likewise."""
+        labels = np.array(self._label_of_row, np.int64)
         channels = np.array(self._channel_of_column, np.int64)
-        order, side = np.argsort(levels), np.argsort(channels)
-        counts = self._histogram[: len(levels), : len(channels)][np.ix_(order, side)]
+        order, side = np.argsort(labels), np.argsort(channels)
+        counts = self._histogram[: len(labels), : len(channels)][np.ix_(order, side)]
         yield self.result(
             "rows",
             {
-                "levels": levels[order],
+                "labels": labels[order],
                 "channels": channels[side],
                 "counts": counts[:, :, :-1],
                 "beyond": counts[:, :, -1],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import deque
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,12 @@ class History:
 
     def __init__(self) -> None:
         self._entries: list[tuple[int, tuple[float, ...]]] = []
+        # Of an earlier reading of the same photons: they come back as far as this one has come.
+        self._earlier: deque[tuple[int, tuple[float, ...]]] = deque()
+
+    def inherit(self, earlier: History) -> None:
+        """Go on from the entries of an epoch ``earlier``, in which the same photons were read more slowly."""
+        self._earlier = deque((*earlier._entries, *earlier._earlier))
 
     def add(self, fit: DecayFit) -> None:
         """Take a fit; one of no photons says nothing."""
@@ -32,8 +39,12 @@ class History:
             return
         while self._entries and self._entries[-1][0] >= fit.photons:
             self._entries.pop()
+        while self._earlier and self._earlier[0][0] < fit.photons:
+            entry = self._earlier.popleft()
+            if not self._entries or self._entries[-1][0] < entry[0]:
+                self._entries.append(entry)
         self._entries.append((fit.photons, tuple(x for name in FOLLOWED for x in _band(getattr(fit, name)))))
-        if len(self._entries) > MOST_ENTRIES:
+        while len(self._entries) > MOST_ENTRIES:
             photons = np.array([photons for photons, _ in self._entries])
             del self._entries[1 + int(np.argmin(photons[2:] / photons[:-2]))]
 

@@ -17,6 +17,7 @@ from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
 from photonstream.nodes.irf_files import load_irf
+from photonstream.nodes.rows import WINDOW, selected
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
 
@@ -117,6 +118,10 @@ class Lifetime(ResultNode[LifetimeParameters]):
                 raise ParameterError(str(error)) from error
         self._options = dataclasses.replace(parameters.options(), irf=irf)
 
+    def inherit(self, earlier: Any) -> None:
+        self._rule = earlier._rule
+        self._history.inherit(earlier._history)
+
     def take(self, result: Result) -> None:
         self._latest[result.key] = result.value
 
@@ -129,13 +134,14 @@ class Lifetime(ResultNode[LifetimeParameters]):
         if rows is None or selection is None:
             return
         counts: NDArray[np.int64] = rows["counts"]
-        on = selected_rows(selection["on_levels"], rows["levels"])
-        selected = counts[on].sum(axis=0)
-        fit = self._fit(selected, rows, selection["on_time_s"], final=final)
+        on = selected(selection, rows["labels"])
+        chosen = counts[on].sum(axis=0)
+        fit = self._fit(chosen, rows, selection["on_time_s"], final=final)
         fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start
         # With a window moved by hand a new history begins: its fits are of other photons.
-        rule = (selection["chosen"], selection["window_hz"] if selection["chosen"] == "given" else None)
+        given = selection["method"] == WINDOW and selection["chosen"] == "given"
+        rule = (selection["method"], selection["chosen"], selection["window_hz"] if given else None)
         if rule != self._rule:
             self._rule, self._history = rule, History()
         self._history.add(fit)
@@ -144,7 +150,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         )
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
-            "selected": selected,
+            "selected": chosen,
             "all": counts.sum(axis=0),
             "channels": rows["channels"],
             "model": model,
@@ -175,16 +181,6 @@ class Lifetime(ResultNode[LifetimeParameters]):
         except ValueError as error:
             # Detector figures that do not go with these photons may go with those of another window.
             return dataclasses.replace(_no_fit(str(error)), photons=data.photons, s=self._options.s)
-
-
-def selected_rows(on_levels: NDArray[np.bool_], levels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which rows, of these levels, are selected: ``on_levels[k]`` says it of level k, the last entry of all above.
-
-    While a run goes on the two come from nodes at different times, and a level may be newer than the selection.
-    """
-    if not on_levels.size:
-        return np.zeros(len(levels), bool)
-    return on_levels[np.minimum(levels, len(on_levels) - 1)]
 
 
 def _check_irf(irf: GaussianIrf | MeasuredIrf | None, period_s: float) -> None:

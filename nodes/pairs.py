@@ -87,7 +87,7 @@ def time_scale(window_s: float, bins: int, unit_s: float) -> Scale:
 
 
 class Pairs:
-    """Counts of pairs by level, pair of channels, separation and delays; any split of the photons gives the same."""
+    """Counts of pairs by label, pair of channels, separation and delays; any split of the photons gives the same."""
 
     def __init__(self, scale: Scale) -> None:
         self.scale = scale
@@ -113,7 +113,7 @@ class Pairs:
             )
         if self._state[CELLS] * self.scale.cell_bytes > MOST_BYTES:
             return (
-                f"the counts of pairs take more than {MOST_BYTES / 1e9:.1f} GB: too many levels and channels"
+                f"the counts of pairs take more than {MOST_BYTES / 1e9:.1f} GB: too many labels and channels"
             )
         return ""
 
@@ -193,8 +193,8 @@ class Pairs:
         return len(self._channels)
 
     def rows(self, low: int, high: int) -> dict[str, Any]:
-        """The counts of one pair of channels by level, ascending; -1 is the level of pairs across two levels."""
+        """The counts of one pair of channels by label, ascending; -1 is the label of pairs across two labels."""
         cell = self._column(low, high)
         rows = np.flatnonzero(cell >= 0)
         classes, delays = (counts[cell[rows]] for counts in self._tally)
-        return {"levels": rows - 1, "classes": classes, "delays": delays}
+        return {"labels": rows - 1, "classes": classes, "delays": delays}

@@ -18,8 +18,9 @@ from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
 from photonstream.nodes.recording import describe_recording
+from photonstream.nodes.rows import HIDDEN_MARKOV
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
-from photonstream.nodes.trace import TRACE, assemble
+from photonstream.nodes.trace import TRACE, assemble, state_tile_key
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import LEDGER, ResultNode
 from photonstream.stream.orders import Orders
@@ -29,6 +30,8 @@ SCHEMA = 1
 STANDARD = frozenset(("source", "decode", "intensity", "states", "decay", "antibunching", "lifetime"))
 # Numbers of an array that result.json takes.
 MOST_ELEMENTS = 20_000
+# What is learned is said with the states.
+_LEARNED = ("states", "model")
 _MEAN_N = ("mean_n", "mean_n_stderr")
 # Names of the curves that a run writes, in any of the formats.
 _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
@@ -115,11 +118,15 @@ def summarise(
     lifetime = latest["lifetime", "fit"]
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"])
     duration_s = recording["duration_s"]
-    shown = ("rate_hz", "time_share", "mean_dtime_s", "on")
+    shown = ("state", "rate_hz", "time_share", "mean_dtime_s", "dwell_s", "on")
     return {
         "schema": SCHEMA,
         "photonstream": version("photonstream"),
-        "parameters": {node: plain(values) for node, values in orders.parameters.items() if node != own},
+        "parameters": {
+            node: {key: plain(each) for key, each in values.items() if (node, key) != _LEARNED}
+            for node, values in orders.parameters.items()
+            if node != own
+        },
         "experiment": dict(experiment),
         "recording": recording,
         "intensity": {
@@ -131,9 +138,10 @@ def summarise(
             "method": selection["method"],
             "chosen": selection["chosen"],
             "window_hz": selection["window_hz"],
-            "levels": [{key: level[key] for key in shown} for level in selection["levels"]],
+            "levels": [{key: level[key] for key in shown if key in level} for level in selection["levels"]],
             "on_time_s": selection["on_time_s"],
             "on_photons": selection["on_photons"],
+            **{key: plain(selection[key]) for key in ("accuracy", "resolved", "model") if key in selection},
         },
         **lifetime["summary"],
         "antibunching": _antibunching(latest, lifetime["summary"]["fit"], experiment, recording),
@@ -180,15 +188,15 @@ def _antibunching(
     latest: Latest, fit: Mapping[str, Any], experiment: Mapping[str, Any], recording: Mapping[str, Any]
 ) -> dict[str, Any] | None:
     pairs = latest.get(("antibunching", "pairs"))
-    on = latest["states", "selection"]["on_levels"]
-    return None if pairs is None else report(pairs, on, fit, experiment, recording)
+    selection = latest["states", "selection"]
+    return None if pairs is None else report(pairs, selection, fit, experiment, recording)
 
 
 def _coincidences(latest: Latest) -> dict[str, list[Column]]:
     pairs = latest.get(("antibunching", "pairs"))
     if pairs is None or pairs["by"] is None:
         return {}
-    edges_s, everything, selected = delay_curve(pairs, latest["states", "selection"]["on_levels"])
+    edges_s, everything, selected = delay_curve(pairs, latest["states", "selection"])
     columns = [
         Column("delay_start", "ns", 1e9 * edges_s[:-1]),
         Column("delay_stop", "ns", 1e9 * edges_s[1:]),
@@ -206,7 +214,6 @@ def _trace(latest: Latest) -> list[Column]:
     start_s = np.arange(len(counts)) * trace["bin_s"]
     stop_s = np.minimum(start_s + trace["bin_s"], trace["end_s"])
     width_s = np.maximum(stop_s - start_s, np.finfo(float).tiny)
-    level = level_of(total)
     return [
         Column("time_start", "s", start_s),
         Column("time_stop", "s", stop_s),
@@ -214,8 +221,20 @@ def _trace(latest: Latest) -> list[Column]:
         Column("counts_error", "counts", np.sqrt(total)),
         Column("rate", "1/s", total / width_s),
         *(Column(f"counts_ch{c}", "counts", counts[:, c]) for c in range(counts.shape[1])),
-        Column("on", "", selection["on_levels"][level].astype(np.int64)),
+        Column("on", "", _on(selection, total, latest).astype(np.int64)),
     ]
+
+
+def _on(selection: Mapping[str, Any], total: NDArray[np.int64], latest: Latest) -> NDArray[np.bool_]:
+    """Which bins of the trace are selected; with states, those that mostly were in a selected one."""
+    if selection["method"] == HIDDEN_MARKOV:
+        tiles = [
+            latest["states", state_tile_key(k)]["states"] for k in range(latest["intensity", TRACE]["tiles"])
+        ]
+        on_states: NDArray[np.bool_] = selection["on_states"]
+        return on_states[np.concatenate([*tiles, np.empty(0, np.uint32)])]
+    on_levels: NDArray[np.bool_] = selection["on_levels"]
+    return on_levels[level_of(total)]
 
 
 def _decays(latest: Latest) -> dict[str, list[Column]]:

@@ -1,37 +1,43 @@
-"""Which bins belong to the selected state: labels every bin, chooses, and keeps the sums of each level."""
+"""Which photons belong to the selected state: labels every photon, chooses, and says what is known of the states."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.inference.levels import (
-    LevelRange,
-    automatic_ranges,
-    first_count,
-    level_of,
-    window_ranges,
-)
+from photonstream.nodes.brightness import Brightness
+from photonstream.nodes.hidden_states import HiddenStates
+from photonstream.nodes.inference.hidden_markov import model_of
+from photonstream.nodes.rows import HIDDEN_MARKOV, STATES, WINDOW, label_of
+from photonstream.nodes.trace import Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
 
-# Columns of the FLID (fluorescence lifetime-intensity distribution) over the pulse period.
-FLID_COLUMNS = 128
-# A learned choice is made at these data times, doubling from the first, and at the end (second law of the design).
-FIRST_CHOICE_S = 2.0
+METHODS = (HIDDEN_MARKOV, WINDOW)
+# Columns of a chunk that have one entry a bin of the trace.
+_BY_BIN = ("counts", "timed", "dtime_sum")
 
 
 @dataclass(frozen=True)
 class StatesParameters:
-    """``on``: "auto", or the window of rates (low, high) in photons per second whose bins are selected."""
+    """``method``: "hmm" (hidden Markov) or "window". ``on``: "auto", or the window of rates (low, high) in photons per
+    second whose bins are selected, whatever the method. ``state``: the state to select instead of the neutral one.
 
+    ``model`` is learned: the model of the states by which bins are labelled.
+    """
+
+    method: str = HIDDEN_MARKOV
     on: str | tuple[float, float] = "auto"
+    state: int | None = None
+    model: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise ValueError(f"the method is one of {', '.join(METHODS)}, not {self.method!r}")
         if isinstance(self.on, str):
             if self.on != "auto":
                 raise ValueError(f"the on window is 'auto' or two rates, not {self.on!r}")
@@ -39,152 +45,171 @@ class StatesParameters:
             raise ValueError(
                 f"the on window must rise from 0 or more, not from {self.on[0]:g} to {self.on[1]:g}"
             )
+        if self.state is not None and not 1 <= self.state < STATES:
+            raise ValueError(f"states are numbered from 1 to {STATES - 1}; there is no state {self.state}")
+        if self.model is not None:
+            model_of(self.model)
 
 
 class States(PhotonNode[StatesParameters]):
-    """Labels each bin with its level, floor(4 sqrt(counts)), and selects levels by a window.
+    """Labels each photon with the level of its bin and with its state (`rows`), and selects by one of them.
 
-    The label depends on the bin alone; which levels are "on" is a choice about levels. So a window that moves,
-    by itself or by hand, relabels nothing, and ``decay`` only adds up other rows. A window by hand leaves what is
-    found, and what is due to be looked at, as they are for the time when it is taken back.
-    Column added: ``level`` (bins,).
+    The labels hold everything that a person may choose while the run goes on, so a choice only adds up other rows.
+    With method "hmm" photons wait for the bins that follow theirs, LAG_BINS of them. Column added: ``label``, one for
+    each piece of the photons between the ``offsets``, which are new here.
     """
 
     Parameters = StatesParameters
-    live = frozenset({"on"})
+    live = frozenset({"on", "state"})
+    learns = "model"
 
     def open(self, opening: Opening) -> Opening:
         self._bin_ticks: int = opening.facts["bin_ticks"]
-        self._bin_s: float = opening.facts["bin_s"]
-        self._dtime_s: float = opening.info.dtime_resolution_s
-        period_s: float | None = opening.facts["pulse_period_s"]
-        self._flid_s = (period_s or opening.info.dtime_resolution_s) / FLID_COLUMNS
-        self._bins_seen = 0
-        self._choice_bin = max(1, round(FIRST_CHOICE_S / self._bin_s))
-        # One row a level: bins, photons, photons with a dtime, sum of their dtimes (in TCSPC bins).
-        self._sums = np.zeros((1, 4), np.int64)
-        self._flid = np.zeros((1, FLID_COLUMNS), np.int64)
-        self._short_level: int | None = None
-        self._short_s = 0.0
-        # What the automatic choice has found, whether or not it is shown.
-        self._found = [LevelRange(0, 1, True)]
-        # Bins per level as they stood when an automatic choice was last due; None once it has been made.
-        self._due: NDArray[np.int64] | None = None
+        self._brightness = Brightness(opening)
+        given = self.parameters.model
+        self._hidden: HiddenStates | None = None
+        if self.parameters.method == HIDDEN_MARKOV:
+            self._hidden = HiddenStates(opening, None if given is None else model_of(given))
+        self._sequence = 0
+        self._bins_out = 0
+        self._stop = 0
+        # What waits for its labels: photons, bins of the trace with their levels, and states found so far.
+        self._held: dict[str, NDArray[Any]] = {}
+        self._own, self._others = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._tiles = Tiles()
+        self._shown = 0
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
-        total = chunk["counts"].sum(axis=1, dtype=np.int64)
-        level = level_of(total)
-        self._grow(int(level.max()) + 1)
-        begin = 0
-        while begin < len(level):
-            end = min(len(level), begin + self._choice_bin - self._bins_seen)
-            self._add(chunk, level, total, begin, end)
-            self._bins_seen += end - begin
-            begin = end
-            if self._bins_seen == self._choice_bin:
-                self._due = self._sums[:, 0].copy()
-                self._choice_bin *= 2
-        if chunk.stop % self._bin_ticks:
-            self._short_level = int(level[-1])
-            self._short_s = self._bin_s * (chunk.stop % self._bin_ticks) / self._bin_ticks
-        return [
-            Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, {**chunk.columns, "level": level})
-        ]
+        level = self._brightness.add(chunk)
+        hidden = self._hidden
+        if hidden is not None:
+            hidden.learn_from(chunk)
+        if hidden is None or hidden.model is None:
+            self._tiles.add(np.zeros((len(level), 1), np.uint32))
+            unknown = np.zeros(len(level), np.int64)
+            columns = {**chunk.columns, "label": label_of(level, unknown, unknown)}
+            return [Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns)]
+        own, others = hidden.label(chunk)
+        self._stop = chunk.stop
+        self._hold(chunk, level, own, others)
+        return self._ready(len(self._own) // hidden.per_bin)
 
-    def _grow(self, levels: int) -> None:
-        missing = levels - len(self._sums)
-        if missing > 0:
-            self._sums = np.pad(self._sums, ((0, missing), (0, 0)))
-            self._flid = np.pad(self._flid, ((0, missing), (0, 0)))
+    def close(self) -> Iterable[Chunk]:
+        hidden = self._hidden
+        if hidden is None or hidden.model is None or not self._held:
+            return ()
+        own, others = hidden.label(None)
+        self._own, self._others = np.append(self._own, own), np.append(self._others, others)
+        return self._ready(len(self._held["level"]))
 
-    def _add(
-        self, chunk: Chunk, level: NDArray[np.int64], total: NDArray[np.int64], begin: int, end: int
+    def _hold(
+        self,
+        chunk: Chunk,
+        level: NDArray[np.int64],
+        own: NDArray[np.int64],
+        others: NDArray[np.int64],
     ) -> None:
-        part = slice(begin, end)
-        timed = chunk["timed"][part].astype(np.int64)
-        dtime_sum = chunk["dtime_sum"][part].astype(np.int64)
-        rows = np.stack([np.ones(end - begin, np.int64), total[part], timed, dtime_sum], axis=1)
-        np.add.at(self._sums, level[part], rows)
-        has = timed > 0
-        mean_s = dtime_sum[has] / timed[has] * self._dtime_s
-        column = np.minimum((mean_s / self._flid_s).astype(np.int64), FLID_COLUMNS - 1)
-        np.add.at(self._flid, (level[part][has], column), 1)
+        columns = {name: array for name, array in chunk.columns.items() if name != "offsets"}
+        columns["level"] = level
+        if self._held:
+            width = max(self._held["counts"].shape[1], columns["counts"].shape[1])
+            for each in (self._held, columns):
+                each["counts"] = np.pad(each["counts"], ((0, 0), (0, width - each["counts"].shape[1])))
+            columns = {name: np.concatenate([self._held[name], columns[name]]) for name in columns}
+        self._held = columns
+        self._own, self._others = np.append(self._own, own), np.append(self._others, others)
 
-    def _chosen(self, *, final: bool) -> list[LevelRange]:
-        """The ranges of levels. A window given by rates holds at once; a found one only when it is due."""
-        if not isinstance(self.parameters.on, str):
-            low, high = self.parameters.on
-            return window_ranges(float(low) * self._bin_s, float(high) * self._bin_s, len(self._sums))
-        if final:
-            self._due = self._sums[:, 0].copy()
-            # A last bin cut short by the end of the recording has no say.
-            if self._short_level is not None:
-                self._due[self._short_level] -= 1
-        if self._due is not None:
-            self._found = automatic_ranges(self._due)
-            self._due = None
-        return self._found
+    def _ready(self, bins: int) -> list[Chunk]:
+        """The first ``bins`` bins of the trace that wait, labelled."""
+        hidden = self._hidden
+        assert hidden is not None
+        if not bins:
+            return []
+        start = self._bins_out * self._bin_ticks
+        stop = min((self._bins_out + bins) * self._bin_ticks, self._stop)
+        edges = hidden.edges(self._bins_out, stop, hidden.per_bin)
+        offsets = np.searchsorted(self._held["macrotime"], edges).astype(np.int64)
+        pieces, photons = len(edges) - 1, int(offsets[-1])
+        own, others = self._own[:pieces], self._others[:pieces]
+        whole_s = hidden.bin_s
+        last_s = whole_s * int(edges[-1] - edges[-2]) / (self._bin_ticks / hidden.per_bin)
+        cut = stop % self._bin_ticks != 0
+        hidden.account(own, offsets, self._held["dtime"][:photons], whole_s - last_s if cut else 0.0)
+        in_bin = np.arange(pieces) // hidden.per_bin
+        self._tiles.add(_most(own, in_bin, bins)[:, None])
+        label = label_of(self._held["level"][in_bin], own, others)
+        # Neighbours with the same label are one piece.
+        begins = np.flatnonzero(np.diff(label, prepend=-1))
+        columns = {
+            name: array[:bins] if name in _BY_BIN else array[:photons]
+            for name, array in self._held.items()
+            if name != "level"
+        }
+        columns |= {"offsets": np.append(offsets[begins], photons), "label": label[begins]}
+        out = Chunk(self._sequence, start, stop, photons, columns)
+        self._sequence += 1
+        self._bins_out += bins
+        by_bin = (*_BY_BIN, "level")
+        self._held = {
+            name: (array[bins:] if name in by_bin else array[photons:]).copy()
+            for name, array in self._held.items()
+        }
+        self._own, self._others = self._own[pieces:], self._others[pieces:]
+        return [out]
+
+    def choice(self, *, final: bool) -> Mapping[str, Any] | None:
+        hidden = self._hidden
+        if hidden is None or not (final or hidden.due):
+            return self.parameters.model
+        model = hidden.learned(final=final)
+        return None if model is None else model.as_dict()
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``selection``: the ranges of levels with their rates, shares and mean dtimes; ``flid``: the map."""
-        ranges = self._chosen(final=final)
-        levels = len(self._sums)
-        on = np.zeros(levels, bool)
-        rows = []
-        for r in ranges:
-            high = min(r.high, levels) if r is not ranges[-1] else levels
-            on[r.low : high] = r.on
-            rows.append(self._describe(r.low, high, r.on))
-        selected = [row for row in rows if row["on"]]
-        window = self._window(on)
-        yield self.result(
-            "selection",
-            {
-                "method": "window",
-                "chosen": "automatic" if self.parameters.on == "auto" else "given",
-                "window_hz": window,
-                "on_levels": on,
-                "levels": [row for row in rows if row["bins"]],
-                "on_time_s": sum(row["time_s"] for row in selected),
-                "on_photons": sum(row["photons"] for row in selected),
-                "bins": int(self._sums[:, 0].sum()),
-            },
-            final=final,
-        )
-        yield self.result(
-            "flid",
-            {
-                "counts": self._flid.copy(),
-                "rate_edges_hz": first_count(np.arange(levels + 1)) / self._bin_s,
-                "dtime_edges_s": np.arange(FLID_COLUMNS + 1) * self._flid_s,
-            },
-            final=final,
-        )
+        """``selection``: what is selected (`rows.selected`), the levels or states with rates, shares, mean dtimes;
+        ``flid``: the map; ``states/K``: the state in which each bin of the trace mostly was, in tiles like the trace's.
+        """
+        yield self.result("selection", self._selection(final=final), final=final)
+        yield self.result("flid", self._brightness.flid(), final=final)
+        for tile in self._tiles.touched(0 if final else self._shown):
+            first, states = self._tiles.tile(tile)
+            yield self.result(state_tile_key(tile), {"first": first, "states": states[:, 0]}, final=final)
+        self._shown = self._tiles.bins
 
-    def _window(self, on: NDArray[np.bool_]) -> list[float | None] | None:
-        """Rates [low, high) that the on levels span; high is null where it is open."""
-        selected = np.flatnonzero(on)
-        if not selected.size:
-            return None
-        low, high = int(selected[0]), int(selected[-1]) + 1
-        return [
-            float(first_count(low)) / self._bin_s,
-            None if high >= len(on) else float(first_count(high)) / self._bin_s,
-        ]
+    def _selection(self, *, final: bool) -> dict[str, Any]:
+        on = self.parameters.on
+        by_window = not isinstance(on, str) or self._hidden is None
+        window = self._brightness.selection(None if isinstance(on, str) else on, final=final)
+        on_states = self._on_states(final=final)
+        selection = {**window, "method": WINDOW, "on_states": on_states}
+        hidden = self._hidden
+        if hidden is not None:
+            selection["states"] = hidden.describe(on_states)
+            model = hidden.model
+            selection["accuracy"] = hidden.accuracy
+            selection["resolved"] = model is None or model.resolved
+            selection["model"] = self.parameters.model
+            if not by_window:
+                chosen = "automatic" if self.parameters.state is None else "given"
+                selection |= {"method": HIDDEN_MARKOV, "chosen": chosen, "levels": selection["states"]}
+                selection |= {"window_hz": None}
+        rows = [row for row in selection["levels"] if row["on"]]
+        selection["on_time_s"] = sum(row["time_s"] for row in rows)
+        selection["on_photons"] = sum(row["photons"] for row in rows)
+        selection["bins"] = sum(row["bins"] for row in selection["levels"])
+        return selection
 
-    def _describe(self, low: int, high: int, on: bool) -> dict[str, Any]:
-        bins, photons, timed, dtime_sum = (int(x) for x in self._sums[low:high].sum(axis=0))
-        time_s = bins * self._bin_s
-        if self._short_level is not None and low <= self._short_level < high:
-            time_s -= self._bin_s - self._short_s
-        all_bins = int(self._sums[:, 0].sum())
-        return {
-            "rate_hz": photons / time_s if time_s > 0 else None,
-            "time_share": bins / all_bins if all_bins else None,
-            "mean_dtime_s": dtime_sum / timed * self._dtime_s if timed else None,
-            "on": on,
-            "bins": bins,
-            "photons": photons,
-            "time_s": time_s,
-        }
+    def _on_states(self, *, final: bool) -> NDArray[np.bool_]:
+        on = np.zeros(STATES, bool)
+        if self._hidden is not None and self._hidden.model is None:
+            # Where there was too little to learn from, nothing can be left out; before that nothing is known yet.
+            on[0] = final
+        else:
+            on[self.parameters.state or 1] = True
+        return on
+
+
+def _most(states: NDArray[np.int64], in_bin: NDArray[np.int64], bins: int) -> NDArray[np.uint32]:
+    """The state that most pieces of each bin have."""
+    counts = np.bincount(in_bin * STATES + states, minlength=bins * STATES).reshape(bins, STATES)
+    return counts.argmax(axis=1).astype(np.uint32)

@@ -19,6 +19,11 @@ def tile_key(tile: int) -> str:
     return f"{TRACE}/{tile}"
 
 
+def state_tile_key(tile: int) -> str:
+    """Key of the result that holds the states of the bins of tile ``tile``."""
+    return f"states/{tile}"
+
+
 class Tiles:
     """Counts per bin and channel. A tile has the channels up to the highest that counted anything in it, at least one.
 

@@ -72,6 +72,28 @@ class Helm:
         else:
             self.change(restarts=restarts)
 
+    def heed(self) -> None:
+        """Begin again where a node has learned that a parameter of its own should be another one."""
+        learned = {}
+        for name, value in self._hub.choices().items():
+            of, given = self._learns(name), self.orders.parameters.get(name, {})
+            if of is not None and given.get(of) != value:
+                learned[name] = {**given, of: value}
+        if learned:
+            self.begin_again(parameters={**self.orders.parameters, **learned})
+
+    def _learns(self, node: str) -> str | None:
+        spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
+        return None if spec is None else node_class(spec.kind).learns
+
+    def _unlearned(self, parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+        """``parameters`` without what was learned under others."""
+        found = dict(parameters)
+        for name in parameters:
+            if (of := self._learns(name)) is not None:
+                found[name] = {**parameters[name], of: None}
+        return found
+
     def adapt(self, results_s: float) -> None:
         """Start the clock when all are there, set it where the source is, mend a link, ask for results that often."""
         now, pace, reached_s = time.monotonic(), self.orders.pace, self.reached_s or 0.0
@@ -145,7 +167,8 @@ class Helm:
         elif change.pace is not None:
             self._first_pace = change.pace
         if change.parameters is not None:
-            changes["parameters"] = change.parameters
+            new = self._unlearned(change.parameters) if change.anew else change.parameters
+            changes["parameters"] = new
         self.stop_asked |= change.stop
         if change.anew:
             self.begin_again(change.until_s, **changes)

@@ -15,7 +15,7 @@ from typing import Any
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import RESULTS_WINDOW, Context, LatestWriter, LinkReader, Waiter
 from photonstream.stream.loop import STATUS
-from photonstream.stream.node import LEDGER, PROGRESS
+from photonstream.stream.node import CHOICE, LEDGER, PROGRESS
 from photonstream.stream.places import Places
 from photonstream.stream.wire import Close, Message, Open, ResultSent, WireError
 
@@ -35,6 +35,7 @@ class _Known:
     epoch: int = -1
     final_version: int | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
+    choice: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Hub:
@@ -97,6 +98,10 @@ class Hub:
         """How each node was when it last said so in this epoch."""
         return {name: known.status for name, known in self._known.items()}
 
+    def choices(self) -> dict[str, Any]:
+        """What nodes have learned in this epoch, by node."""
+        return {name: k.choice["value"] for name, k in self._known.items() if "value" in k.choice}
+
     @property
     def refused(self) -> int:
         """Messages that were refused at the sockets of the hub itself, and results that nobody can be sent."""
@@ -116,7 +121,7 @@ class Hub:
         self.shown = dict(self.shown)
         self.fresh = {}
         for known in self._known.values():
-            known.final_version, known.status = None, {}
+            known.final_version, known.status, known.choice = None, {}, {}
 
     def service(self) -> None:
         """Take in what the nodes have published, and publish it. Never blocks."""
@@ -142,7 +147,7 @@ class Hub:
         assert self._opening is not None
         # A node that was started by hand may still serve the run before this one.
         known.epoch = message.epoch if message.run == self._opening.run else -1
-        known.final_version, known.status = None, {}
+        known.final_version, known.status, known.choice = None, {}, {}
         if known.epoch == self.epoch and name == self._source:
             facts = {**self._opening.facts, **message.facts}
             self._opening = dataclasses.replace(
@@ -150,6 +155,9 @@ class Hub:
             )
 
     def _take(self, known: _Known, result: Result) -> None:
+        if result.key == CHOICE:
+            known.choice = result.value
+            return
         if result.key == STATUS:
             known.status = result.value
         else:

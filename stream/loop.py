@@ -250,12 +250,19 @@ class Loop:
         for result in results:
             self._results.put(result)
 
+    def _due(self) -> bool:
+        """Whether somebody watches, there is something new, and it is time to say it."""
+        wanted = self._news and math.isfinite(self._orders.results_s)
+        return (
+            wanted and self._node is not None and not self._ended and time.monotonic() >= self._next_results
+        )
+
     def _publish_interim(self) -> None:
-        """The results as they are, if there is anything new and it is time."""
-        now = time.monotonic()
-        due = self._news and now >= self._next_results and math.isfinite(self._orders.results_s)
-        if self._node is None or self._ended or not due:
+        """The results as they are, if they are due."""
+        if not self._due():
             return
+        assert self._node is not None
+        now = time.monotonic()
         with blame(self._spec.name):
             results = list(self._node.snapshot(final=False))
         self._publish(results)

@@ -28,6 +28,8 @@ P = TypeVar("P")
 LEDGER = "ledger"
 # Key of the result in which a source says how far it is.
 PROGRESS = "progress"
+# Key of the result in which a node says what it has learned: `PhotonNode.choice`.
+CHOICE = "choice"
 
 
 class ParameterError(ValueError):
@@ -79,6 +81,8 @@ class Node(Generic[P]):
     live: ClassVar[frozenset[str]] = frozenset()
     # Parameters that belong to the whole of a run, such as where it writes: no command changes them.
     fixed: ClassVar[frozenset[str]] = frozenset()
+    # The parameter that the node finds out itself from the recording; `PhotonNode.choice` says its value.
+    learns: ClassVar[str | None] = None
     # Keys of results that are for other nodes only, too large or too raw for a page.
     inner: ClassVar[frozenset[str]] = frozenset()
 
@@ -151,9 +155,21 @@ class PhotonNode(Node[P]):
         """The input has ended: returns what is still held."""
         return ()
 
+    def choice(self, *, final: bool) -> Any:
+        """The value that the parameter ``learns`` should have for the recording so far.
+
+        Where it is another one than the present one, everything begins again from the file with that value. At the end
+        it has to follow from the recording alone, not from the present value, so that it comes out the same the next
+        time. On the way it is asked for only while somebody watches; then the present value is a good answer too.
+        """
+        return None
+
 
 class ResultNode(Node[P]):
     """A node that reads results only: it keeps the latest of each and needs no epoch."""
+
+    def inherit(self, earlier: Any) -> None:
+        """Take over from the node of the epoch ``earlier`` what is for the eye only; results may not depend on it."""
 
     def take(self, result: Result) -> None:
         """Replace what was known of this result's (node, key)."""

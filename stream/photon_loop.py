@@ -10,7 +10,7 @@ from typing import Any
 from photonstream.stream.chunk import Chunk, ChunkLaws
 from photonstream.stream.link import WINDOW, Context, LosslessWriter
 from photonstream.stream.loop import END, IDLE_S, Loop, open_message, opening_of
-from photonstream.stream.node import NodeError, Opening, Source, blame
+from photonstream.stream.node import CHOICE, NodeError, Opening, Source, blame
 from photonstream.stream.orders import Orders, Parameters
 from photonstream.stream.places import Places
 from photonstream.stream.topology import NodeSpec
@@ -161,6 +161,19 @@ class PhotonLoop(_Writing):
             self._take(self._came.popleft())
             self._reader.done()
 
+    def _publish_interim(self) -> None:
+        if self._due():
+            self._choose(final=False)
+        super()._publish_interim()
+
+    def _choose(self, *, final: bool) -> None:
+        """Say what the node has learned, for the run to begin again with it where that is new."""
+        node: Any = self._node
+        if node.learns is not None:
+            with blame(self._spec.name):
+                choice = node.choice(final=final)
+            self._publish([node.result(CHOICE, {"value": choice}, final=False)])
+
     def _begin(self, message: Open) -> None:
         # Whatever is left of the epoch before is of no use to anybody.
         self._came.clear()
@@ -184,6 +197,7 @@ class PhotonLoop(_Writing):
                 rest = list(node.close())
             for chunk in rest:
                 self._give(chunk)
+            self._choose(final=True)
             self._end()
         else:
             raise NodeError(f"node {self._spec.name} cannot take a {message.kind}")

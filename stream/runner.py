@@ -22,7 +22,7 @@ from photonstream.stream.node import (
     Source,
     blame,
 )
-from photonstream.stream.orders import Orders
+from photonstream.stream.orders import Orders, Pace
 from photonstream.stream.topology import Topology, build, photon_edges
 
 
@@ -142,15 +142,55 @@ def open_all(nodes: Mapping[str, Node[Any]]) -> Opening:
 class InlineRunner(Runner):
     """Folds the whole recording through the nodes in this thread."""
 
+    _end_at: int | None = None
+    _halted = False
+
     def stop(self) -> None:
+        self._halted = True
         self._source.halted = True
 
     def run(self) -> Outcome:
         self.open()
-        orders = Orders(parameters=self._parameters)
         pace = self._source.first_pace().at(0.0, time.monotonic())
+        self._read(pace)
+        while learned := self._learned():
+            # What was read is read again with what was learned of it.
+            self._end_at = self._source.ledger.events_out if self._halted else None
+            self._begin_again(learned)
+            self._read(Pace())
         for node in self._nodes.values():
-            node.orders = dataclasses.replace(orders, pace=pace)
+            if not isinstance(node, ResultNode):
+                self._publish(node.account())
+        self._snapshot(final=True)
+        final = {key: result for key, result in self._latest.items() if result.final}
+        return self._judge(final, halted=self._halted)
+
+    def _learned(self) -> dict[str, Any]:
+        """The parameters that nodes want to be others for what was read, by node."""
+        found = {}
+        for name, node in self._nodes.items():
+            if isinstance(node, PhotonNode) and node.learns is not None:
+                with blame(name):
+                    choice = node.choice(final=True)
+                if choice != getattr(node.parameters, node.learns):
+                    found[name] = {node.learns: choice}
+        return found
+
+    def _begin_again(self, learned: Mapping[str, Mapping[str, Any]]) -> None:
+        parameters = {name: {**given, **learned.get(name, {})} for name, given in self._parameters.items()}
+        specs = (dataclasses.replace(spec, parameters=parameters[spec.name]) for spec in self._topology.nodes)
+        earlier = self._nodes
+        self._nodes = build(Topology(tuple(specs)))
+        open_all(self._nodes)
+        for name, node in self._nodes.items():
+            if isinstance(node, ResultNode):
+                node.inherit(earlier[name])
+
+    def _read(self, pace: Pace) -> None:
+        """Fold the recording through the nodes."""
+        orders = Orders(parameters=self._parameters, pace=pace)
+        for node in self._nodes.values():
+            node.orders = orders
         self._latest: dict[tuple[str, str], Result] = {}
         self._laws = {name: ChunkLaws(name) for name in self._nodes}
         self._readers = {
@@ -164,12 +204,6 @@ class InlineRunner(Runner):
                     rest = list(node.close())
                 for chunk in rest:
                     self._hand_on(name, chunk)
-        for node in self._nodes.values():
-            if not isinstance(node, ResultNode):
-                self._publish(node.account())
-        self._snapshot(final=True)
-        final = {key: result for key, result in self._latest.items() if result.final}
-        return self._judge(final, halted=self._source.halted)
 
     def _pump(self, source: Source[Any]) -> None:
         """Give every chunk of the source to its readers, until it ends or is halted."""
@@ -198,7 +232,7 @@ class InlineRunner(Runner):
             if self._on_progress is not None and now >= next_progress:
                 self._show_progress(source)
                 next_progress = time.monotonic() + self._progress_s
-            if source.halted:
+            if source.halted or (self._end_at is not None and source.ledger.events_out >= self._end_at):
                 break
 
     def _show_progress(self, source: Source[Any]) -> None:

@@ -175,6 +175,7 @@ class PlacedRunner(Runner):
             self._listen()
             self._heed()
             self._bury()
+            self._helm.heed()
             self._helm.adapt(self._wanted_s())
             self._stop_asked |= self._helm.stop_asked
             if self._hub.final_under(self._helm.orders.version):

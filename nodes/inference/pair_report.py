@@ -26,6 +26,7 @@ from photonstream.nodes.inference.antibunching import (
 )
 from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.pair_peaks import Counts, OwnPulse, own_pulse, peaks
+from photonstream.nodes.rows import selected
 
 # The formula for the biexciton's yield forgets excitons that outlive the period.
 PERIODS_PER_LIFETIME = 4.0
@@ -41,7 +42,7 @@ Summary = dict[str, Any]
 
 def report(
     pairs: Mapping[str, Any],
-    on_levels: NDArray[np.bool_],
+    selection: Mapping[str, Any],
     fit: Mapping[str, Any],
     experiment: Mapping[str, Any],
     recording: Mapping[str, Any],
@@ -52,7 +53,7 @@ def report(
     """
     if pairs["by"] is None:
         return {"by": None, "reason": pairs["reason"]}
-    on = np.array([level >= 0 and bool(on_levels[level]) for level in pairs["levels"]], bool)
+    on = _selected(pairs, selection)
     head = {
         "by": pairs["by"],
         "channels": pairs["channels"],
@@ -63,10 +64,16 @@ def report(
     return head | _by_time(pairs, on, recording)
 
 
-def delay_curve(pairs: Mapping[str, Any], on_levels: NDArray[np.bool_]) -> tuple[Any, Counts, Counts]:
+def _selected(pairs: Mapping[str, Any], selection: Mapping[str, Any]) -> NDArray[np.bool_]:
+    """Which rows of the pairs are selected; those of photons with different labels never are."""
+    labels: NDArray[np.int64] = pairs["labels"]
+    return selected(selection, np.maximum(labels, 0)) & (labels >= 0)
+
+
+def delay_curve(pairs: Mapping[str, Any], selection: Mapping[str, Any]) -> tuple[Any, Counts, Counts]:
     """Edges in seconds (bins + 1), and the pairs in each bin: all of them and the selected ones."""
     delays: Counts = pairs["delays"]
-    on = np.array([level >= 0 and bool(on_levels[level]) for level in pairs["levels"]], bool)
+    on = _selected(pairs, selection)
     edges_s = pairs["delay_start_s"] + np.arange(delays.shape[1] + 1) * pairs["delay_bin_s"]
     return edges_s, delays.sum(axis=0), delays[on].sum(axis=0)
 

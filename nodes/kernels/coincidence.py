@@ -3,7 +3,7 @@
 Photons come in order of a ``key``: the number of their laser pulse, or their macrotime where there are no pulses.
 Two photons on different channels are a pair while their keys differ by no more than ``reach``. A pair adds to a
 cell, one for each row and pair of channels; cells are taken when the first pair asks for them. A photon's row is 1 +
-the level of its bin; a pair's row is that of its photons, and MIXED where they differ.
+its label; a pair's row is that of its photons, and MIXED where they differ.
 
 All photons are paired with their predecessor, then those that had it in reach with the one before it, and so on:
 without a branch that depends on the next photon, several times faster than one photon after the other.
@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-# Row of the pairs whose photons lie in bins of different levels.
+# Row of the pairs whose photons have different labels.
 MIXED = 0
 # Places in the state: cells in use, and 1 once a photon had more than MOST_PARTNERS others before it in its reach.
 CELLS, STOPPED = 0, 1

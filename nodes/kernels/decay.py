@@ -1,4 +1,4 @@
-"""Decay histograms by level, channel and dtime."""
+"""Decay histograms by label, channel and dtime."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @njit(nogil=True, cache=True)
-def histogram_levels(
+def histogram_labels(
     offsets: NDArray[np.int64],
     rows: NDArray[np.int64],
     channel: NDArray[np.uint8],
@@ -20,7 +20,7 @@ def histogram_levels(
     limit: np.uint32,
     histogram: NDArray[np.int64],
 ) -> int:
-    """Add photons, bin by bin, to ``histogram`` (rows, columns, dtime bins + 1).
+    """Add photons, piece by piece, to ``histogram`` (rows, columns, dtime bins + 1).
 
     The photons ``offsets[b]:offsets[b + 1]`` go to row ``rows[b]`` and column ``column[channel]``, each at
     ``dtime >> shift``; those whose dtime is not below ``limit`` are counted in the extra bin behind the last one, and

@@ -1,0 +1,162 @@
+"""The states of the bins in flow: learns a model of them from the recording, and labels bins by one it was given.
+
+Bins of the trace are divided into bins of about a millisecond, and these again into fine ones, from which the model
+chooses. What is learned depends on the recording alone, not on the model that labels it meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.brightness import FIRST_CHOICE_S, describe
+from photonstream.nodes.decay import dtime_axis
+from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
+from photonstream.nodes.inference.hidden_markov import (
+    FINE_BINS,
+    StateModel,
+    expected_accuracy,
+    label_bins,
+    learn_states,
+    sample_accord,
+)
+from photonstream.nodes.kernels.decode import NO_DTIME
+from photonstream.nodes.kernels.hidden_markov import count_delays, count_gates, sum_states
+from photonstream.nodes.rows import STATES
+from photonstream.nodes.sample import Sample
+from photonstream.stream.chunk import Chunk
+from photonstream.stream.node import Opening
+
+STATE_BIN_S = 1e-3
+# A new model takes the place of another on the way only if it selects so many bins of the sample otherwise.
+LEAST_CHANGE = 0.002
+_CHANNELS = 256
+
+Integers = NDArray[np.int64]
+
+
+class HiddenStates:
+    """States of the bins of a recording: 0 before there is a model, then 1 for the neutral state, 2, 3, ..."""
+
+    def __init__(self, opening: Opening, model: StateModel | None) -> None:
+        self.model = model
+        info = opening.info
+        self._bin_ticks: int = opening.facts["bin_ticks"]
+        bin_s: float = opening.facts["bin_s"]
+        self._dtime_s = info.dtime_resolution_s
+        # A trace bin holds a whole number of bins of the states, and these so many fine ones.
+        self._fine = max(1, round(bin_s / STATE_BIN_S)) * max(FINE_BINS)
+        self.per_bin = self._fine // (max(FINE_BINS) if model is None else model.fine)
+        self.bin_s = bin_s / self.per_bin
+        self._axis = dtime_axis(
+            opening.facts["pulse_period_s"], info.dtime_resolution_s, MOST_CLASSES, join=True
+        )
+        self._decays = np.zeros((_CHANNELS, self._axis.bins), np.int64)
+        self._sample = Sample(self._axis.shift, self._axis.limit)
+        self._choice_bin = max(1, round(FIRST_CHOICE_S / bin_s))
+        self._bins_seen = 0
+        self.due = False
+        # One row a state: photons, photons with a dtime, sum of their dtimes (in TCSPC bins); and its bins, its visits.
+        self._sums = np.zeros((STATES, 3), np.int64)
+        self._bins, self._visits = np.zeros(STATES, np.int64), np.zeros(STATES, np.int64)
+        self._previous = -1
+        self._missing_s: tuple[int, float] = (0, 0.0)
+        if model is not None:
+            self._filter = model.filter()
+            self._table = None if model.gates is None else model.gates.table()
+            self._group = 1 + np.array(model.groups, np.int64)
+
+    def edges(self, first: int, stop: int, fine: int) -> NDArray[np.uint64]:
+        """Ticks at which the bins of trace bins ``first`` to that of ``stop`` begin, ``fine`` in each, and ``stop``."""
+        whole, rest = divmod(stop, self._bin_ticks)
+        parts = (whole - first) * fine + -(-rest * fine // self._bin_ticks)
+        place = np.arange(parts, dtype=np.uint64)
+        begin = (np.uint64(first) + place // np.uint64(fine)) * np.uint64(self._bin_ticks)
+        begin += place % np.uint64(fine) * np.uint64(self._bin_ticks) // np.uint64(fine)
+        return np.append(begin, np.uint64(stop))
+
+    def learn_from(self, chunk: Chunk) -> None:
+        """Take the photons of a chunk of whole bins for what can be learned of them."""
+        first = chunk.start // self._bin_ticks
+        edges = self.edges(first, chunk.stop, self._fine)
+        offsets = np.searchsorted(chunk["macrotime"], edges).astype(np.int64)
+        dtime, channel = chunk["dtime"], chunk["channel"]
+        self._sample.add(offsets, channel, dtime)
+        shift, limit = np.uint32(self._axis.shift), np.uint32(self._axis.limit)
+        count_delays(channel, dtime, shift, limit, self._decays)
+        self._bins_seen = -(-chunk.stop // self._bin_ticks)
+        if self._bins_seen >= self._choice_bin:
+            self.due = True
+            while self._choice_bin <= self._bins_seen:
+                self._choice_bin *= 2
+
+    def learned(self, *, final: bool) -> StateModel | None:
+        """The model that the recording so far asks for; the present one where, on the way, it would change little."""
+        self.due = False
+        used = np.flatnonzero(self._decays.any(axis=1))
+        decays = self._decays[: int(used[-1]) + 1] if used.size else self._decays[:0]
+        taken = self._sample.taken()
+        model = learn_states(taken, decays)
+        if final or model is None or self.model is None:
+            return model
+        return model if 1.0 - sample_accord(taken, self.model, model) > LEAST_CHANGE else self.model
+
+    def label(self, chunk: Chunk | None) -> tuple[Integers, Integers]:
+        """States of the bins that can be labelled now, and those without their own photons; all of them at the end
+        (``chunk`` None)."""
+        assert self.model is not None
+        gates = 1 if self._table is None else GATES
+        if chunk is None:
+            counts = np.zeros((0, gates), np.int32)
+        else:
+            edges = self.edges(chunk.start // self._bin_ticks, chunk.stop, self.per_bin)
+            offsets = np.searchsorted(chunk["macrotime"], edges).astype(np.int64)
+            counts = np.zeros((len(offsets) - 1, gates), np.int32)
+            if self._table is None:
+                counts[:, 0] = np.diff(offsets)
+            else:
+                shift, limit = np.uint32(self._axis.shift), np.uint32(self._axis.limit)
+                count_gates(offsets, chunk["channel"], chunk["dtime"], shift, limit, self._table, counts)
+        own, others, _ = label_bins(self._filter, counts, last=chunk is None)
+        return self._group[own], self._group[others]
+
+    def account(self, states: Integers, offsets: Integers, dtime: NDArray[Any], missing_s: float) -> None:
+        """Add labelled bins, whose photons are ``offsets[b]:offsets[b + 1]``, to what is said of their states.
+
+        ``missing_s``: by how much the last one is shorter than the others.
+        """
+        sum_states(offsets, states, dtime, np.uint32(NO_DTIME), self._sums)
+        self._bins += np.bincount(states, minlength=STATES)
+        entered = np.diff(states, prepend=self._previous) != 0
+        self._visits += np.bincount(states[entered], minlength=STATES)
+        if len(states):
+            self._previous = int(states[-1])
+            self._missing_s = self._previous, missing_s
+
+    def describe(self, on: NDArray[np.bool_]) -> list[dict[str, Any]]:
+        """What is said of each state that occurs, with its mean dwell time; ``on`` (STATES,) are selected."""
+        found = []
+        for state in np.flatnonzero(self._bins).tolist():
+            photons, timed, dtime_sum = (int(x) for x in self._sums[state])
+            bins = int(self._bins[state])
+            time_s = bins * self.bin_s - (self._missing_s[1] if state == self._missing_s[0] else 0.0)
+            row = describe(
+                photons,
+                timed,
+                dtime_sum * self._dtime_s,
+                time_s,
+                bins,
+                int(self._bins.sum()),
+                bool(on[state]),
+            )
+            found.append({"state": state, **row, "dwell_s": time_s / max(1, int(self._visits[state]))})
+        return found
+
+    @property
+    def accuracy(self) -> float:
+        """Balanced accuracy of "neutral or not" that the labels so far are expected to have."""
+        if self.model is None or not self._filter.certainty.any():
+            return 1.0
+        return expected_accuracy(self._filter.certainty, self._group == 1)

@@ -1,0 +1,299 @@
+"""Which states an emitter has, learned from a sample of its recording: how many, how they emit, which one is neutral.
+
+The number of states is the one that predicts best what it has not seen: a model learned from every other half second
+is followed through all of them and judged by the others. States whose gate shares agree are then one, however
+different their brightness: that is drift, focus or bleaching. The neutral state is the one with the highest rate of
+late photons: a share would prefer a dim state without biexcitons.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import chi2
+
+from photonstream.nodes.inference.gates import GATES, Gates, background_share, gates_of, place_gates
+from photonstream.nodes.kernels.hidden_markov import Filter, count_gates, follow, learn, left_out, new_filter
+from photonstream.nodes.sample import Block
+
+MOST_STATES = 4
+# A further state has to predict the bins that it was not learned from better by so much (log-likelihood).
+LEAST_GAIN = 10.0
+# States whose shares differ with a smaller probability are two.
+SAME_SHARES = 1e-3
+# Bins that come after a bin before it is labelled, and in how many bins the filter forgets.
+LAG_BINS = 10
+FORGET_BINS = 10_000
+START_WEIGHT = 2_000.0
+# Fine bins in a bin of the states, the usual number first: shorter ones where the neutral state lasts only so long.
+FINE_BINS = (4, 2, 1)
+SHORTEST_NEUTRAL = 20
+# A state of fewer bins is what lies between two others.
+SHORTEST_STATE = 2.0
+# Below this balanced accuracy, as the model itself expects it, states are not resolved.
+RESOLVED = 0.97
+# With less than this there is nothing to learn from.
+FEWEST_BINS = 200
+_HALF_BLOCK = 512
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class StateModel:
+    """K states: ``rates`` (K, gates) in counts a bin, ``switch`` (K, K), ``groups`` (K,): which of them are one.
+
+    Groups are numbered by their rate of late photons, so group 0 is the neutral state. ``fine``: how many fine bins
+    make a bin. ``gates`` is None where delays tell nothing: then all photons of a bin are counted together.
+    ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``: no
+    further state could be tried.
+    """
+
+    gates: Gates | None
+    fine: int
+    rates: Floats
+    switch: Floats
+    groups: tuple[int, ...]
+    accuracy: float
+    full: bool
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the neutral state can be told from the others."""
+        return self.accuracy >= RESOLVED and not self.full
+
+    def filter(self) -> Filter:
+        """A filter at the beginning of the recording."""
+        return new_filter(self.rates, self.switch, stationary(self.switch), LAG_BINS, START_WEIGHT)
+
+    def as_dict(self) -> dict[str, Any]:
+        """As the value of a parameter."""
+        return {
+            "gates": None if self.gates is None else self.gates.as_dict(),
+            "fine": self.fine,
+            "rates": self.rates.tolist(),
+            "switch": self.switch.tolist(),
+            "groups": list(self.groups),
+            "accuracy": self.accuracy,
+            "full": self.full,
+        }
+
+
+def model_of(value: Mapping[str, Any]) -> StateModel:
+    """The model that `StateModel.as_dict` gave. Raises ValueError for what cannot be."""
+    try:
+        gates = None if value["gates"] is None else gates_of(value["gates"])
+        rates, switch = np.array(value["rates"], float), np.array(value["switch"], float)
+        groups, fine = tuple(map(int, value["groups"])), int(value["fine"])
+        accuracy, full = float(value["accuracy"]), bool(value["full"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"this is no model of states: {error}") from error
+    states = len(groups)
+    fits = 1 <= states <= MOST_STATES and fine in FINE_BINS
+    fits &= set(groups) == set(range(len(set(groups))))
+    fits &= rates.shape == (states, 1 if gates is None else GATES) and switch.shape == (states, states)
+    if not (
+        fits
+        and bool(np.all(rates > 0))
+        and bool(np.all(switch >= 0))
+        and bool(np.all(switch.sum(axis=1) > 0))
+    ):
+        raise ValueError("this is no model of states: its parts do not go together")
+    return StateModel(gates, fine, rates, switch, groups, accuracy, full)
+
+
+def stationary(switch: Floats) -> Floats:
+    """The share of bins in each state after a long time."""
+    shares = np.full(len(switch), 1.0 / len(switch))
+    for _ in range(20):
+        switch = switch @ switch
+        switch /= switch.sum(axis=1, keepdims=True)
+    found: Floats = shares @ switch
+    return found
+
+
+def learn_states(sample: Block, decays: NDArray[np.int64]) -> StateModel | None:
+    """The model of a recording; None where there is too little of it.
+
+    ``sample`` has fine bins; ``decays`` (channels, classes) are the delays of the whole recording so far.
+    """
+    gates = place_gates(decays) if decays.size else None
+    shape = np.ones(1)
+    background = 0.0
+    if gates is not None:
+        shape = gates.widths({c: int(decays[c].sum()) for c in gates.t0})
+        aligned = sum(np.roll(decays[c], -t0) for c, t0 in gates.t0.items())
+        background = background_share(np.asarray(aligned))
+    found: StateModel | None = None
+    for fine in FINE_BINS:
+        counts = sample_counts(sample, gates, fine)
+        if len(counts) < FEWEST_BINS:
+            break
+        dark = background * counts.sum() / len(counts) * shape
+        found = _learn(counts, gates, fine, dark)
+        inside = [k for k, group in enumerate(found.groups) if group == 0]
+        leaves = stationary(found.switch)[inside] @ (1.0 - found.switch[np.ix_(inside, inside)].sum(axis=1))
+        lasts = stationary(found.switch)[inside].sum() / max(leaves, 1e-12)
+        if len(set(found.groups)) == 1 or lasts >= SHORTEST_NEUTRAL:
+            break
+    return found
+
+
+def sample_counts(sample: Block, gates: Gates | None, fine: int) -> Counts:
+    """Counts in the gates (bins, gates) of the whole bins in ``sample``, ``fine`` fine bins each."""
+    bins = len(sample.photons) // fine
+    offsets = np.concatenate([[0], np.cumsum(sample.photons)])[: fine * bins + 1 : fine].astype(np.int64)
+    if gates is None:
+        return np.diff(offsets)[:, None].astype(np.int32)
+    counts = np.zeros((bins, GATES), np.int32)
+    limit = np.uint32(gates.classes)
+    count_gates(offsets, sample.channel, sample.classes, np.uint32(0), limit, gates.table(), counts)
+    return counts
+
+
+def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> StateModel:
+    bins = len(counts)
+    held_out = np.arange(bins) // _HALF_BLOCK % 2 == 1
+    states, best = 1, -np.inf
+    for tried in range(1, MOST_STATES + 1):
+        rates, switch, _ = _fit(counts[~held_out], tried)
+        score = float(_follow(counts, rates, switch)[0][held_out].sum())
+        if tried == 1 or score > best + LEAST_GAIN:
+            states, best = tried, score
+    rates, switch, first = _fit(counts, states)
+    weights = left_out(counts, rates, switch, first)
+    occupancy, gated = weights.sum(axis=0), weights.T @ counts
+    signal = gated - occupancy[:, None] * dark
+    lasts = 1.0 / np.maximum(1.0 - np.diag(switch), 1e-12)
+    groups = _by_late_rate(same_shares(gated, signal), signal[:, -1] / np.maximum(occupancy, 1e-12), lasts)
+    lasting = {group for group, bins_ in zip(groups, lasts, strict=True) if bins_ >= SHORTEST_STATE}
+    accuracy = expected_accuracy(_follow(counts, rates, switch)[1].certainty, np.array(groups) == 0)
+    return StateModel(gates, fine, rates, switch, groups, accuracy, len(lasting) == MOST_STATES)
+
+
+def _by_late_rate(groups: tuple[int, ...], late: Floats, lasts: Floats) -> tuple[int, ...]:
+    """``groups`` numbered by the highest rate of late photons that a state of theirs has, those that last first.
+
+    States of a bin or two lie between others, and are not the neutral one.
+    """
+    brightest = {
+        g: max((b >= SHORTEST_STATE, r) for each, r, b in zip(groups, late, lasts, strict=True) if each == g)
+        for g in set(groups)
+    }
+    order = sorted(brightest, key=lambda g: brightest[g], reverse=True)
+    return tuple(order.index(g) for g in groups)
+
+
+def _fit(counts: Counts, states: int) -> tuple[Floats, Floats, Floats]:
+    """Rates, switches and first shares of the most likely model of several starts."""
+    if states == 1:
+        return np.maximum(counts.mean(axis=0, keepdims=True), 1e-6), np.ones((1, 1)), np.ones(1)
+    best: tuple[float, Floats, Floats, Floats] | None = None
+    for rates in _starts(counts, states):
+        switch = np.full((states, states), 0.02 / (states - 1))
+        np.fill_diagonal(switch, 0.98)
+        first = np.full(states, 1.0 / states)
+        value = learn(counts, rates, switch, first, 25, 0.1)
+        if best is None or value > best[0]:
+            best = value, rates, switch, first
+    assert best is not None
+    _, rates, switch, first = best
+    learn(counts, rates, switch, first, 100, 0.01)
+    return rates, switch, first
+
+
+def _starts(counts: Counts, states: int) -> list[Floats]:
+    """Rates of the bins in quantiles of four running means: all, late share, late, early photons."""
+    total = counts.sum(axis=1)
+    keys = [_running(total, 5), _running(counts[:, -1], 9) / np.maximum(_running(total, 9), 1e-9)]
+    keys += [_running(counts[:, -1], 7), _running(counts[:, 0], 7)]
+    # Without gates they are all of the same photons.
+    keys = keys if counts.shape[1] > 1 else keys[::3]
+    found = []
+    for key in keys:
+        group = np.searchsorted(np.quantile(key, np.linspace(0, 1, states + 1)[1:-1]), key)
+        rates = np.empty((states, counts.shape[1]))
+        for k in range(states):
+            inside = counts[group == k]
+            # A quantile may be empty where most bins are alike.
+            rates[k] = inside.mean(axis=0) if len(inside) else counts.mean(axis=0) * (0.5 + k / states)
+        found.append(rates + 0.01)
+    return found
+
+
+def _running(values: NDArray[np.integer], width: int) -> Floats:
+    found: Floats = np.convolve(values, np.ones(width) / width, "same")
+    return found
+
+
+def _follow(counts: Counts, rates: Floats, switch: Floats) -> tuple[Floats, Filter]:
+    """Predictive log-likelihoods of all bins, and the filter behind them."""
+    f = new_filter(rates, switch, stationary(switch), LAG_BINS, START_WEIGHT)
+    return label_bins(f, counts, last=True)[2], f
+
+
+def sample_accord(sample: Block, one: StateModel, other: StateModel) -> float:
+    """Share of the sample's time in which two models agree on whether the emitter is neutral."""
+    neutral = []
+    for model in (one, other):
+        own, _, _ = label_bins(model.filter(), sample_counts(sample, model.gates, model.fine), last=True)
+        neutral.append(np.repeat(np.array(model.groups)[own] == 0, model.fine))
+    length = min(len(each) for each in neutral)
+    return float(np.mean(neutral[0][:length] == neutral[1][:length])) if length else 1.0
+
+
+def label_bins(
+    f: Filter, counts: Counts, *, last: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64], Floats]:
+    """Follow the next bins: states of those that can be labelled by now, the same without their own counts, and the
+    predictive log-likelihood of each that came. ``last``: no more will come, so all are labelled."""
+    own, others = np.empty((2, len(counts) + LAG_BINS), np.int64)
+    predicted = np.empty(len(counts))
+    labelled = follow(counts, f, 1.0 - 1.0 / FORGET_BINS, last, own, others, predicted)
+    return own[:labelled], others[:labelled], predicted
+
+
+def expected_accuracy(certainty: Floats, on: NDArray[np.bool_]) -> float:
+    """Balanced accuracy of "on or not", from the posteriors summed by label (labels, states); 1 where all are one."""
+    if on.all():
+        return 1.0
+    right = certainty[np.ix_(on, on)].sum(), certainty[np.ix_(~on, ~on)].sum()
+    whole = certainty[:, on].sum(), certainty[:, ~on].sum()
+    return float(np.mean([r / max(w, 1e-12) for r, w in zip(right, whole, strict=True)]))
+
+
+def same_shares(gated: Floats, signal: Floats) -> tuple[int, ...]:
+    """Group of each state: states are one while a chi-squared test cannot tell the shares of their gates apart.
+
+    ``gated`` (K, gates) are the counts of each state, ``signal`` those without background. The most similar are joined
+    first. With one gate there are no shares, and every state is a group of its own.
+    """
+    groups = [[k] for k in range(len(gated))]
+    while len(groups) > 1 and gated.shape[1] > 1:
+        pairs = [(i, j) for i in range(len(groups)) for j in range(i)]
+        alike = [_alike(gated, signal, groups[i], groups[j]) for i, j in pairs]
+        best = int(np.argmax(alike))
+        if alike[best] < SAME_SHARES:
+            break
+        i, j = pairs[best]
+        groups[j] += groups.pop(i)
+    number = {state: n for n, members in enumerate(groups) for state in members}
+    return tuple(number[k] for k in range(len(gated)))
+
+
+def _alike(gated: Floats, signal: Floats, a: list[int], b: list[int]) -> float:
+    """Probability of shares at least as different if they were the same."""
+    parts = [signal[members].sum(axis=0) for members in (a, b)]
+    if min(part.sum() for part in parts) <= 0.0:
+        return 0.0
+    shares = (parts[0] + parts[1]) / (parts[0].sum() + parts[1].sum())
+    value = 0.0
+    for part, members in zip(parts, (a, b), strict=True):
+        noise = np.maximum(gated[members].sum(axis=0), 1.0)
+        value += float((((part - part.sum() * shares) ** 2) / noise).sum())
+    return float(chi2.sf(value, gated.shape[1] - 1))
