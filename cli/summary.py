@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from photonstream.dashboard.facts import file_name, notes, window_text
+from photonstream.dashboard.facts import file_name, notes, selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
@@ -45,9 +45,9 @@ def _recording(run: RunFolder) -> list[Row]:
         ),
         Row(
             "selected state",
-            f"{window_text(run)}: {counted(states.get('on_photons'))} photons, "
+            f"{selection_text(run)}: {counted(states.get('on_photons'))} photons, "
             f"{quantity(share, PERCENT, 3)} of the time"
-            + (" (the trace has one level)" if count == 1 else ""),
+            + (" (the trace has one level)" if count == 1 and states.get("method") == "window" else ""),
         ),
     ]
 

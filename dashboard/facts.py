@@ -80,30 +80,39 @@ def _mean_n(experiment: Mapping[str, Any]) -> Any:
     return mean_n.get("value") if isinstance(mean_n, Mapping) else mean_n
 
 
+# How the methods of selection are called.
+METHODS = {"window": "window of rates", "hmm": "hidden Markov"}
+
+
 def states_table(run: RunFolder) -> str:
-    """Rate, time share and mean delay of every level, brightest first."""
+    """Rate, time share, mean delay and mean dwell time of every level or state, brightest first."""
     states = run.section("states")
     levels = states.get("levels")
     levels = [level for level in levels if isinstance(level, Mapping)] if isinstance(levels, list) else []
     if not levels:
-        return "<p>no levels: the recording has no bins</p>"
+        return "<p>no states: the recording has no bins</p>"
     levels = sorted(levels, key=lambda level: number(level.get("rate_hz")) or 0.0, reverse=True)
     duration_s = number(run.section("recording").get("duration_s"))
     rows = [
         (
-            "selected" if level.get("on") is True else "not selected",
+            _state_name(level) + ("selected" if level.get("on") is True else "not selected"),
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
             quantity(level.get("mean_dtime_s"), NS),
+            quantity(level.get("dwell_s"), SECONDS, 3) if "dwell_s" in level else "–",
         )
         for level in levels
     ]
     remark = (
         "Errors of the rates are those of counting alone. A time share is a count of bins; the spread of the mean "
-        "delay is not recorded."
+        "delay is not recorded. The mean dwell time is the time in a state over the number of visits."
     )
-    head = ("level", "rate", "time share", "mean delay")
+    head = ("state", "rate", "time share", "mean delay", "mean dwell")
     return grid_table(head, rows) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+
+
+def _state_name(level: Mapping[str, Any]) -> str:
+    return f"{level['state']}: " if number(level.get("state")) else ""
 
 
 def _level_rate(level: Mapping[str, Any], duration_s: float | None) -> str:
@@ -118,10 +127,28 @@ def _level_rate(level: Mapping[str, Any], duration_s: float | None) -> str:
 def _selection_rows(run: RunFolder) -> Iterator[Row]:
     states = run.section("states")
     how = {"automatic": "chosen by rule", "given": "given by hand"}.get(str(states.get("chosen")), "unknown")
-    yield Row("selection", f"{states.get('method') or 'unknown'}, {how}")
-    yield Row("window", window_text(run))
+    method = str(states.get("method") or "unknown")
+    yield Row("selection", f"{METHODS.get(method, method)}, {how}")
+    yield Row("selected", selection_text(run))
+    if (accuracy := number(states.get("accuracy"))) is not None:
+        yield Row("expected accuracy of the states", quantity(accuracy, PERCENT, 4))
     yield Row("time in the selected state", quantity(states.get("on_time_s"), SECONDS))
     yield Row("photons of the selected state", counted(states.get("on_photons")))
+
+
+def selection_text(run: RunFolder) -> str:
+    """What is selected: the window of rates, or which state."""
+    states = run.section("states")
+    if states.get("method") != "hmm":
+        return window_text(run)
+    levels = states.get("levels")
+    levels = [level for level in levels if isinstance(level, Mapping)] if isinstance(levels, list) else []
+    if len(levels) < 2:
+        return "everything: one state" if any(level.get("on") for level in levels) else "no state known yet"
+    chosen = [str(level.get("state")) for level in levels if level.get("on") is True]
+    if states.get("chosen") == "given":
+        return f"state {', '.join(chosen) or '?'} of {len(levels)}"
+    return f"the neutral one of {len(levels)} states"
 
 
 def window_text(run: RunFolder) -> str:

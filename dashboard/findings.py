@@ -15,6 +15,7 @@ from photonstream.dashboard.numbers import (
     PERCENT,
     Unit,
     counted,
+    estimate_text,
     is_estimate,
     number,
     plain,
@@ -194,9 +195,25 @@ class Findings:
                 found.append(place)
             elif isinstance(place, Sequence):
                 found += [str(sentence) for sentence in place]
+        found += self._of_selection()
         if self._summary.get("interrupted") is True:
             found.insert(0, "The run was interrupted: all figures are of the part that was read.")
         return found
+
+    def _of_selection(self) -> Iterator[str]:
+        """What to know of the states that were selected from."""
+        states, others = self._summary.get("states"), self._summary.get("other_selections")
+        others = others if isinstance(others, Mapping) else {}
+        if isinstance(states, Mapping) and states.get("resolved") is False:
+            words = "States not resolved: the neutral state cannot be told safely from the others."
+            if is_estimate(others.get("window")):
+                words += f" By a window of rates instead: beta {estimate_text(others['window'], PERCENT)}."
+            yield words
+        if others.get("depends") is True:
+            yield (
+                "Beta depends on the selection: with every bin judged without its own photons it is "
+                f"{estimate_text(others['left_out'], PERCENT)}."
+            )
 
 
 def _value(estimate: Any) -> Any:

@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 from photonstream.dashboard.tiles import TraceTiles, count_ranges
 from photonstream.nodes.inference.levels import window_ranges
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV
 from photonstream.stream.node import LEDGER, PROGRESS
 from photonstream.stream.wire import Close, Message, Open, ResultSent
 
 # A run that says nothing and answers nothing for so long cannot be heard.
 SILENT_S = 3.0
-RUN, STATUS, TRACE, TILE = "run", "status", "trace", "trace/"
+RUN, STATUS, TRACE, TILE, STATE_TILE = "run", "status", "trace", "trace/", "states/"
 
 Link = Literal["waiting", "connected", "silent", "ended"]
 # The on window as it is asked for: rates in Hz, None for an open end; or "auto".
@@ -93,9 +94,10 @@ class Latest:
         if into is None:
             return
         self._revision += 1
-        if message.key.startswith(TILE):
+        if message.key.startswith((TILE, STATE_TILE)):
+            of_trace = message.key.startswith(TILE)
             try:
-                into.tiles.take(message.value)
+                (into.tiles.take if of_trace else into.tiles.take_states)(message.value)
             except (KeyError, TypeError, ValueError, OverflowError):
                 self.refused += 1
                 return
@@ -110,8 +112,11 @@ class Latest:
 
     def _select(self, into: _Shown, selection: Mapping[str, Any]) -> None:
         try:
-            into.tiles.select(count_ranges(selection["on_levels"]))
-        except (KeyError, TypeError, ValueError):
+            if selection.get("method") == HIDDEN_MARKOV:
+                into.tiles.select_states(selection["on_states"])
+            else:
+                into.tiles.select(count_ranges(selection["on_levels"]))
+        except (AttributeError, KeyError, TypeError, ValueError):
             self.refused += 1
             return
         into.tiles_revision = self._revision
@@ -221,10 +226,11 @@ class Latest:
     def answers(self, window: Window) -> bool:
         """Whether the present selection is the one that ``window`` makes."""
         selection, bin_s = self.value("states", "selection"), self.bin_s
+        by_hand = selection.get("method") != HIDDEN_MARKOV and selection.get("chosen") == "given"
         if isinstance(window, str):
-            return selection.get("chosen") == "automatic"
+            return not by_hand
         on = selection.get("on_levels")
-        if on is None or not bin_s or selection.get("chosen") != "given":
+        if on is None or not bin_s or not by_hand:
             return False
         low, high = window
         ranges = window_ranges(low * bin_s, (math.inf if high is None else high) * bin_s, len(on))

@@ -127,7 +127,7 @@ _TEMPLATE = """<!DOCTYPE html>
 <div class="plots">
 <div class="window">window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 <input id="high" inputmode="decimal" placeholder="open" aria-label="upper rate in kcps"> kcps
-<button id="auto" type="button" title="let the rule choose the brightest level">auto</button>
+<button id="auto" type="button" title="let the program choose the neutral state">auto</button>
 <span id="window-note"></span></div>
 <div class="rates">
 <div class="panel"><b>a</b>{{ plot("trace") }}</div>

@@ -115,14 +115,16 @@ def window_view(latest: Latest, wish: Window | None) -> Update:
     ``wish`` is what a page asked for and the run has not confirmed yet. Rates in kcps; None is an open end, and no
     band at all where nothing is selected.
     """
-    asked = latest.asked_window if wish is None else wish
+    asked, run = latest.asked_window if wish is None else wish, live_run(latest)
     waiting = asked is not None and bool(latest.value("states", "selection")) and not latest.answers(asked)
     if waiting and asked is not None and not isinstance(asked, str):
         limits: tuple[float | None, float | None] | None = (asked[0] / 1e3, asked[1] and asked[1] / 1e3)
     else:
-        limits = facts.window_kcps(live_run(latest))
+        limits = facts.window_kcps(run)
     band = None if limits is None else [limits[0] or 0.0, limits[1]]
     mode = "chosen by rule" if asked == "auto" else "given by hand"
+    if run.section("states").get("method") == "hmm":
+        mode = f"selected: {facts.selection_text(run)}"
     words = "waiting for its results" if waiting else mode if asked is not None else ""
     return {"window": {"band": band, "auto": asked == "auto"}, "text": {"window-note": words}}
 

@@ -99,8 +99,12 @@ def _numbers(run: RunFolder, findings: Findings) -> str:
 def _caption(run: RunFolder, findings: Findings, decay: Decay) -> str:
     bin_s = number(run.section("intensity").get("bin_s"))
     bins = "bins" if bin_s is None else f"bins of {quantity(bin_s, MS)}"
-    window = facts.window_text(run)
-    limits = "all of them" if window == "every rate" else f"dashed: limits of the window ({window})"
+    window = facts.selection_text(run)
+    limits = f"dashed: limits of the window ({window})"
+    if run.section("states").get("method") == "hmm":
+        limits = f"{window} by lifetime gates and rates (hidden Markov)"
+    elif window == "every rate":
+        limits = "all of them"
     parts = {
         "a": f"Intensity in {bins}; blue: bins of the selected state, {limits}.",
         "b": "How often each intensity occurs; blue: selected bins.",

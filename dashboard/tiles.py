@@ -1,7 +1,7 @@
 """The trace of a run as it grows: its bins, and summaries of them from which any picture of it is made quickly.
 
-Bins come in tiles. Blocks of BLOCK neighbouring bins are kept sorted beside them, so that the extremes of those within
-a range of counts are found by a few comparisons, and a picture of a day takes a few milliseconds.
+Bins come in tiles. The extremes of each block of BLOCK neighbouring bins are kept beside them, of all bins and of the
+selected ones, so that a picture of a day takes a few milliseconds.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.levels import first_count
+from photonstream.nodes.inference.rows import STATES
 
 BLOCK = 64
 # A bin that has not come yet; no detector counts so far.
@@ -53,45 +54,85 @@ def count_ranges(on_levels: NDArray[np.bool_]) -> list[Range]:
 
 
 class TraceTiles:
-    """Counts of every bin, all channels together. A last bin that is cut short is left out.
+    """Counts of every bin, all channels together, and which bins are selected: by their counts or by their state.
 
-    ``bin_s`` is 0 before the first tile; ``bins`` is one past the last bin that came.
+    A last bin that is cut short is left out. ``bin_s`` is 0 before the first tile; ``bins`` is one past the last bin
+    that came.
     """
 
     def __init__(self) -> None:
         self.bin_s = 0.0
         self.bins = 0
         self._counts: Counts = np.full(BLOCK, UNKNOWN)
+        # The state that each bin mostly was in, and whether it is selected.
+        self._states = np.zeros(BLOCK, np.uint8)
+        self._on = np.zeros(BLOCK, bool)
         self._blocks = _Blocks()
         self._shift = 0
-        self._classes = np.zeros(1, np.int64)
-        self._ranges: list[Range] = []
+        # Bins by their counts: all of them, and the selected ones.
+        self._classes = np.zeros((2, 1), np.int64)
+        self._selection: list[Range] | NDArray[np.bool_] = []
 
     def take(self, tile: Mapping[str, Any]) -> None:
         """Take the present state of a tile. Raises ValueError, KeyError or TypeError for what is none."""
         first, bin_s, counts = int(tile["first"]), float(tile["bin_s"]), np.asarray(tile["counts"])
-        if counts.ndim != 2 or counts.dtype.kind not in "ui" or not bin_s > 0 or first < 0:
+        if counts.ndim != 2 or counts.dtype.kind not in "ui" or not bin_s > 0:
             raise ValueError("a tile has counts by bin and channel, a place and a width")
-        stop = first + len(counts)
-        if stop > MOST_BINS:
-            raise ValueError(f"{stop:,} bins are more than a trace can have")
+        stop = _end(first, len(counts))
         total = np.minimum(counts.sum(axis=1, dtype=np.int64), _MOST_COUNT).astype(np.uint32)
         if len(total) and float(tile["end_s"]) < (stop - 1e-6) * bin_s:
             total, stop = total[:-1], stop - 1
         self.bin_s = bin_s
         self._reserve(stop)
-        self._recount(self._counts[first:stop], -1)
+        self._count(first, stop, -1)
         self._counts[first:stop] = total
-        self._recount(total, 1)
         self.bins = max(self.bins, stop)
-        low, high = first // BLOCK, -(-stop // BLOCK)
-        self._blocks.replace(low, self._counts[low * BLOCK : high * BLOCK].reshape(-1, BLOCK), self._ranges)
+        self._select(first, stop)
+        self._count(first, stop, 1)
+
+    def take_states(self, tile: Mapping[str, Any]) -> None:
+        """Take the states of the bins of a tile. Raises ValueError, KeyError or TypeError for what is none."""
+        first, states = int(tile["first"]), np.asarray(tile["states"])
+        if states.ndim != 1 or states.dtype.kind not in "ui" or (states >= STATES).any():
+            raise ValueError("a tile of states has a place and a state for each bin")
+        stop = _end(first, len(states))
+        self._reserve(stop)
+        self._count(first, stop, -1)
+        self._states[first:stop] = states
+        self._select(first, stop)
+        self._count(first, stop, 1)
 
     def select(self, ranges: list[Range]) -> None:
         """Which bins are selected, by their counts."""
-        if ranges != self._ranges:
-            self._ranges = list(ranges)
-            self._blocks.select(-(-self.bins // BLOCK), self._ranges)
+        self._select_anew(list(ranges))
+
+    def select_states(self, on_states: NDArray[np.bool_]) -> None:
+        """Which bins are selected, by the state that they mostly were in."""
+        if on_states.shape != (STATES,):
+            raise ValueError(f"{STATES} states are selected or not")
+        self._select_anew(np.asarray(on_states, bool))
+
+    def _select_anew(self, selection: list[Range] | NDArray[np.bool_]) -> None:
+        if np.array_equal(selection, self._selection) and type(selection) is type(self._selection):
+            return
+        self._selection = selection
+        self._select(0, self.bins)
+        self._classes[1] = 0
+        self._count(0, self.bins, 1, rows=slice(1, 2))
+
+    def _select(self, first: int, stop: int) -> None:
+        """Find out anew which of these bins are selected."""
+        counts, on = self._counts[first:stop], self._on[first:stop]
+        if isinstance(self._selection, list):
+            on[:] = False
+            for low, high in self._selection:
+                on |= (counts >= low) & (counts <= high)
+        else:
+            on[:] = self._selection[self._states[first:stop]]
+        on &= counts != UNKNOWN
+        low, high = first // BLOCK, -(-stop // BLOCK)
+        whole = slice(low * BLOCK, high * BLOCK)
+        self._blocks.replace(low, self._counts[whole].reshape(-1, BLOCK), self._on[whole].reshape(-1, BLOCK))
 
     def columns(self, first: int, stop: int, per_column: int) -> Columns:
         """The bins of ``first`` to ``stop``, ``per_column`` in each column.
@@ -114,11 +155,8 @@ class TraceTiles:
         return self._blocks.columns(edges)
 
     def _from_bins(self, edges: NDArray[np.int64]) -> Columns:
-        counts = self._counts[edges[0] : edges[-1]]
+        counts, on = self._counts[edges[0] : edges[-1]], self._on[edges[0] : edges[-1]]
         known = counts != UNKNOWN
-        on = np.zeros(len(counts), bool)
-        for low, high in self._ranges:
-            on |= (counts >= low) & (counts <= high)
         starts = edges[:-1] - edges[0]
         every = np.where(known, counts, np.nan)
         selected = np.where(on, every, np.nan)
@@ -134,97 +172,65 @@ class TraceTiles:
 
     def histogram(self) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
         """Bins by their counts: all of them, the selected ones, and how many counts one class holds."""
-        first = np.arange(len(self._classes), dtype=np.int64) << self._shift
-        on = np.zeros(len(first), bool)
-        for low, high in self._ranges:
-            on |= (first >= low) & (first <= high)
-        return self._classes.copy(), np.where(on, self._classes, 0), 1 << self._shift
+        every, selected = self._classes.copy()
+        return every, selected, 1 << self._shift
 
     @property
     def highest(self) -> int:
         """The largest count of a bin (to within a class of the histogram), 0 without bins."""
-        filled = np.flatnonzero(self._classes)
+        filled = np.flatnonzero(self._classes[0])
         return int(filled[-1]) << self._shift if filled.size else 0
 
-    def _recount(self, counts: Counts, sign: int) -> None:
-        counts = counts[counts != UNKNOWN]
-        if not counts.size:
-            return
-        while int(counts.max()) >> self._shift >= MOST_CLASSES:
-            even = np.pad(self._classes, (0, len(self._classes) % 2))
-            self._classes = even.reshape(-1, 2).sum(axis=1)
+    def _count(self, first: int, stop: int, sign: int, rows: slice = slice(0, 2)) -> None:
+        """Add these bins to the histogram, or, with ``sign`` -1, take them out."""
+        counts, on = self._counts[first:stop], self._on[first:stop]
+        known = counts != UNKNOWN
+        highest = int(counts[known].max(initial=0))
+        while highest >> self._shift >= MOST_CLASSES:
+            even = np.pad(self._classes, ((0, 0), (0, self._classes.shape[1] % 2)))
+            self._classes = even.reshape(2, -1, 2).sum(axis=2)
             self._shift += 1
-        found = np.bincount(counts >> np.uint32(self._shift))
-        if len(found) > len(self._classes):
-            self._classes = np.pad(self._classes, (0, len(found) - len(self._classes)))
-        self._classes[: len(found)] += sign * found
+        missing = (highest >> self._shift) + 1 - self._classes.shape[1]
+        self._classes = np.pad(self._classes, ((0, 0), (0, max(0, missing))))
+        for number, which in tuple(enumerate((known, on)))[rows]:
+            found = np.bincount(counts[which] >> np.uint32(self._shift))
+            self._classes[number, : len(found)] += sign * found
 
     def _reserve(self, bins: int) -> None:
-        if bins > len(self._counts):
-            blocks = -(-max(bins, 2 * len(self._counts)) // BLOCK)
-            grown = np.full(blocks * BLOCK, UNKNOWN)
-            grown[: len(self._counts)] = self._counts
-            self._counts = grown
+        before = len(self._counts)
+        if bins > before:
+            blocks = -(-max(bins, 2 * before) // BLOCK)
+            new = blocks * BLOCK - before
+            self._counts = np.append(self._counts, np.full(new, UNKNOWN))
+            self._states = np.append(self._states, np.zeros(new, np.uint8))
+            self._on = np.append(self._on, np.zeros(new, bool))
             self._blocks.reserve(blocks)
 
 
+def _end(first: int, bins: int) -> int:
+    """One past the last of ``bins`` bins from ``first`` on; raises ValueError where a trace cannot have them."""
+    if first < 0 or first + bins > MOST_BINS:
+        raise ValueError(f"bins {first:,} to {first + bins:,} are more than a trace can have")
+    return first + bins
+
+
 class _Blocks:
-    """What is known of each block of bins: the bins sorted, and the extremes of the selected ones."""
+    """What is known of each block of bins: the extremes of all of them and of the selected ones."""
 
     def __init__(self) -> None:
-        self._sorted: Counts = np.full((1, BLOCK), UNKNOWN)
         # Rows: bins, lowest, highest; selected bins, lowest of them, highest.
         self._summary = np.zeros((6, 1), np.uint32)
 
     def reserve(self, blocks: int) -> None:
-        before = len(self._sorted)
-        grown = np.full((blocks, BLOCK), UNKNOWN)
-        grown[:before] = self._sorted
-        self._sorted = grown
-        self._summary = np.pad(self._summary, ((0, 0), (0, blocks - before)))
+        self._summary = np.pad(self._summary, ((0, 0), (0, blocks - self._summary.shape[1])))
 
-    def replace(self, first: int, bins: Counts, ranges: list[Range]) -> None:
-        """New bins for the blocks from ``first`` on."""
-        rows = slice(first, first + len(bins))
-        self._sorted[rows] = np.sort(bins, axis=1)
-        known = np.count_nonzero(bins != UNKNOWN, axis=1)
-        self._summary[0, rows] = known
-        self._summary[1, rows] = self._sorted[rows, 0]
-        self._summary[2, rows] = self._sorted[np.arange(rows.start, rows.stop), np.maximum(known, 1) - 1]
-        self._select(rows, ranges)
-
-    def select(self, blocks: int, ranges: list[Range]) -> None:
-        """Another selection for the first ``blocks`` blocks."""
-        self._select(slice(0, blocks), ranges)
-
-    def _select(self, rows: slice, ranges: list[Range]) -> None:
-        bins, lowest, highest = self._summary[:3, rows]
-        on_bins, on_low, on_high = self._summary[3:, rows]
-        on_bins[:], on_low[:], on_high[:] = 0, UNKNOWN, 0
-        for low, high in ranges:
-            inside = (lowest >= low) & (highest <= high) & (bins > 0)
-            on_bins[inside] += bins[inside]
-            on_low[inside] = np.minimum(on_low[inside], lowest[inside])
-            on_high[inside] = np.maximum(on_high[inside], highest[inside])
-            mixed = np.flatnonzero(~inside & (lowest <= high) & (highest >= low) & (bins > 0))
-            begin = self._before(rows.start + mixed, low)
-            end = self._before(rows.start + mixed, high + 1)
-            some = end > begin
-            mixed, begin, end = mixed[some], begin[some], end[some]
-            on_bins[mixed] += (end - begin).astype(np.uint32)
-            on_low[mixed] = np.minimum(on_low[mixed], self._sorted[rows.start + mixed, begin])
-            on_high[mixed] = np.maximum(on_high[mixed], self._sorted[rows.start + mixed, end - 1])
-
-    def _before(self, rows: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-        """How many bins of each of the blocks ``rows`` have fewer than ``count`` counts; by bisection."""
-        flat, base = self._sorted.ravel(), rows * BLOCK
-        found = np.zeros(len(rows), np.int64)
-        step = BLOCK
-        while step:
-            probe = np.minimum(found + step, BLOCK)
-            found = np.where(flat[base + probe - 1] < count, probe, found)
-            step //= 2
-        return found
+    def replace(self, first: int, counts: Counts, on: NDArray[np.bool_]) -> None:
+        """New bins, (blocks, BLOCK), for the blocks from ``first`` on."""
+        rows = slice(first, first + len(counts))
+        for row, which in ((0, counts != UNKNOWN), (3, on)):
+            self._summary[row, rows] = np.count_nonzero(which, axis=1)
+            self._summary[row + 1, rows] = np.where(which, counts, UNKNOWN).min(axis=1)
+            self._summary[row + 2, rows] = np.where(which, counts, 0).max(axis=1)
 
     def columns(self, edges: NDArray[np.int64]) -> Columns:
         """Columns whose edges lie at blocks, but for the last one."""
@@ -238,8 +244,6 @@ class _Blocks:
             found = ufunc.reduceat(values, starts)
             return np.where(there > 0, found, np.nan)
 
-        # An empty block has the highest "lowest" and may have no say in "highest".
-        high = np.where(bins > 0, high, 0).astype(np.uint32)
         return Columns(
             edges,
             extreme(np.minimum, low, known),

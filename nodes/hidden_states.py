@@ -6,6 +6,7 @@ chooses. What is learned depends on the recording alone, not on the model that l
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,15 @@ from photonstream.nodes.inference.hidden_markov import (
     learn_states,
     sample_accord,
 )
+from photonstream.nodes.inference.rows import STATES
+from photonstream.nodes.inference.sample import Sample
 from photonstream.nodes.kernels.decode import NO_DTIME
-from photonstream.nodes.kernels.hidden_markov import count_delays, count_gates, sum_states
-from photonstream.nodes.rows import STATES
-from photonstream.nodes.sample import Sample
+from photonstream.nodes.kernels.hidden_markov import (
+    count_delays,
+    count_gates,
+    divide_bins,
+    sum_states,
+)
 from photonstream.stream.chunk import Chunk
 from photonstream.stream.node import Opening
 
@@ -33,6 +39,8 @@ STATE_BIN_S = 1e-3
 # A new model takes the place of another on the way only if it selects so many bins of the sample otherwise.
 LEAST_CHANGE = 0.002
 _CHANNELS = 256
+# Bins of the trace that are divided at once.
+_MOST_AT_ONCE = 1 << 16
 
 Integers = NDArray[np.int64]
 
@@ -68,29 +76,68 @@ class HiddenStates:
             self._table = None if model.gates is None else model.gates.table()
             self._group = 1 + np.array(model.groups, np.int64)
 
-    def edges(self, first: int, stop: int, fine: int) -> NDArray[np.uint64]:
-        """Ticks at which the bins of trace bins ``first`` to that of ``stop`` begin, ``fine`` in each, and ``stop``."""
+    def parts(self, first: int, stop: int, per_bin: int) -> int:
+        """How many parts the trace bins from ``first`` on to the tick ``stop`` have, at ``per_bin`` in a whole one."""
         whole, rest = divmod(stop, self._bin_ticks)
-        parts = (whole - first) * fine + -(-rest * fine // self._bin_ticks)
-        place = np.arange(parts, dtype=np.uint64)
-        begin = (np.uint64(first) + place // np.uint64(fine)) * np.uint64(self._bin_ticks)
-        begin += place % np.uint64(fine) * np.uint64(self._bin_ticks) // np.uint64(fine)
-        return np.append(begin, np.uint64(stop))
+        return (whole - first) * per_bin + -(-rest * per_bin // self._bin_ticks)
 
-    def learn_from(self, chunk: Chunk) -> None:
-        """Take the photons of a chunk of whole bins for what can be learned of them."""
+    def offsets(self, macrotime: NDArray[np.uint64], first: int, stop: int, per_bin: int) -> Integers:
+        """Where the photons of each part begin, and where the last one's end."""
+        found = np.empty(self.parts(first, stop, per_bin) + 1, np.int64)
+        divide_bins(macrotime, first, self._bin_ticks, per_bin, found)
+        return found
+
+    def take(self, chunk: Chunk) -> tuple[Integers, Integers]:
+        """Learn from the bins of a chunk; gives the states of the bins that can be labelled now, and those without
+        their own photons. None of either without a model."""
         first = chunk.start // self._bin_ticks
-        edges = self.edges(first, chunk.stop, self._fine)
-        offsets = np.searchsorted(chunk["macrotime"], edges).astype(np.int64)
-        dtime, channel = chunk["dtime"], chunk["channel"]
-        self._sample.add(offsets, channel, dtime)
-        shift, limit = np.uint32(self._axis.shift), np.uint32(self._axis.limit)
-        count_delays(channel, dtime, shift, limit, self._decays)
-        self._bins_seen = -(-chunk.stop // self._bin_ticks)
+        bins = len(chunk["counts"])
+        found = []
+        # A dark detector may leave hours in one chunk.
+        for begin in range(0, bins, _MOST_AT_ONCE):
+            end = min(bins, begin + _MOST_AT_ONCE)
+            a, b = (int(chunk["offsets"][k]) for k in (begin, end))
+            stop = chunk.stop if end == bins else (first + end) * self._bin_ticks
+            columns = (chunk[name][a:b] for name in ("macrotime", "channel", "dtime"))
+            found.append(self._take(*columns, first + begin, stop))
+        self._bins_seen = first + bins
         if self._bins_seen >= self._choice_bin:
             self.due = True
             while self._choice_bin <= self._bins_seen:
                 self._choice_bin *= 2
+        own, others = zip(*found, strict=True)
+        return np.concatenate(own), np.concatenate(others)
+
+    def _take(
+        self,
+        macrotime: NDArray[np.uint64],
+        channel: NDArray[np.uint8],
+        dtime: NDArray[Any],
+        first: int,
+        stop: int,
+    ) -> tuple[Integers, Integers]:
+        offsets = self.offsets(macrotime, first, stop, self._fine)
+        self._sample.add(offsets, channel, dtime)
+        shift, limit = np.uint32(self._axis.shift), np.uint32(self._axis.limit)
+        count_delays(channel, dtime, shift, limit, self._decays)
+        if self.model is None:
+            return np.empty(0, np.int64), np.empty(0, np.int64)
+        # The fine bins that begin a bin; the last bin may have fewer of them.
+        offsets = np.append(offsets[:-1][:: self.model.fine], offsets[-1])
+        if self._table is None:
+            return self._label(np.diff(offsets)[:, None].astype(np.int32))
+        counts = np.zeros((len(offsets) - 1, GATES), np.int32)
+        count_gates(offsets, channel, dtime, shift, limit, self._table, counts)
+        return self._label(counts)
+
+    def finish(self) -> tuple[Integers, Integers]:
+        """The states of the bins that still wait: no more will come."""
+        gates = 1 if self._table is None else GATES
+        return self._label(np.zeros((0, gates), np.int32), last=True)
+
+    def _label(self, counts: NDArray[np.int32], *, last: bool = False) -> tuple[Integers, Integers]:
+        own, others, _ = label_bins(self._filter, counts, last=last)
+        return self._group[own], self._group[others]
 
     def learned(self, *, final: bool) -> StateModel | None:
         """The model that the recording so far asks for; the present one where, on the way, it would change little."""
@@ -98,29 +145,17 @@ class HiddenStates:
         used = np.flatnonzero(self._decays.any(axis=1))
         decays = self._decays[: int(used[-1]) + 1] if used.size else self._decays[:0]
         taken = self._sample.taken()
+        if self.model is not None and self.model.learned_from == taken.digest(decays):
+            return self.model
         model = learn_states(taken, decays)
         if final or model is None or self.model is None:
             return model
         return model if 1.0 - sample_accord(taken, self.model, model) > LEAST_CHANGE else self.model
 
-    def label(self, chunk: Chunk | None) -> tuple[Integers, Integers]:
-        """States of the bins that can be labelled now, and those without their own photons; all of them at the end
-        (``chunk`` None)."""
-        assert self.model is not None
-        gates = 1 if self._table is None else GATES
-        if chunk is None:
-            counts = np.zeros((0, gates), np.int32)
-        else:
-            edges = self.edges(chunk.start // self._bin_ticks, chunk.stop, self.per_bin)
-            offsets = np.searchsorted(chunk["macrotime"], edges).astype(np.int64)
-            counts = np.zeros((len(offsets) - 1, gates), np.int32)
-            if self._table is None:
-                counts[:, 0] = np.diff(offsets)
-            else:
-                shift, limit = np.uint32(self._axis.shift), np.uint32(self._axis.limit)
-                count_gates(offsets, chunk["channel"], chunk["dtime"], shift, limit, self._table, counts)
-        own, others, _ = label_bins(self._filter, counts, last=chunk is None)
-        return self._group[own], self._group[others]
+    def missing_s(self, stop: int) -> float:
+        """By how much the last bin before the tick ``stop`` is shorter than a whole one."""
+        rest = stop % self._bin_ticks * self.per_bin / self._bin_ticks
+        return (math.ceil(rest) - rest) * self.bin_s
 
     def account(self, states: Integers, offsets: Integers, dtime: NDArray[Any], missing_s: float) -> None:
         """Add labelled bins, whose photons are ``offsets[b]:offsets[b + 1]``, to what is said of their states.

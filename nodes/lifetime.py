@@ -16,13 +16,15 @@ from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.irf_files import load_irf
-from photonstream.nodes.rows import WINDOW, selected
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
 
 # How uncertain <N> is where nobody measured it on this nanocrystal (PHYSICS: take 30 %).
 MEAN_N_RELATIVE_ERROR = 0.3
+# A beta that moves by more standard errors when bins do not choose by their own photons depends on the selection.
+MOST_SHIFT = 0.5
 
 
 @dataclass(frozen=True)
@@ -145,9 +147,10 @@ class Lifetime(ResultNode[LifetimeParameters]):
         if rule != self._rule:
             self._rule, self._history = rule, History()
         self._history.add(fit)
-        yield self.result(
-            "fit", {"summary": summarise(fit, rows["channels"]), "headline": headline(fit)}, final=final
-        )
+        summary = summarise(fit, rows["channels"])
+        if final and selection["method"] == HIDDEN_MARKOV:
+            summary["other_selections"] = self._other_selections(fit, rows, selection)
+        yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
             "selected": chosen,
@@ -159,6 +162,28 @@ class Lifetime(ResultNode[LifetimeParameters]):
         }
         yield self.result("decay", value, final=final)
         yield self.result("history", self._history.value(), final=final)
+
+    def _other_selections(
+        self, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Beta of other selections: by states found without each bin's own photons, and by the window of the rule.
+
+        ``depends``: whether leaving them out moves beta by more than half a standard error.
+        """
+        counts: NDArray[np.int64] = rows["counts"]
+        labels: NDArray[np.int64] = rows["labels"]
+        found: dict[str, Any] = {}
+        ways = {
+            "left_out": selected(selection, labels, left_out=True),
+            "window": selected({**selection, "method": WINDOW}, labels),
+        }
+        for way, on in ways.items():
+            again = self._fit(counts[on].sum(axis=0), rows, selection["on_time_s"], final=True)
+            found[way] = plain_value(again.beta)
+            if way == "left_out" and again.beta is not None and fit.beta is not None and fit.beta.stderr:
+                shift = again.beta.value - fit.beta.value
+                found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
+        return {"shift": None, "depends": None, **found}
 
     def _fit(
         self, selected: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float, *, final: bool

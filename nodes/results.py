@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV
 from photonstream.nodes.recording import describe_recording
-from photonstream.nodes.rows import HIDDEN_MARKOV
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
 from photonstream.nodes.trace import TRACE, assemble, state_tile_key
 from photonstream.stream.chunk import Result
@@ -232,9 +232,11 @@ def _on(selection: Mapping[str, Any], total: NDArray[np.int64], latest: Latest) 
             latest["states", state_tile_key(k)]["states"] for k in range(latest["intensity", TRACE]["tiles"])
         ]
         on_states: NDArray[np.bool_] = selection["on_states"]
-        return on_states[np.concatenate([*tiles, np.empty(0, np.uint32)])]
-    on_levels: NDArray[np.bool_] = selection["on_levels"]
-    return on_levels[level_of(total)]
+        states: NDArray[np.uint32] = np.concatenate([*tiles, np.empty(0, np.uint32)])
+        of_states: NDArray[np.bool_] = on_states[states]
+        return of_states
+    on: NDArray[np.bool_] = selection["on_levels"][level_of(total)]
+    return on
 
 
 def _decays(latest: Latest) -> dict[str, list[Column]]:

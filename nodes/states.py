@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.brightness import Brightness
 from photonstream.nodes.hidden_states import HiddenStates
 from photonstream.nodes.inference.hidden_markov import model_of
-from photonstream.nodes.rows import HIDDEN_MARKOV, STATES, WINDOW, label_of
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV, STATES, WINDOW, label_of
 from photonstream.nodes.trace import Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
@@ -83,14 +83,16 @@ class States(PhotonNode[StatesParameters]):
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
         level = self._brightness.add(chunk)
         hidden = self._hidden
-        if hidden is not None:
-            hidden.learn_from(chunk)
-        if hidden is None or hidden.model is None:
+        if hidden is None:
+            return [_without_states(chunk, level)]
+        own, others = hidden.take(chunk)
+        if hidden.model is None:
+            first = chunk.start // self._bin_ticks
+            offsets = hidden.offsets(chunk["macrotime"], first, chunk.stop, hidden.per_bin)
+            unknown = np.zeros(len(offsets) - 1, np.int64)
+            hidden.account(unknown, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
             self._tiles.add(np.zeros((len(level), 1), np.uint32))
-            unknown = np.zeros(len(level), np.int64)
-            columns = {**chunk.columns, "label": label_of(level, unknown, unknown)}
-            return [Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns)]
-        own, others = hidden.label(chunk)
+            return [_without_states(chunk, level)]
         self._stop = chunk.stop
         self._hold(chunk, level, own, others)
         return self._ready(len(self._own) // hidden.per_bin)
@@ -99,7 +101,7 @@ class States(PhotonNode[StatesParameters]):
         hidden = self._hidden
         if hidden is None or hidden.model is None or not self._held:
             return ()
-        own, others = hidden.label(None)
+        own, others = hidden.finish()
         self._own, self._others = np.append(self._own, own), np.append(self._others, others)
         return self._ready(len(self._held["level"]))
 
@@ -128,14 +130,11 @@ class States(PhotonNode[StatesParameters]):
             return []
         start = self._bins_out * self._bin_ticks
         stop = min((self._bins_out + bins) * self._bin_ticks, self._stop)
-        edges = hidden.edges(self._bins_out, stop, hidden.per_bin)
-        offsets = np.searchsorted(self._held["macrotime"], edges).astype(np.int64)
-        pieces, photons = len(edges) - 1, int(offsets[-1])
+        photons = int(np.searchsorted(self._held["macrotime"], np.uint64(stop)))
+        offsets = hidden.offsets(self._held["macrotime"][:photons], self._bins_out, stop, hidden.per_bin)
+        pieces = len(offsets) - 1
         own, others = self._own[:pieces], self._others[:pieces]
-        whole_s = hidden.bin_s
-        last_s = whole_s * int(edges[-1] - edges[-2]) / (self._bin_ticks / hidden.per_bin)
-        cut = stop % self._bin_ticks != 0
-        hidden.account(own, offsets, self._held["dtime"][:photons], whole_s - last_s if cut else 0.0)
+        hidden.account(own, offsets, self._held["dtime"][:photons], hidden.missing_s(stop))
         in_bin = np.arange(pieces) // hidden.per_bin
         self._tiles.add(_most(own, in_bin, bins)[:, None])
         label = label_of(self._held["level"][in_bin], own, others)
@@ -209,7 +208,15 @@ class States(PhotonNode[StatesParameters]):
         return on
 
 
+def _without_states(chunk: Chunk, level: NDArray[np.int64]) -> Chunk:
+    """The chunk labelled by the levels of its bins alone."""
+    unknown = np.zeros(len(level), np.int64)
+    columns = {**chunk.columns, "label": label_of(level, unknown, unknown)}
+    return Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns)
+
+
 def _most(states: NDArray[np.int64], in_bin: NDArray[np.int64], bins: int) -> NDArray[np.uint32]:
     """The state that most pieces of each bin have."""
     counts = np.bincount(in_bin * STATES + states, minlength=bins * STATES).reshape(bins, STATES)
-    return counts.argmax(axis=1).astype(np.uint32)
+    most: NDArray[np.uint32] = counts.argmax(axis=1).astype(np.uint32)
+    return most

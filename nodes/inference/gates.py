@@ -114,4 +114,4 @@ def background_share(decay: NDArray[np.int64]) -> float:
     y1, y2, y3 = (float(decay[k * span : (k + 1) * span].sum()) for k in (1, 2, 3))
     bend = y1 + y3 - 2 * y2
     constant = (y1 * y3 - y2 * y2) / bend if bend > 0 else y3
-    return float(np.clip(constant, 0.0, min(y1, y2, y3)) * len(decay) / span / photons)
+    return min(1.0, float(np.clip(constant, 0.0, min(y1, y2, y3))) * len(decay) / span / photons)

@@ -9,7 +9,7 @@ late photons: a share would prefer a dim state without biexcitons.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import chi2
 
 from photonstream.nodes.inference.gates import GATES, Gates, background_share, gates_of, place_gates
+from photonstream.nodes.inference.sample import Block
 from photonstream.nodes.kernels.hidden_markov import Filter, count_gates, follow, learn, left_out, new_filter
-from photonstream.nodes.sample import Block
 
 MOST_STATES = 4
 # A further state has to predict the bins that it was not learned from better by so much (log-likelihood).
@@ -36,6 +36,10 @@ SHORTEST_NEUTRAL = 20
 SHORTEST_STATE = 2.0
 # Below this balanced accuracy, as the model itself expects it, states are not resolved.
 RESOLVED = 0.97
+# Below this one the neutral state and the one that it is most confused with are taken as one.
+USABLE = 0.85
+# The neutral state holds at least this share of the time: shorter ones are bursts or dust.
+SHORTEST_SHARE = 0.02
 # With less than this there is nothing to learn from.
 FEWEST_BINS = 200
 _HALF_BLOCK = 512
@@ -51,7 +55,7 @@ class StateModel:
     Groups are numbered by their rate of late photons, so group 0 is the neutral state. ``fine``: how many fine bins
     make a bin. ``gates`` is None where delays tell nothing: then all photons of a bin are counted together.
     ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``: no
-    further state could be tried.
+    further state could be tried. ``learned_from`` tells the sample that it was learned from.
     """
 
     gates: Gates | None
@@ -61,6 +65,7 @@ class StateModel:
     groups: tuple[int, ...]
     accuracy: float
     full: bool
+    learned_from: str = ""
 
     @property
     def resolved(self) -> bool:
@@ -81,6 +86,7 @@ class StateModel:
             "groups": list(self.groups),
             "accuracy": self.accuracy,
             "full": self.full,
+            "learned_from": self.learned_from,
         }
 
 
@@ -90,7 +96,11 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         gates = None if value["gates"] is None else gates_of(value["gates"])
         rates, switch = np.array(value["rates"], float), np.array(value["switch"], float)
         groups, fine = tuple(map(int, value["groups"])), int(value["fine"])
-        accuracy, full = float(value["accuracy"]), bool(value["full"])
+        accuracy, full, learned_from = (
+            float(value["accuracy"]),
+            bool(value["full"]),
+            str(value["learned_from"]),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"this is no model of states: {error}") from error
     states = len(groups)
@@ -104,7 +114,7 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         and bool(np.all(switch.sum(axis=1) > 0))
     ):
         raise ValueError("this is no model of states: its parts do not go together")
-    return StateModel(gates, fine, rates, switch, groups, accuracy, full)
+    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from)
 
 
 def stationary(switch: Floats) -> Floats:
@@ -141,7 +151,7 @@ def learn_states(sample: Block, decays: NDArray[np.int64]) -> StateModel | None:
         lasts = stationary(found.switch)[inside].sum() / max(leaves, 1e-12)
         if len(set(found.groups)) == 1 or lasts >= SHORTEST_NEUTRAL:
             break
-    return found
+    return None if found is None else replace(found, learned_from=sample.digest(decays))
 
 
 def sample_counts(sample: Block, gates: Gates | None, fine: int) -> Counts:
@@ -169,24 +179,42 @@ def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> Stat
     weights = left_out(counts, rates, switch, first)
     occupancy, gated = weights.sum(axis=0), weights.T @ counts
     signal = gated - occupancy[:, None] * dark
-    lasts = 1.0 / np.maximum(1.0 - np.diag(switch), 1e-12)
-    groups = _by_late_rate(same_shares(gated, signal), signal[:, -1] / np.maximum(occupancy, 1e-12), lasts)
-    lasting = {group for group, bins_ in zip(groups, lasts, strict=True) if bins_ >= SHORTEST_STATE}
-    accuracy = expected_accuracy(_follow(counts, rates, switch)[1].certainty, np.array(groups) == 0)
-    return StateModel(gates, fine, rates, switch, groups, accuracy, len(lasting) == MOST_STATES)
+    groups = _by_late_rate(same_shares(gated, signal), signal[:, -1], occupancy, switch)
+    certainty = _follow(counts, rates, switch)[1].certainty
+    while (accuracy := expected_accuracy(certainty, np.array(groups) == 0)) < USABLE:
+        groups = _joined(groups, certainty)
+    return StateModel(gates, fine, rates, switch, groups, accuracy, len(set(groups)) == MOST_STATES)
 
 
-def _by_late_rate(groups: tuple[int, ...], late: Floats, lasts: Floats) -> tuple[int, ...]:
-    """``groups`` numbered by the highest rate of late photons that a state of theirs has, those that last first.
+def _joined(groups: tuple[int, ...], certainty: Floats) -> tuple[int, ...]:
+    """``groups`` with group 0 and the one that it is most confused with as one; ``certainty`` (labels, states)."""
+    number = np.array(groups)
+    confused = []
+    for other in range(1, max(groups) + 1):
+        both = certainty[np.isin(number, (0, other))][:, np.isin(number, (0, other))]
+        confused.append(expected_accuracy(both, number[np.isin(number, (0, other))] == 0))
+    partner = 1 + int(np.argmin(confused))
+    return tuple(0 if g == partner else g - (g > partner) for g in groups)
 
-    States of a bin or two lie between others, and are not the neutral one.
+
+def _by_late_rate(
+    groups: tuple[int, ...], late: Floats, occupancy: Floats, switch: Floats
+) -> tuple[int, ...]:
+    """``groups`` numbered by the highest rate of late photons that a state of theirs has.
+
+    Those come last that cannot be the neutral state: all of their states last a bin or two, so that they lie between
+    others, or hold too little of the time.
     """
-    brightest = {
-        g: max((b >= SHORTEST_STATE, r) for each, r, b in zip(groups, late, lasts, strict=True) if each == g)
-        for g in set(groups)
-    }
-    order = sorted(brightest, key=lambda g: brightest[g], reverse=True)
-    return tuple(order.index(g) for g in groups)
+    rates = late / np.maximum(occupancy, 1e-12)
+    lasts = 1.0 / np.maximum(1.0 - np.diag(switch), 1e-12)
+    rank = {}
+    for group in set(groups):
+        members = [k for k, each in enumerate(groups) if each == group]
+        share = occupancy[members].sum() / occupancy.sum()
+        fit = share >= SHORTEST_SHARE and lasts[members].max() >= SHORTEST_STATE
+        rank[group] = bool(fit), float(rates[members].max())
+    order = sorted(rank, key=lambda group: rank[group], reverse=True)
+    return tuple(order.index(group) for group in groups)
 
 
 def _fit(counts: Counts, states: int) -> tuple[Floats, Floats, Floats]:

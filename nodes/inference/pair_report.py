@@ -26,7 +26,7 @@ from photonstream.nodes.inference.antibunching import (
 )
 from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.pair_peaks import Counts, OwnPulse, own_pulse, peaks
-from photonstream.nodes.rows import selected
+from photonstream.nodes.inference.rows import selected
 
 # The formula for the biexciton's yield forgets excitons that outlive the period.
 PERIODS_PER_LIFETIME = 4.0

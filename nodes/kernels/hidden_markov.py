@@ -283,6 +283,24 @@ def follow(
 
 
 @njit(nogil=True, cache=True)
+def divide_bins(
+    macrotime: NDArray[np.uint64], first: int, bin_ticks: int, parts: int, offsets: NDArray[np.int64]
+) -> None:
+    """Fill ``offsets``: the bins of ``bin_ticks`` from number ``first`` on, each divided into ``parts``.
+
+    Part k holds the photons ``offsets[k]:offsets[k + 1]``; the last one holds whatever is left.
+    """
+    i = np.uint64(0)
+    end = np.uint64(macrotime.size)
+    for k in range(offsets.size - 1):
+        begin = np.uint64((first + k // parts) * bin_ticks + k % parts * bin_ticks // parts)
+        while i < end and macrotime[i] < begin:
+            i += np.uint64(1)
+        offsets[k] = i
+    offsets[-1] = end
+
+
+@njit(nogil=True, cache=True)
 def count_gates(
     offsets: NDArray[np.int64],
     channel: NDArray[np.uint8],
@@ -335,7 +353,7 @@ def sum_states(
     The photons ``offsets[k]:offsets[k + 1]`` are of state ``state[k]``.
     """
     for k in range(offsets.size - 1):
-        timed, total = 0, 0
+        timed, total = np.int64(0), np.int64(0)
         for i in range(np.uint64(offsets[k]), np.uint64(offsets[k + 1])):
             d = np.uint32(dtime[i])
             if d != no_dtime:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from photonstream.nodes.history import History
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
-from photonstream.nodes.lifetime import Lifetime, LifetimeParameters, selected_rows
+from photonstream.nodes.inference.rows import label_of
+from photonstream.nodes.lifetime import Lifetime, LifetimeParameters
 from photonstream.stream.chunk import Result, StreamInfo
 from photonstream.stream.node import Opening, ParameterError
 
@@ -47,7 +48,7 @@ def decays(photons, seed=1):
 
 def rows(counts, levels, beyond=None):
     value = {
-        "levels": np.array(levels, np.int64),
+        "labels": label_of(np.array(levels, np.int64), 0, 0),
         "channels": np.array([0]),
         "counts": counts,
         "beyond": np.zeros(counts.shape[:2], np.int64) if beyond is None else beyond,
@@ -59,7 +60,13 @@ def rows(counts, levels, beyond=None):
 
 def selection(on_levels, on_time_s=1.0, chosen="automatic", window_hz=(3e3, None)):
     on = np.array(on_levels, bool)
-    value = {"on_levels": on, "on_time_s": on_time_s, "chosen": chosen, "window_hz": list(window_hz)}
+    value = {
+        "method": "window",
+        "on_levels": on,
+        "on_time_s": on_time_s,
+        "chosen": chosen,
+        "window_hz": list(window_hz),
+    }
     return Result("states", "selection", value)
 
 
@@ -80,15 +87,6 @@ def fed(counts, **parameters):
     lifetime.take(rows(counts, [0, 1, 2]))
     lifetime.take(selection([False, True, True]))
     return lifetime
-
-
-def test_a_level_newer_than_the_selection_is_as_the_last_one_known():
-    on = np.array([False, True, False, True])
-    levels = np.array([0, 1, 3, 4, 900])
-    assert selected_rows(on, levels).tolist() == [False, True, True, True, True]
-    assert selected_rows(on[:3], levels).tolist() == [False, True, False, False, False]
-    assert selected_rows(np.zeros(0, bool), levels).tolist() == [False] * 5
-    assert selected_rows(on, np.zeros(0, int)).tolist() == []
 
 
 @pytest.mark.parametrize(

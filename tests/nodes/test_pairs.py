@@ -33,7 +33,7 @@ def cells(rows):
     """Non-zero classes as {(level, separation, class, class): pairs}."""
     reach = rows["classes"].shape[1] // 2
     return {
-        (int(rows["levels"][r]), int(k) - reach, int(a), int(b)): int(rows["classes"][r, k, a, b])
+        (int(rows["labels"][r]), int(k) - reach, int(a), int(b)): int(rows["classes"][r, k, a, b])
         for r, k, a, b in np.argwhere(rows["classes"])
     }
 
@@ -138,4 +138,4 @@ def test_counts_that_grow_too_large_end_the_counting_with_a_reason(monkeypatch):
     keys = 100 * np.repeat(np.arange(11), 2)
     rows = 1 + np.repeat(np.arange(11), 2)
     assert counted(SCALE, photons(keys[:20], np.tile([0, 1], 10), row=rows[:20])).problem == ""
-    assert "too many levels" in counted(SCALE, photons(keys, np.tile([0, 1], 11), row=rows)).problem
+    assert "too many labels" in counted(SCALE, photons(keys, np.tile([0, 1], 11), row=rows)).problem

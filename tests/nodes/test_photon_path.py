@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from photonstream.nodes import intensity
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T3, RECORD_TYPES
+from photonstream.nodes.inference.rows import levels_of, selected
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
 from photonstream.nodes.pipeline import branches, photon_path
 from photonstream.nodes.trace import assemble
@@ -126,7 +127,7 @@ def test_photons_made_by_hand_come_out_where_they_belong(tmp_path):
     assert trace["end_s"] == pytest.approx(3401 / SYNC_HZ)
     assert outcome.results["decode", "counts"].value["duration_s"] == pytest.approx(3400 / SYNC_HZ)
     rows = outcome.results["decay", "rows"].value
-    assert rows["levels"].tolist() == [0, 4, 5]  # floor(4 sqrt(n)) of 0, 1 and 2
+    assert levels_of(rows["labels"]).tolist() == [0, 4, 5]  # floor(4 sqrt(n)) of 0, 1 and 2
     assert rows["counts"].shape == (3, 2, 2500)
     at = {(int(r), int(c), int(d)): int(rows["counts"][r, c, d]) for r, c, d in np.argwhere(rows["counts"])}
     assert at == {(2, 0, 10): 1, (2, 1, 30): 1, (1, 1, 50): 1}
@@ -161,15 +162,15 @@ def blinking(path, rates_hz, seconds=8.0, seed=3):
 
 def selected_dtimes(outcome):
     rows = outcome.results["decay", "rows"].value
-    on = outcome.results["states", "selection"].value["on_levels"]
-    counts = rows["counts"][on[rows["levels"]]].sum(axis=(0, 1))
+    on = selected(outcome.results["states", "selection"].value, rows["labels"])
+    counts = rows["counts"][on].sum(axis=(0, 1))
     return {int(d): int(counts[d]) for d in np.flatnonzero(counts)}
 
 
 def test_the_brightest_level_is_found_and_only_its_photons_are_selected(tmp_path):
     path = tmp_path / "blinking.ptu"
     blinking(path, (40e3, 5e3))
-    outcome = run(path)
+    outcome = run(path, states={"method": "window"})
     selection = outcome.results["states", "selection"].value
     off, on = selection["levels"]
     assert (off["on"], on["on"]) == (False, True)
@@ -181,10 +182,11 @@ def test_the_brightest_level_is_found_and_only_its_photons_are_selected(tmp_path
     assert selection["on_photons"] == selected_dtimes(outcome)[100] == on["photons"]
 
 
-def test_a_given_window_selects_between_its_rates(tmp_path):
+@pytest.mark.parametrize("method", ["window", "hmm"])
+def test_a_given_window_selects_between_its_rates(tmp_path, method):
     path = tmp_path / "three.ptu"
     blinking(path, (40e3, 5e3, 90e3))
-    outcome = run(path, states={"on": (25e3, 65e3)})
+    outcome = run(path, states={"on": (25e3, 65e3), "method": method})
     selection = outcome.results["states", "selection"].value
     assert set(selected_dtimes(outcome)) == {100}
     assert [level["on"] for level in selection["levels"]] == [False, True, False]
@@ -198,7 +200,7 @@ def test_a_given_window_selects_between_its_rates(tmp_path):
 def test_a_trace_with_one_level_selects_every_bin(tmp_path, rates_hz):
     path = tmp_path / "steady.ptu"
     blinking(path, rates_hz)
-    outcome = run(path)
+    outcome = run(path, states={"method": "window"})
     selection = outcome.results["states", "selection"].value
     assert len(selection["levels"]) == 1
     assert selection["on_photons"] == outcome.results["decode", "counts"].value["photons"]

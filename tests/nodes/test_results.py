@@ -31,7 +31,8 @@ ORDERS = Orders(
 @pytest.fixture(scope="module")
 def final():
     """The final results of all nodes of a short recording."""
-    return InlineRunner(standard({"source": {"path": str(INTERRUPTED)}})).run().results
+    parameters = {"source": {"path": str(INTERRUPTED)}, "states": {"method": "window"}}
+    return InlineRunner(standard(parameters)).run().results
 
 
 def node(final, out=None, orders=ORDERS):

@@ -15,7 +15,7 @@ WINDOW = (100.0, 300.0)
 
 
 def node(on="auto"):
-    states = States("states", StatesParameters(on))
+    states = States("states", StatesParameters("window", on))
     states.open(Opening(INFO, {"bin_ticks": TICKS, "bin_s": BIN_S, "pulse_period_s": 1e-6}))
     return states
 
@@ -43,8 +43,8 @@ def same(one, other):
             assert value == other[key]
 
 
-def test_only_the_window_is_live():
-    assert States.live == {"on"}
+def test_only_what_is_selected_is_live():
+    assert States.live == {"on", "state"}
 
 
 def test_a_window_by_hand_holds_at_once_and_auto_comes_back_as_it_was():
@@ -54,12 +54,12 @@ def test_a_window_by_hand_holds_at_once_and_auto_comes_back_as_it_was():
     automatic = look(states)
     assert [level["on"] for level in automatic["selection"]["levels"]] == [False, True]
     assert automatic["selection"]["on_photons"] == 400 + 390 + 410 + 405
-    states.change(StatesParameters((15.0, 40.0)))
+    states.change(StatesParameters("window", (15.0, 40.0)))
     by_hand = look(states)
     assert by_hand["selection"]["chosen"] == "given"
     assert by_hand["selection"]["on_photons"] == 10 + 12 + 9 + 11
     same({"flid": by_hand["flid"]}, {"flid": automatic["flid"]})
-    states.change(StatesParameters("auto"))
+    states.change(StatesParameters("window", "auto"))
     same(look(states), automatic)
 
 
@@ -69,12 +69,12 @@ def test_a_choice_that_falls_due_under_a_window_by_hand_is_made_when_auto_comes_
     for one in (states, always):
         one.fold(chunk(0, bright))
         look(one)
-    states.change(StatesParameters(WINDOW))
+    states.change(StatesParameters("window", WINDOW))
     for k in (1, 2, 3):
         for one in (states, always):
             one.fold(chunk(8 * k, [10, 12, 9, 11, 10, 10, 1600, 1590]))
             look(one)
-    states.change(StatesParameters("auto"))
+    states.change(StatesParameters("window", "auto"))
     now = look(states)
     same(now, look(always))
     assert now["selection"]["on_photons"] == 3 * (1600 + 1590)
@@ -89,9 +89,9 @@ def test_the_end_can_be_stated_again_after_a_change(on):
         one.close()
     first = look(states, final=True)
     same(look(states, final=True), first)
-    states.change(StatesParameters(WINDOW))
+    states.change(StatesParameters("window", WINDOW))
     assert look(states, final=True)["selection"]["on_photons"] == 0
-    states.change(StatesParameters(on))
+    states.change(StatesParameters("window", on))
     same(look(states, final=True), look(fresh, final=True))
 
 
@@ -114,13 +114,13 @@ def test_what_a_window_was_in_between_leaves_no_trace(pieces, last, cut):
     first = 0
     for k, (counts, seen, window) in enumerate(pieces):
         if window is not None:
-            moved.change(StatesParameters(window))
+            moved.change(StatesParameters("window", window))
         piece = chunk(first, counts, cut if k == len(pieces) - 1 else 0)
         first += len(counts)
         moved.fold(piece)
         fresh.fold(piece)
         if seen:
             look(moved)
-    moved.change(StatesParameters(last))
+    moved.change(StatesParameters("window", last))
     same(look(moved), look(fresh))
     same(look(moved, final=True), look(fresh, final=True))

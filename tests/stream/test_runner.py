@@ -95,6 +95,53 @@ class Broken(Evens):
         return super().fold(chunk)
 
 
+@dataclass(frozen=True)
+class Learned:
+    highest: int | None = None
+
+
+class Highest(PhotonNode[Learned]):
+    """Learns the highest event, and counts those above half of what it has learned; before that it knows none."""
+
+    Parameters = Learned
+    learns = "highest"
+    seen = -1
+    above = 0
+
+    def fold(self, chunk):
+        self.seen = max(self.seen, int(chunk["macrotime"][-1]))
+        if self.parameters.highest is not None:
+            self.above += int(np.count_nonzero(2 * chunk["macrotime"] > self.parameters.highest))
+        self.ledger.end("judged", chunk.events)
+        return ()
+
+    def choice(self, *, final):
+        return self.seen if self.seen >= 0 else None
+
+    def snapshot(self, *, final):
+        yield self.result("above", {"highest": self.parameters.highest, "above": self.above}, final=final)
+
+
+class Keeper(ResultNode[Nothing]):
+    """Keeps what it was told, over all epochs."""
+
+    Parameters = Nothing
+
+    def __init__(self, name, parameters):
+        super().__init__(name, parameters)
+        self.all = []
+
+    def inherit(self, earlier):
+        self.all = [*earlier.all, "again"]
+
+    def take(self, result):
+        if result.key == "above" and result.final:
+            self.all.append(result.value["highest"])
+
+    def snapshot(self, *, final):
+        yield self.result("all", {"all": list(self.all)}, final=final)
+
+
 class Reader(ResultNode[Nothing]):
     Parameters = Nothing
 
@@ -105,7 +152,9 @@ class Reader(ResultNode[Nothing]):
         yield self.result("taken", {"taken": list(self.taken)}, final=final)
 
 
-KINDS = {c.__name__.lower(): c for c in (Count, Evens, Forgetful, Sum, Stutter, Broken, Reader)}
+KINDS = {
+    c.__name__.lower(): c for c in (Count, Evens, Forgetful, Sum, Stutter, Broken, Reader, Highest, Keeper)
+}
 
 
 @pytest.fixture(autouse=True)
@@ -161,6 +210,44 @@ def test_many_small_chunks_arrive_once_each(runner):
 def test_an_event_that_vanishes_is_found(runner):
     outcome = runner(line("count", "forgetful", "sum")).run()
     assert outcome.imbalances == ["forgetful: 30 events in, but 27 accounted for"]
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3, 40])
+def test_what_a_node_has_learned_of_the_whole_is_used_for_the_whole(runner, chunks):
+    outcome = runner(line("count", "evens", "highest", "keeper", count={"chunks": chunks})).run()
+    highest = 10 * chunks - 2 if chunks else None
+    expected = sum(2 * x > highest for x in range(0, 10 * chunks, 2)) if chunks else 0
+    assert outcome.results["highest", "above"].value == {"highest": highest, "above": expected}
+    assert outcome.imbalances == []
+    assert not outcome.interrupted
+    # Each node has seen every event once in the reading that counts.
+    assert outcome.ledger["highest"]["events_in"] == 5 * chunks
+
+
+def test_what_is_learned_on_the_way_leaves_the_final_results_as_they_are(runner):
+    quiet = runner(line("count", "evens", "highest", count={"chunks": 300})).run()
+    busy = runner(line("count", "evens", "highest", count={"chunks": 300}), results_s=0.0).run()
+    assert quiet.results == busy.results
+
+
+def test_a_result_node_goes_on_with_what_is_for_the_eye(runner):
+    outcome = runner(line("count", "evens", "highest", "keeper")).run()
+    seen = outcome.results["keeper", "all"].value["all"]
+    assert seen[-2:] == ["again", 28]
+
+
+def test_a_run_that_is_stopped_learns_of_what_it_has_read(runner):
+    def stop(progress):
+        if progress.share and progress.share * 10**7 > 55:
+            run.stop()
+
+    run = runner(line("count", "evens", "highest", count={"chunks": 10**6}), on_progress=stop, progress_s=0.0)
+    outcome = run.run()
+    read = outcome.ledger["count"]["events_out"]
+    assert outcome.interrupted
+    assert 0 < read < 10**7
+    assert outcome.results["highest", "above"].value["highest"] == read - 2
+    assert outcome.imbalances == []
 
 
 def test_a_node_that_breaks_a_chunk_law_ends_the_run(runner):

@@ -1,0 +1,246 @@
+"""States in flow: what is learned, how photons are labelled, and that neither depends on how they come in."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV, STATES, levels_of, selected, states_of
+from photonstream.nodes.intensity import Intensity, IntensityParameters
+from photonstream.nodes.kernels.decode import NO_DTIME
+from photonstream.nodes.states import States, StatesParameters
+from photonstream.stream.chunk import Chunk, ChunkLaws, StreamInfo
+from photonstream.stream.node import Opening, ParameterError, make_parameters
+
+SYNC_HZ, RESOLUTION_S = 5e6, 0.2e-9
+PERIOD = round(1 / SYNC_HZ / RESOLUTION_S)
+BIN_S = 0.01
+T3 = StreamInfo("test", "none", "T3", 1 / SYNC_HZ, RESOLUTION_S, SYNC_HZ, 1, 2)
+# Rate in photons a second and lifetime in ns.
+NEUTRAL, TRION = (40e3, 47.0), (30e3, 12.0)
+
+
+def recording(switches_s, end_s, emitters=(NEUTRAL, TRION), seed=1):
+    """Photons of an emitter that goes to the next state at each of ``switches_s``: macrotime, dtime, channel, state."""
+    rng = np.random.default_rng(seed)
+    parts = []
+    for k, (a, b) in enumerate(itertools.pairwise([0.0, *switches_s, end_s])):
+        rate, tau_ns = emitters[k % len(emitters)]
+        n = rng.poisson(rate * (b - a))
+        dtime = (rng.exponential(tau_ns * 1e-9 / RESOLUTION_S, n) + 15).astype(int) % PERIOD
+        macrotime = np.sort(rng.integers(round(a * SYNC_HZ), round(b * SYNC_HZ), n))
+        parts.append((macrotime, dtime, np.full(n, k % len(emitters))))
+    macrotime, dtime, state = (np.concatenate(each) for each in zip(*parts, strict=True))
+    channel = rng.integers(0, 2, len(state)).astype(np.uint8)
+    return macrotime.astype(np.uint64), dtime.astype(np.uint32), channel, state
+
+
+def run(photons, end_s, model=None, cuts=(), info=T3, period_s=1 / SYNC_HZ, **parameters):
+    """Chunks that leave the node, and the node, for a recording that comes in pieces cut at ``cuts`` (ticks)."""
+    intensity = Intensity("intensity", IntensityParameters(BIN_S))
+    states = States("states", make_parameters(StatesParameters, {"model": model, **parameters}, "states"))
+    states.open(intensity.open(Opening(info, {"pulse_period_s": period_s})))
+    macrotime, dtime, channel, _ = photons
+    end = round(end_s * SYNC_HZ)
+    edges = [0, *sorted({c for c in cuts if 0 < c < end}), end]
+    laws, found = ChunkLaws("states"), []
+
+    def give(chunks):
+        for chunk in chunks:
+            for out in states.fold(chunk):
+                laws.admit(out)
+                found.append(out)
+
+    for n, (a, b) in enumerate(itertools.pairwise(edges)):
+        part = slice(*np.searchsorted(macrotime, np.array([a, b], np.uint64)))
+        columns = {"macrotime": macrotime[part], "dtime": dtime[part], "channel": channel[part]}
+        give(intensity.fold(Chunk(n, a, b, len(columns["channel"]), columns)))
+    give(intensity.close())
+    for out in states.close():
+        laws.admit(out)
+        found.append(out)
+    return found, states
+
+
+def labels(chunks):
+    """The label of every photon, in order."""
+    return np.concatenate([np.repeat(c["label"], np.diff(c["offsets"])) for c in chunks])
+
+
+def value(states, key="selection", *, final=True):
+    return next(r.value for r in states.snapshot(final=final) if r.key == key)
+
+
+SWITCHES = (0.4, 0.5, 1.2, 1.31, 2.0003, 2.1, 2.9)
+END_S = 3.0034
+
+
+@pytest.fixture(scope="module")
+def photons():
+    return recording(SWITCHES, END_S)
+
+
+@pytest.fixture(scope="module")
+def model(photons):
+    return run(photons, END_S)[1].choice(final=True)
+
+
+def test_before_anything_is_learned_photons_go_on_with_no_state(photons):
+    chunks, states = run(photons, END_S)
+    found = labels(chunks)
+    assert len(found) == len(photons[0])
+    assert set(states_of(found).tolist()) == {0}
+    # On the way nothing is selected yet.
+    assert not value(states, final=False)["on_states"].any()
+    assert value(states, final=False)["on_photons"] == 0
+    assert value(states, final=True)["on_photons"] == len(found)
+
+
+def test_photons_are_labelled_by_their_state(photons, model):
+    chunks, states = run(photons, END_S, model)
+    found, truth = states_of(labels(chunks)), photons[3] + 1
+    for name in ("macrotime", "dtime", "channel"):
+        np.testing.assert_array_equal(
+            np.concatenate([c[name] for c in chunks]), photons[("macrotime", "dtime", "channel").index(name)]
+        )
+    # Wrong are at most the photons of the bins in which it changes.
+    assert np.count_nonzero(found != truth) <= len(SWITCHES) * NEUTRAL[0] * 1e-3
+    selection = value(states)
+    assert selection["method"] == HIDDEN_MARKOV
+    assert selection["resolved"]
+    neutral, trion = selection["states"]
+    assert (neutral["state"], neutral["on"], trion["on"]) == (1, True, False)
+    assert neutral["photons"] == np.count_nonzero(found == 1) == selection["on_photons"]
+    assert neutral["time_s"] + trion["time_s"] == pytest.approx(END_S, abs=1e-6)
+    assert neutral["rate_hz"] == pytest.approx(NEUTRAL[0], rel=0.02)
+    assert trion["rate_hz"] == pytest.approx(TRION[0], rel=0.03)
+    assert trion["mean_dtime_s"] == pytest.approx((TRION[1] + 3.0) * 1e-9, rel=0.02)
+    on_s = 0.4 + 0.7 + 0.6903 + 0.8
+    assert neutral["time_s"] == pytest.approx(on_s, abs=0.008)
+    assert neutral["dwell_s"] == pytest.approx(on_s / 4, abs=0.002)
+    np.testing.assert_array_equal(selected(selection, labels(chunks)), found == 1)
+
+
+@settings(max_examples=25, deadline=None)
+@given(cuts=st.lists(st.integers(0, round(END_S * SYNC_HZ)), max_size=12))
+def test_any_split_gives_the_same(photons, model, cuts):
+    whole, one = run(photons, END_S, model)
+    parts, other = run(photons, END_S, model, cuts)
+    np.testing.assert_array_equal(labels(whole), labels(parts))
+    assert repr(value(one)) == repr(value(other))
+    np.testing.assert_array_equal(value(one, "states/0")["states"], value(other, "states/0")["states"])
+    assert one.choice(final=True) == other.choice(final=True)
+
+
+def test_what_is_learned_does_not_depend_on_the_model_that_labelled(photons, model):
+    again = run(photons, END_S, model)[1].choice(final=True)
+    assert again == model
+    other = run(recording((0.5, 1.0, 1.5), 2.0, (NEUTRAL, (5e3, 5.0)), seed=7), 2.0)[1].choice(final=True)
+    assert other != model
+    assert run(photons, END_S, other)[1].choice(final=True) == model
+
+
+def test_photons_wait_for_what_follows_them_and_none_is_kept_at_the_end(photons, model):
+    macrotime = photons[0]
+    until = round(1.0 * SYNC_HZ)
+    intensity = Intensity("intensity", IntensityParameters(BIN_S))
+    states = States("states", StatesParameters(model=model))
+    states.open(intensity.open(Opening(T3, {"pulse_period_s": 1 / SYNC_HZ})))
+    n = int(np.searchsorted(macrotime, until))
+    columns = dict(zip(("macrotime", "dtime", "channel"), (each[:n] for each in photons), strict=False))
+    (binned,) = intensity.fold(Chunk(0, 0, until, n, columns))
+    (out,) = states.fold(binned)
+    # Ten bins of a millisecond wait: one of the trace.
+    assert out.stop == until - round(BIN_S * SYNC_HZ)
+    (rest,) = states.close()
+    assert rest.start == out.stop
+    assert rest.stop == until
+    assert out.events + rest.events == n
+
+
+def test_the_trace_is_told_the_state_that_a_bin_mostly_was_in(photons, model):
+    chunks, states = run(photons, END_S, model)
+    tile = value(states, "states/0")
+    assert tile["first"] == 0
+    assert len(tile["states"]) == 301
+    edges = np.searchsorted(SWITCHES, (np.arange(300) + 0.5) * BIN_S)
+    np.testing.assert_array_equal(tile["states"][:300], edges % 2 + 1)
+    levels = np.unique(levels_of(labels(chunks)))
+    assert len(levels) > 5
+
+
+def test_another_state_may_be_selected(photons, model):
+    states = run(photons, END_S, model)[1]
+    automatic = value(states)
+    states.change(StatesParameters(model=model, state=2))
+    given_by_hand = value(states)
+    assert given_by_hand["chosen"] == "given"
+    assert given_by_hand["on_photons"] == automatic["states"][1]["photons"]
+    states.change(StatesParameters(model=model))
+    assert repr(value(states)) == repr(automatic)
+
+
+def test_a_window_selects_by_brightness_whatever_the_states(photons, model):
+    with_states = run(photons, END_S, model, on=(35e3, 60e3))[1]
+    without = run(photons, END_S, on=(35e3, 60e3), method="window")[1]
+    one, other = value(with_states), value(without)
+    for key in ("method", "chosen", "window_hz", "levels", "on_time_s", "on_photons", "bins"):
+        assert one[key] == other[key]
+    assert without.choice(final=True) is None
+
+
+def test_counts_alone_tell_states_where_there_are_no_pulses():
+    photons = recording(SWITCHES, END_S, (NEUTRAL, (4e3, 12.0)))
+    photons = (photons[0], np.full(len(photons[0]), NO_DTIME, np.uint32), *photons[2:])
+    learned = run(photons, END_S, period_s=None)[1].choice(final=True)
+    assert learned["gates"] is None
+    found = states_of(labels(run(photons, END_S, learned, period_s=None)[0]))
+    assert np.mean(found == photons[3] + 1) > 0.995
+
+
+def test_a_choice_is_due_at_two_four_eight_seconds_and_little_news_changes_nothing():
+    long = tuple(0.37 * k for k in range(1, 54))
+    photons = recording(long, 20.0)
+    cuts = [round(s * SYNC_HZ) for s in np.arange(1.0, 20.0)]
+    due, held = [], []
+    intensity = Intensity("intensity", IntensityParameters(BIN_S))
+    states = States("states", StatesParameters())
+    states.open(intensity.open(Opening(T3, {"pulse_period_s": 1 / SYNC_HZ})))
+    for n, (a, b) in enumerate(itertools.pairwise([0, *cuts, round(20 * SYNC_HZ)])):
+        part = slice(*np.searchsorted(photons[0], np.array([a, b], np.uint64)))
+        columns = dict(zip(("macrotime", "dtime", "channel"), (each[part] for each in photons), strict=False))
+        for binned in intensity.fold(Chunk(n, a, b, len(columns["channel"]), columns)):
+            states.fold(binned)
+        if states.choice(final=False) is not None:
+            due.append(n + 1)
+            held.append(states.choice(final=False))
+    assert due == [2, 4, 8, 16]
+    assert held == [None] * 4
+    short = recording(long[:10], 4.0)
+    first = run(short, 4.0)[1].choice(final=True)
+    seen = run(short, 4.0, first)[1]
+    assert seen.choice(final=False) == first
+
+
+def test_there_is_nothing_to_learn_from_little():
+    photons = recording((), 0.15)
+    states = run(photons, 0.15)[1]
+    assert states.choice(final=True) is None
+    assert value(states)["on_photons"] == len(photons[0])
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"method": "guess"}, "one of hmm, window"),
+        ({"state": 0}, "numbered from 1"),
+        ({"state": STATES}, "numbered from 1"),
+        ({"model": {}}, "no model of states"),
+        ({"model": {"gates": 3}}, "no model of states"),
+    ],
+)
+def test_what_cannot_be_is_refused(given, words):
+    with pytest.raises(ParameterError, match=words):
+        make_parameters(StatesParameters, given, "states")
