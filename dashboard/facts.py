@@ -162,9 +162,9 @@ def window_text(run: RunFolder) -> str:
     return with_unit(f"{low or 0} to {high}", KCPS)
 
 
-def window_kcps(run: RunFolder) -> tuple[float | None, float | None] | None:
+def window_kcps(run: RunFolder, which: str = "window_hz") -> tuple[float | None, float | None] | None:
     """Limits of the window in kcps, None for an open one; None where there is no window."""
-    limits = run.section("states").get("window_hz")
+    limits = run.section("states").get(which)
     if not isinstance(limits, list) or len(limits) != 2:
         return None
     low, high = (number(limit) for limit in limits)

@@ -7,11 +7,14 @@ WINDOW_SCRIPT = r"""
 "use strict";
 function onWindow({place, model, put, view, wish, notice}) {
   const DRAG_MS = 100, NEAR_PX = 7, FAR = 20;
-  let band = null, drag = null;
+  // ``idle``: something else selects at present; the limits are there to be taken hold of.
+  let band = null, drag = null, idle = false;
 
-  function show({band: next, auto}) {
+  function show({band: next, auto, idle: unused}) {
     place("auto").disabled = auto;
-    if (drag === null) setBand(next);
+    if (drag !== null) return;
+    idle = unused;
+    setBand(next);
   }
 
   // What somebody is typing stays, unless it is the field given up.
@@ -22,9 +25,9 @@ function onWindow({place, model, put, view, wish, notice}) {
     // An open end lies beyond what the axis shows; much further away, a canvas draws the other end elsewhere.
     const far = FAR * model("axis rates").end;
     for (const plot of ["trace", "histogram"]) {
-      put(`${plot} band`, {visible: bounded, bottom: low > 0 ? low : -far, top: high ?? far});
-      put(`${plot} low`, {visible: bounded && low > 0, location: low});
-      put(`${plot} high`, {visible: bounded && high !== null, location: high ?? 0});
+      put(`${plot} band`, {visible: bounded && !idle, bottom: low > 0 ? low : -far, top: high ?? far});
+      put(`${plot} low`, {visible: bounded && low > 0, location: low, line_alpha: idle ? 0.35 : 1});
+      put(`${plot} high`, {visible: bounded && high !== null, location: high ?? 0, line_alpha: idle ? 0.35 : 1});
     }
     const shown = rate => rate === null ? "" : String(Number(rate.toPrecision(3)));
     for (const [id, rate] of [["low", next === null ? null : low], ["high", high]]) {
@@ -87,6 +90,7 @@ function onWindow({place, model, put, view, wish, notice}) {
       return;
     }
     event.stopPropagation();
+    idle = false;
     setBand(dragged(event));
     if (performance.now() - drag.sent >= DRAG_MS) {
       drag.sent = performance.now();
@@ -110,6 +114,7 @@ function onWindow({place, model, put, view, wish, notice}) {
       setBand(band);
       return;
     }
+    idle = false;
     setBand(next);
     wish("window", {kcps: band});
   }

@@ -113,20 +113,23 @@ def window_view(latest: Latest, wish: Window | None) -> Update:
     """The on window: the one that is asked for as long as the numbers are of another one, then the one they are of.
 
     ``wish`` is what a page asked for and the run has not confirmed yet. Rates in kcps; None is an open end, and no
-    band at all where nothing is selected.
+    band at all where nothing is selected. While states are selected, the window of the rule is there, idle, for whoever
+    wants one instead.
     """
     asked, run = latest.asked_window if wish is None else wish, live_run(latest)
     waiting = asked is not None and bool(latest.value("states", "selection")) and not latest.answers(asked)
+    idle = run.section("states").get("method") == "hmm"
     if waiting and asked is not None and not isinstance(asked, str):
         limits: tuple[float | None, float | None] | None = (asked[0] / 1e3, asked[1] and asked[1] / 1e3)
     else:
-        limits = facts.window_kcps(run)
+        limits = facts.window_kcps(run, "rule_window_hz" if idle else "window_hz")
     band = None if limits is None else [limits[0] or 0.0, limits[1]]
     mode = "chosen by rule" if asked == "auto" else "given by hand"
-    if run.section("states").get("method") == "hmm":
-        mode = f"selected: {facts.selection_text(run)}"
+    if idle:
+        mode = f"not in use: {facts.selection_text(run)} selected"
     words = "waiting for its results" if waiting else mode if asked is not None else ""
-    return {"window": {"band": band, "auto": asked == "auto"}, "text": {"window-note": words}}
+    shown = {"band": band, "auto": asked == "auto", "idle": idle and not waiting}
+    return {"window": shown, "text": {"window-note": words}}
 
 
 def status_view(latest: Latest, now_s: float, address: str) -> Update:

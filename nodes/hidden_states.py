@@ -98,8 +98,8 @@ class HiddenStates:
             end = min(bins, begin + _MOST_AT_ONCE)
             a, b = (int(chunk["offsets"][k]) for k in (begin, end))
             stop = chunk.stop if end == bins else (first + end) * self._bin_ticks
-            columns = (chunk[name][a:b] for name in ("macrotime", "channel", "dtime"))
-            found.append(self._take(*columns, first + begin, stop))
+            macrotime, channel, dtime = (chunk[name][a:b] for name in ("macrotime", "channel", "dtime"))
+            found.append(self._take(macrotime, channel, dtime, first + begin, stop))
         self._bins_seen = first + bins
         if self._bins_seen >= self._choice_bin:
             self.due = True

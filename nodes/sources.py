@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,6 +69,7 @@ class Replay(Source[ReplayParameters]):
         self._file = open_tag_file(Path(self.parameters.path))
         self._given = 0
         self._notes = list(self._file.notes)
+        self._at_first = self._file.records
         self._checksum = Checksum(self._file.path)
         info, records = self._file.info, self._file.records
         most = min(self.parameters.chunk_records, records)
@@ -80,6 +82,15 @@ class Replay(Source[ReplayParameters]):
             "pulse_period_s": 1.0 / given_hz if given_hz is not None else info.pulse_period_s,
         }
         return Opening(info, facts)
+
+    def inherit(self, earlier: Any) -> None:
+        """Nobody may lose records without a word between two readings of the same file."""
+        self._at_first = earlier._at_first
+        if self._file.path == earlier._file.path and self._file.records < self._at_first:
+            self._notes.append(
+                f"{self._file.path}: it holds {self._file.records} records now; it held {self._at_first} when it was "
+                "opened"
+            )
 
     def chunks(self) -> Generator[Chunk | float, None, None]:
         """The records, by the pace of the orders; meanwhile the checksum of the file is made."""

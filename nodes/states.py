@@ -191,7 +191,7 @@ class States(PhotonNode[StatesParameters]):
             if not by_window:
                 chosen = "automatic" if self.parameters.state is None else "given"
                 selection |= {"method": HIDDEN_MARKOV, "chosen": chosen, "levels": selection["states"]}
-                selection |= {"window_hz": None}
+                selection |= {"window_hz": None, "rule_window_hz": window["window_hz"]}
         rows = [row for row in selection["levels"] if row["on"]]
         selection["on_time_s"] = sum(row["time_s"] for row in rows)
         selection["on_photons"] = sum(row["photons"] for row in rows)

@@ -99,6 +99,9 @@ class Node(Generic[P]):
         """Begin a stream; returns the opening for the nodes after this one."""
         return opening
 
+    def inherit(self, earlier: Any) -> None:
+        """Take over from ``earlier``, the node of the epoch before, what is for people; no result depends on it."""
+
     def change(self, parameters: P) -> None:
         """Take new parameters, which differ from the present ones in ``live`` ones only."""
         self.parameters = parameters
@@ -167,9 +170,6 @@ class PhotonNode(Node[P]):
 
 class ResultNode(Node[P]):
     """A node that reads results only: it keeps the latest of each and needs no epoch."""
-
-    def inherit(self, earlier: Any) -> None:
-        """Take over from the node of the epoch ``earlier`` what is for the eye only; results may not depend on it."""
 
     def take(self, result: Result) -> None:
         """Replace what was known of this result's (node, key)."""

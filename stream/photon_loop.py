@@ -88,10 +88,13 @@ class SourceLoop(_Writing):
 
     def _begin(self, orders: Orders) -> None:
         self._put_away()
+        earlier = self._node
         node = self._make(orders.epoch, orders.parameters)
         assert isinstance(node, Source)
         with blame(self._spec.name):
             opening = node.begin()
+            if earlier is not None:
+                node.inherit(earlier)
         self._open(str(self._run_id), opening, orders.parameters)
         self._pieces = node.chunks()
 

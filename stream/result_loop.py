@@ -9,7 +9,7 @@ from typing import Any
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import Context, LinkReader
 from photonstream.stream.loop import STATUS, Loop, open_message, opening_of
-from photonstream.stream.node import ResultNode, blame
+from photonstream.stream.node import blame
 from photonstream.stream.orders import Orders
 from photonstream.stream.places import Places
 from photonstream.stream.topology import NodeSpec
@@ -99,7 +99,6 @@ class ResultLoop(Loop):
     def _begin(self, message: Open) -> None:
         earlier = self._node
         node = self._make(message.epoch, message.parameters)
-        assert isinstance(node, ResultNode)
         with blame(self._spec.name):
             opening = node.open(opening_of(message))
             if earlier is not None:

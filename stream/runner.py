@@ -142,7 +142,6 @@ def open_all(nodes: Mapping[str, Node[Any]]) -> Opening:
 class InlineRunner(Runner):
     """Folds the whole recording through the nodes in this thread."""
 
-    _end_at: int | None = None
     _halted = False
 
     def stop(self) -> None:
@@ -155,9 +154,9 @@ class InlineRunner(Runner):
         self._read(pace)
         while learned := self._learned():
             # What was read is read again with what was learned of it.
-            self._end_at = self._source.ledger.events_out if self._halted else None
+            end_at = self._source.ledger.events_out if self._halted else None
             self._begin_again(learned)
-            self._read(Pace())
+            self._read(Pace(), end_at)
         for node in self._nodes.values():
             if not isinstance(node, ResultNode):
                 self._publish(node.account())
@@ -183,12 +182,11 @@ class InlineRunner(Runner):
         self._nodes = build(Topology(tuple(specs)))
         open_all(self._nodes)
         for name, node in self._nodes.items():
-            if isinstance(node, ResultNode):
-                node.inherit(earlier[name])
+            node.inherit(earlier[name])
 
-    def _read(self, pace: Pace) -> None:
-        """Fold the recording through the nodes."""
-        orders = Orders(parameters=self._parameters, pace=pace)
+    def _read(self, pace: Pace, end_at: int | None = None) -> None:
+        """Fold the recording through the nodes, up to ``end_at`` of what the source gives."""
+        orders = Orders(parameters=self._parameters, pace=pace, end_at=end_at)
         for node in self._nodes.values():
             node.orders = orders
         self._latest: dict[tuple[str, str], Result] = {}
@@ -232,7 +230,8 @@ class InlineRunner(Runner):
             if self._on_progress is not None and now >= next_progress:
                 self._show_progress(source)
                 next_progress = time.monotonic() + self._progress_s
-            if source.halted or (self._end_at is not None and source.ledger.events_out >= self._end_at):
+            end_at = source.orders.end_at
+            if source.halted or (end_at is not None and source.ledger.events_out >= end_at):
                 break
 
     def _show_progress(self, source: Source[Any]) -> None:

@@ -83,11 +83,12 @@ def test_the_bright_state_of_trace3_lives_3_5_ns(replayed):
     result, fit = fit_of(replayed, "trace3")
     assert result["recording"]["photons_per_channel"] == {"0": 907, "1": 184928}
     assert fit["tau_x_s"]["value"] == pytest.approx(3.5e-9, abs=0.1e-9)
-    dim, bright = result["states"]["levels"]
-    assert (dim["on"], bright["on"]) == (False, True)
+    bright, *darker = result["states"]["levels"]
+    assert bright["on"]
+    assert not any(state["on"] for state in darker)
     # Dim photons come earlier: mean dtime 4.67 ns in the bright state, 2.66 to 2.8 in the dim one.
     assert bright["mean_dtime_s"] == pytest.approx(4.67e-9, abs=0.03e-9)
-    assert dim["mean_dtime_s"] < 3.0e-9
+    assert all(state["mean_dtime_s"] < 3.4e-9 for state in darker)
     assert result["beta"] is None
     assert result["beta_reason"]
 
@@ -100,7 +101,10 @@ def test_a_blinking_emitter_is_selected_in_part(replayed, name):
     off = [level for level in result["states"]["levels"] if not level["on"]]
     assert len(on) == 1
     assert off
-    assert on[0]["rate_hz"] > 4 * max(level["rate_hz"] for level in off)
+    assert on[0]["rate_hz"] > 2 * max(level["rate_hz"] for level in off)
+    # States last longer than a bin of the trace, and the dark one is as dark as a person would say.
+    assert all(level["dwell_s"] > 0.01 for level in (*on, *off))
+    assert on[0]["rate_hz"] > 10 * min(level["rate_hz"] for level in off)
 
 
 @pytest.mark.parametrize("name", ["trace0", "trace8"])
