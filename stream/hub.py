@@ -35,7 +35,7 @@ class _Known:
     epoch: int = -1
     final_version: int | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
-    choice: Mapping[str, Any] = field(default_factory=dict)
+    choice: Result | None = None
 
 
 class Hub:
@@ -98,9 +98,9 @@ class Hub:
         """How each node was when it last said so in this epoch."""
         return {name: known.status for name, known in self._known.items()}
 
-    def choices(self) -> dict[str, Any]:
+    def choices(self) -> dict[str, Result]:
         """What nodes have learned in this epoch, by node."""
-        return {name: k.choice["value"] for name, k in self._known.items() if "value" in k.choice}
+        return {name: k.choice for name, k in self._known.items() if k.choice is not None}
 
     @property
     def refused(self) -> int:
@@ -121,7 +121,7 @@ class Hub:
         self.shown = dict(self.shown)
         self.fresh = {}
         for known in self._known.values():
-            known.final_version, known.status, known.choice = None, {}, {}
+            known.final_version, known.status, known.choice = None, {}, None
 
     def service(self) -> None:
         """Take in what the nodes have published, and publish it. Never blocks."""
@@ -147,7 +147,7 @@ class Hub:
         assert self._opening is not None
         # A node that was started by hand may still serve the run before this one.
         known.epoch = message.epoch if message.run == self._opening.run else -1
-        known.final_version, known.status, known.choice = None, {}, {}
+        known.final_version, known.status, known.choice = None, {}, None
         if known.epoch == self.epoch and name == self._source:
             facts = {**self._opening.facts, **message.facts}
             self._opening = dataclasses.replace(
@@ -156,7 +156,7 @@ class Hub:
 
     def _take(self, known: _Known, result: Result) -> None:
         if result.key == CHOICE:
-            known.choice = result.value
+            known.choice = result
             return
         if result.key == STATUS:
             known.status = result.value

@@ -175,7 +175,8 @@ class PhotonLoop(_Writing):
         if node.learns is not None:
             with blame(self._spec.name):
                 choice = node.choice(final=final)
-            self._publish([node.result(CHOICE, {"value": choice}, final=False)])
+            value = {"value": choice, "events": node.ledger.events_in}
+            self._publish([node.result(CHOICE, value, final=final)])
 
     def _begin(self, message: Open) -> None:
         # Whatever is left of the epoch before is of no use to anybody.

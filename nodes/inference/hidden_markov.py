@@ -55,7 +55,8 @@ class StateModel:
     Groups are numbered by their rate of late photons, so group 0 is the neutral state. ``fine``: how many fine bins
     make a bin. ``gates`` is None where delays tell nothing: then all photons of a bin are counted together.
     ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``: no
-    further state could be tried. ``learned_from`` tells the sample that it was learned from.
+    further state could be tried. ``learned_from`` tells the sample that it was learned from, which was of the first
+    ``seen`` bins of the trace.
     """
 
     gates: Gates | None
@@ -66,6 +67,7 @@ class StateModel:
     accuracy: float
     full: bool
     learned_from: str = ""
+    seen: int = 0
 
     @property
     def resolved(self) -> bool:
@@ -87,6 +89,7 @@ class StateModel:
             "accuracy": self.accuracy,
             "full": self.full,
             "learned_from": self.learned_from,
+            "seen": self.seen,
         }
 
 
@@ -96,11 +99,8 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         gates = None if value["gates"] is None else gates_of(value["gates"])
         rates, switch = np.array(value["rates"], float), np.array(value["switch"], float)
         groups, fine = tuple(map(int, value["groups"])), int(value["fine"])
-        accuracy, full, learned_from = (
-            float(value["accuracy"]),
-            bool(value["full"]),
-            str(value["learned_from"]),
-        )
+        accuracy, full = float(value["accuracy"]), bool(value["full"])
+        learned_from, seen = str(value["learned_from"]), int(value["seen"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"this is no model of states: {error}") from error
     states = len(groups)
@@ -114,7 +114,7 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         and bool(np.all(switch.sum(axis=1) > 0))
     ):
         raise ValueError("this is no model of states: its parts do not go together")
-    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from)
+    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from, seen)
 
 
 def stationary(switch: Floats) -> Floats:
@@ -127,10 +127,11 @@ def stationary(switch: Floats) -> Floats:
     return found
 
 
-def learn_states(sample: Block, decays: NDArray[np.int64]) -> StateModel | None:
+def learn_states(sample: Block, decays: NDArray[np.int64], seen: int = 0) -> StateModel | None:
     """The model of a recording; None where there is too little of it.
 
-    ``sample`` has fine bins; ``decays`` (channels, classes) are the delays of the whole recording so far.
+    ``sample`` has fine bins; ``decays`` (channels, classes) are the delays of the whole recording so far, ``seen`` bins
+    of its trace.
     """
     gates = place_gates(decays) if decays.size else None
     shape = np.ones(1)
@@ -151,7 +152,7 @@ def learn_states(sample: Block, decays: NDArray[np.int64]) -> StateModel | None:
         lasts = stationary(found.switch)[inside].sum() / max(leaves, 1e-12)
         if len(set(found.groups)) == 1 or lasts >= SHORTEST_NEUTRAL:
             break
-    return None if found is None else replace(found, learned_from=sample.digest(decays))
+    return None if found is None else replace(found, learned_from=sample.digest(decays), seen=seen)
 
 
 def sample_counts(sample: Block, gates: Gates | None, fine: int) -> Counts:
