@@ -1,7 +1,7 @@
 """Which states an emitter has, learned from a sample of its recording: how many, how they emit, which one is neutral.
 
-The number of states is the one that predicts best what it has not seen: a model learned from every other half second
-is followed through all of them and judged by the others. States whose gate shares agree are then one, however
+The number of states is the one that predicts best what it has not seen: a model learned from every other piece (half a
+second) is followed through all of them and judged by the others. States whose gate shares agree are then one, however
 different their brightness: that is drift, focus or bleaching. The neutral state is the one with the highest rate of
 late photons: a share would prefer a dim state without biexcitons.
 """
@@ -42,7 +42,8 @@ USABLE = 0.85
 SHORTEST_SHARE = 0.02
 # With less than this there is nothing to learn from.
 FEWEST_BINS = 200
-_HALF_BLOCK = 512
+# What is learned from and what is held out take turns, in pieces of so many bins; short recordings have PIECES of them.
+SHORTEST_PIECE, LONGEST_PIECE, PIECES = 16, 512, 16
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int32]
@@ -169,7 +170,9 @@ def sample_counts(sample: Block, gates: Gates | None, fine: int) -> Counts:
 
 def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> StateModel:
     bins = len(counts)
-    held_out = np.arange(bins) // _HALF_BLOCK % 2 == 1
+    # A short recording has shorter pieces, so that both halves see its states.
+    piece = min(LONGEST_PIECE, max(SHORTEST_PIECE, bins // PIECES))
+    held_out = np.arange(bins) // piece % 2 == 1
     states, best = 1, -np.inf
     for tried in range(1, MOST_STATES + 1):
         rates, switch, _ = _fit(counts[~held_out], tried)

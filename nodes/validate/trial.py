@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.inference.cascade import expected_decay
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
@@ -18,7 +17,7 @@ from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.rows import selected
 from photonstream.nodes.pipeline import READERS, photon_path
 from photonstream.nodes.simulate import simulate
-from photonstream.nodes.simulate.parameters import SimulationParameters, with_setting
+from photonstream.nodes.simulate.parameters import SimulationParameters
 from photonstream.stream.chunk import Result
 from photonstream.stream.runner import InlineRunner
 from photonstream.stream.topology import NodeSpec, Topology
@@ -59,25 +58,6 @@ class Trial:
         if self.beta_two is None or self.beta_true is None or not self.beta_true.stderr:
             return None
         return (self.beta_two.value - self.beta_true.value) / self.beta_true.stderr
-
-
-def neutral_rate_hz(parameters: SimulationParameters) -> float:
-    """Rate of detected photons of the neutral state, without background."""
-    rates, amplitudes = expected_decay(
-        parameters.emitter, parameters.mean_n, parameters.cm_efficiency, parameters.period_s
-    )
-    photons = float((amplitudes / rates).sum())
-    arms = parameters.detector.beam_splitter
-    efficiency = (1.0 - arms) * parameters.detector.efficiency[0] + arms * parameters.detector.efficiency[1]
-    return photons * parameters.repetition_rate_hz * efficiency
-
-
-def at_rate(parameters: SimulationParameters, rate_hz: float) -> SimulationParameters:
-    """The same with detectors so efficient that the neutral state gives ``rate_hz``, and 1 % of it is background."""
-    one = with_setting(parameters, "efficiency", (1.0, 1.0))
-    each = rate_hz / neutral_rate_hz(one)
-    found = with_setting(parameters, "efficiency", (each, each))
-    return with_setting(found, "background_hz", (0.005 * rate_hz, 0.005 * rate_hz))
 
 
 def run_trial(
