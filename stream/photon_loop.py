@@ -92,9 +92,9 @@ class SourceLoop(_Writing):
         node = self._make(orders.epoch, orders.parameters)
         assert isinstance(node, Source)
         with blame(self._spec.name):
-            opening = node.begin()
             if earlier is not None:
                 node.inherit(earlier)
+            opening = node.begin()
         self._open(str(self._run_id), opening, orders.parameters)
         self._pieces = node.chunks()
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import stat
+import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -71,12 +73,15 @@ class TagFile:
     declared_records: int | None
     records: int
 
-    def blocks(self, size_records: int = BLOCK_RECORDS, start: int = 0) -> Iterator[NDArray[np.uint32]]:
+    def blocks(
+        self, size_records: int = BLOCK_RECORDS, start: int = 0, held: io.FileIO | None = None
+    ) -> Iterator[NDArray[np.uint32]]:
         """Yield the records from ``start`` on, in order, as fresh uint32 arrays of up to ``size_records``.
 
+        ``held`` is the file where it is open already, and stays open.
         Raises TagFileError when the file cannot be read or has become shorter than it was.
         """
-        with open_raw(self.path) as file:
+        with open_raw(self.path) if held is None else nullcontext(held) as file:
             at = start
             while at < self.records:
                 block = read_records(file, self.data_offset, at, min(size_records, self.records - at))
@@ -163,6 +168,16 @@ def open_raw(path: Path) -> io.FileIO:
         raise TagFileError(
             path, None, f"cannot be opened: {error.strerror if isinstance(error, OSError) else error}"
         ) from error
+
+
+def keep_open(path: Path) -> io.FileIO:
+    """A file that stays open for as long as somebody has it. Raises TagFileError with the reason."""
+    with open_raw(path) as file:
+        descriptor = os.dup(file.fileno())
+    held = io.FileIO(descriptor, closefd=False)
+    held.name = str(path)
+    weakref.finalize(held, os.close, descriptor)
+    return held
 
 
 def count_whole_records(file_bytes: int, data_offset: int) -> int:
