@@ -90,6 +90,12 @@ class Hub:
         fresh, shown = (int(progress(results).get("records", 0)) for results in (self.fresh, self.shown))
         return fresh if self._until_s is not None else max(fresh, shown)
 
+    @property
+    def all_given(self) -> bool:
+        """Whether the source has given all that there is."""
+        said = progress(self.fresh)
+        return "total" in said and said.get("records") == said["total"]
+
     def final_under(self, version: int) -> bool:
         """Whether every node has given its final results of this epoch under the orders of ``version``."""
         return all(k.epoch == self.epoch and k.final_version == version for k in self._known.values())

@@ -126,7 +126,7 @@ class HeaderReader:
         """The next ``count`` bytes. Raises HeaderCutShortError where the file ends before."""
         missing = self.offset + count - self.file_bytes
         if missing > 0:
-            cause = f"the header is cut short: the file ends {missing} bytes before the end of {what}"
+            cause = f"the header is cut short: the file ends {_bytes(missing)} before the end of {what}"
             raise HeaderCutShortError(self.path, self.file_bytes, cause)
         try:
             taken = self._file.read(count)
@@ -168,6 +168,10 @@ def open_raw(path: Path) -> io.FileIO:
         raise TagFileError(
             path, None, f"cannot be opened: {error.strerror if isinstance(error, OSError) else error}"
         ) from error
+
+
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
 
 
 def keep_open(path: Path) -> io.FileIO:
@@ -220,12 +224,12 @@ def settle_records(declared: int | None, file_bytes: int, data_offset: int) -> t
     if declared is not None and 0 < declared <= present:
         beyond = file_bytes - data_offset - declared * RECORD_BYTES
         if beyond:
-            notes.append(f"{beyond} bytes after the {declared} declared records are not read")
+            notes.append(f"not read: {_bytes(beyond)} after the {declared} declared records")
         return declared, notes
     if declared is None:
         notes.append(f"the header does not say how many records there are; the file holds {present}")
     elif declared > 0 or present > 0:
         notes.append(f"the header declares {declared} records, the file holds {present}")
     if stray_bytes:
-        notes.append(f"the last {stray_bytes} bytes are not a whole record and are not read")
+        notes.append(f"not read: {_bytes(stray_bytes)} at the end that make no whole record")
     return present, notes
