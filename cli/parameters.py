@@ -32,6 +32,8 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
         "--bin": (("intensity", "bin_s"), arguments.bin),
         "--on": (("states", "on"), arguments.on),
         "--irf": (("lifetime", "irf"), arguments.irf),
+        "--states": (("states", "method"), arguments.states),
+        "--until-sigma": (("lifetime", "target_sigma"), arguments.until_sigma),
         "--export": (("results", "export"), arguments.export),
     }
     parameters[source]["path"] = str(arguments.file)
@@ -82,7 +84,8 @@ def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
     node, dot, name = key.rpartition(".")
     if dot:
         if node not in owners.get(name, ()):
-            known = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
+            everything = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
+            known = [each for each in everything if each.startswith(f"{node}.")] or everything
             raise ParameterError(f"--set {key}: there is no such parameter (there are: {', '.join(known)})")
         return node, name
     found = owners.get(name, [])

@@ -14,9 +14,13 @@ from photonstream.cli.quantities import address, duration, irf, setting, speed, 
 from photonstream.cli.running import Run, add_page_options
 from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
+from photonstream.nodes.inference.rows import METHODS
 from photonstream.nodes.tables import EXPORTS
 from photonstream.stream.supervisor import ANYWHERE
 from photonstream.stream.topology_file import PLACEMENTS
+
+# So fast that a recording of minutes takes seconds, and so slow that one can end it in time.
+LOOKING_SPEED = 5.0
 
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
@@ -53,11 +57,17 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("--bin", type=duration, metavar="TIME", help="bin width of the trace (default 10ms)")
     parser.add_argument(
+        "--states",
+        choices=METHODS,
+        help="how the neutral state is told from others: by lifetime gates and rates (hmm: hidden Markov, default), or "
+        "by the brightness of the trace alone (window)",
+    )
+    parser.add_argument(
         "--on",
         type=window,
         metavar="LOW:HIGH|auto",
-        help="rates of the bins whose photons enter the decay, such as 20k:80k; auto (default) finds the "
-        "brightest level of the trace",
+        help="rates of the bins whose photons enter the decay, such as 20k:80k, whatever their states; auto (default): "
+        "the neutral state, or with --states window the brightest level of the trace",
     )
     parser.add_argument(
         "--irf",
@@ -71,6 +81,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         type=float,
         metavar="N",
         help="mean number of absorbed photons per pulse; corrects beta for it",
+    )
+    parser.add_argument(
+        "--until-sigma",
+        type=float,
+        metavar="SIGMA",
+        help="read no further once beta is known to this standard error, such as 0.02 (replays at "
+        f"{LOOKING_SPEED:g} times recorded time unless --speed says otherwise)",
     )
     parser.add_argument(
         "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)"
@@ -114,6 +131,8 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Replay, print the table, write the folder. Returns the exit code."""
     line = ProgressLine()
+    if arguments.until_sigma is not None and arguments.speed is None:
+        arguments.speed = LOOKING_SPEED
     with Interrupts() as interrupts:
         experiment: dict[str, Any] = read_experiment(arguments.meta)
         out = arguments.out or free_folder(Path(arguments.file))

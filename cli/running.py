@@ -23,6 +23,8 @@ from photonstream.stream.supervisor import Watch
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology_file import TopologyFile
 
+# How often a run looks whether beta is known well enough.
+LOOK_S = 0.1
 BROKEN_LEDGER = 3
 PAGE = "page"
 # Never what lies in the folder where the command was typed.
@@ -100,9 +102,15 @@ class Run:
         self._line = line
         self._written: Outcome | None = None
         self._page: Page | None = None
+        self._until_sigma: float | None = arguments.until_sigma
+        self._reached, self._looked_at = False, 0
         placement = arguments.placement or file.placement or "threads"
         # Whether nodes by hand can be with this placement is for the file to say.
         file = dataclasses.replace(file, placement=placement)
+        if placement == "inline" and self._until_sigma is not None:
+            raise ParameterError(
+                "one thread looks at the end only: for --until-sigma take --placement threads"
+            )
         if not arguments.headless:
             if placement == "inline":
                 raise ParameterError(
@@ -113,7 +121,8 @@ class Run:
         self.runner = self._runner(placement, file, arguments)
 
     def _runner(self, placement: str, file: TopologyFile, arguments: argparse.Namespace) -> Runner:
-        common: dict[str, Any] = {"results_s": self._line.interval_s, "on_progress": self._show}
+        often_s = self._line.interval_s if self._until_sigma is None else LOOK_S
+        common: dict[str, Any] = {"results_s": often_s, "on_progress": self._show}
         if placement == "inline":
             return InlineRunner(file.topology, **common)
         page = self._page
@@ -165,6 +174,20 @@ class Run:
         except OSError as error:
             raise NodeError(f"the results are complete, but not report.html: {error.strerror}") from error
 
+    def _look_for_enough(self, progress: Progress) -> None:
+        """End the reading once beta is known as well as was asked for, in two fits in a row."""
+        fit = progress.results.get(("lifetime", "fit"))
+        if self._until_sigma is None or fit is None:
+            return
+        summary = fit.value["summary"]
+        photons, sigma = summary["fit"]["photons"], summary["precision"]["sigma"]
+        if photons == self._looked_at:
+            return
+        reached = sigma is not None and sigma <= self._until_sigma
+        if reached and self._reached:
+            self.runner.enough()
+        self._reached, self._looked_at = reached, photons
+
     def _tell_address(self, address: str) -> None:
         self._note(f"to watch it: photonstream dashboard {address}")
 
@@ -180,6 +203,7 @@ class Run:
             print(f"page: {url}", flush=True)
         if self._written is not None:
             return
+        self._look_for_enough(progress)
         counts = progress.results.get(("decode", "counts"))
         fit = progress.results.get(("lifetime", "fit"))
         parts = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -111,9 +112,30 @@ class Findings:
             self._row("background share of the photons", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given" if given else NO_ERROR),
             Row("photons fitted", counted(self._fit.get("photons"))),
+            self.precision_row(),
             *correction_rows(self._fit),
         ]
         return rows
+
+    def precision_row(self) -> Row:
+        """What is missing to the wanted standard error of beta."""
+        said = self._get("precision")
+        said = said if isinstance(said, Mapping) else {}
+        target = number(said.get("target_sigma"))
+        label = (
+            "still to measure"
+            if target is None
+            else f"still to measure for ± {plain(100 * target, 2)} % of beta"
+        )
+        photons, time_s = number(said.get("photons_more")), number(said.get("time_more_s"))
+        if photons is None:
+            return Row(label, "unknown", "", str(said.get("reason") or "not forecast"))
+        if photons == 0.0:
+            return Row(label, "nothing: reached")
+        # Two digits: the error of an error is no better.
+        size = 10.0 ** max(0, math.floor(math.log10(photons)) - 1)
+        words = f"{counted(round(photons / size) * int(size))} photons"
+        return Row(label, words if time_s is None else f"{words}, {_span(time_s)}")
 
     def same_rows(self) -> list[Row]:
         """Main numbers but beta, in the same places whatever was found: for a page that must not jump."""
@@ -130,6 +152,7 @@ class Findings:
             ),
             self._row("background share", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given"),
+            self.precision_row(),
         ]
         return [
             Row(
@@ -214,6 +237,13 @@ class Findings:
                 "Beta depends on the selection: with every bin judged without its own photons it is "
                 f"{estimate_text(others['left_out'], PERCENT)}."
             )
+
+
+def _span(time_s: float) -> str:
+    """A time as a person plans with it."""
+    if time_s < 100.0:
+        return f"{plain(time_s, 2)} s"
+    return f"{plain(time_s / 60.0, 2)} min" if time_s < 6000.0 else f"{plain(time_s / 3600.0, 2)} h"
 
 
 def _value(estimate: Any) -> Any:

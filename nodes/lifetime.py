@@ -16,6 +16,7 @@ from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
+from photonstream.nodes.inference.precision import TARGET_SIGMA, forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.irf_files import load_irf
 from photonstream.stream.chunk import Result
@@ -35,7 +36,8 @@ class LifetimeParameters:
     on tau_xx; ``assumed_tau_xx_s`` is the fast lifetime of the limit that a single exponential gets;
     ``min_photons``: with fewer there is no fit. ``dead_time_s``, ``pile_up`` (each channel keeps one photon per sync),
     ``afterpulsing`` (probability) and ``afterpulse_s`` (mean wait after the dead time, 50 ns where it is not given)
-    are figures of the detectors; what is not given is not corrected.
+    are figures of the detectors; what is not given is not corrected. ``target_sigma``: standard error of beta up to
+    which it is told what is still missing.
     """
 
     irf: str | float | None = None
@@ -49,9 +51,14 @@ class LifetimeParameters:
     pile_up: bool = False
     afterpulsing: float | None = None
     afterpulse_s: float | None = None
+    target_sigma: float = TARGET_SIGMA
 
     def __post_init__(self) -> None:
         self.options()
+        if not 0.0 < self.target_sigma < 1.0:
+            raise ValueError(
+                f"target_sigma is {self.target_sigma}: a standard error of beta lies between 0 and 1"
+            )
 
     def options(self) -> FitOptions:
         """What the fit is told, but for the IRF. Raises ValueError for what cannot be."""
@@ -148,6 +155,9 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._rule, self._history = rule, History()
         self._history.add(fit)
         summary = summarise(fit, rows["channels"])
+        summary["precision"] = forecast(
+            fit, self.parameters.target_sigma, selection["recorded_s"]
+        ).as_dict()
         if final and selection["method"] == HIDDEN_MARKOV:
             summary["other_selections"] = self._other_selections(fit, rows, selection)
         yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)

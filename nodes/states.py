@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from photonstream.nodes.brightness import Brightness
 from photonstream.nodes.hidden_states import HiddenStates
 from photonstream.nodes.inference.hidden_markov import model_of
-from photonstream.nodes.inference.rows import HIDDEN_MARKOV, STATES, WINDOW, label_of
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV, METHODS, STATES, WINDOW, label_of
 from photonstream.nodes.trace import Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
 
-METHODS = (HIDDEN_MARKOV, WINDOW)
 # Columns of a chunk that have one entry a bin of the trace.
 _BY_BIN = ("counts", "timed", "dtime_sum")
 
@@ -194,6 +193,7 @@ class States(PhotonNode[StatesParameters]):
                 selection |= {"window_hz": None, "rule_window_hz": window["window_hz"]}
         rows = [row for row in selection["levels"] if row["on"]]
         selection["on_time_s"] = sum(row["time_s"] for row in rows)
+        selection["recorded_s"] = sum(row["time_s"] for row in selection["levels"])
         selection["on_photons"] = sum(row["photons"] for row in rows)
         selection["bins"] = sum(row["bins"] for row in selection["levels"])
         return selection

@@ -89,6 +89,10 @@ class Runner:
         """End the stream soon; may be called from a signal handler or another thread."""
         raise NotImplementedError
 
+    def enough(self) -> None:
+        """Read no further; what was read so far is finished as usual. A run that is to stay after its end does."""
+        raise NotImplementedError
+
     @property
     def _source(self) -> Source[Any]:
         return source_of(self._nodes)
@@ -145,6 +149,9 @@ class InlineRunner(Runner):
     _halted = False
 
     def stop(self) -> None:
+        self.enough()
+
+    def enough(self) -> None:
         self._halted = True
         self._source.halted = True
 

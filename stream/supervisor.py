@@ -88,6 +88,10 @@ class PlacedRunner(Runner):
         """End the stream soon; may be called from a signal handler or another thread."""
         self._stop_asked = True
 
+    def enough(self) -> None:
+        if self._helm.orders.end_at is None:
+            self._helm.halt()
+
     # What a placement has to say
 
     def _places(self, run: str) -> Places:

@@ -20,6 +20,7 @@ _MASK = STATES - 1
 
 Integers = NDArray[np.int64]
 WINDOW, HIDDEN_MARKOV = "window", "hmm"
+METHODS = (HIDDEN_MARKOV, WINDOW)
 
 
 def label_of(level: Integers, own: Integers, left_out: Integers) -> Integers:

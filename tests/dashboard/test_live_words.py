@@ -116,7 +116,7 @@ def test_numbers_have_the_same_rows_whatever_was_found(run, result):
     full = numbers_view(run.latest)
     empty = numbers_view(Latest())
     places = [[*cells(update)] for update in (full, empty)]
-    assert len(places[0]) == len(places[1]) == 12
+    assert len(places[0]) == len(places[1]) == 13
     assert cells(full)["exciton lifetime τₓ"] == "46.80 ± 0.21 ns"
     assert cells(empty)["exciton lifetime τₓ"] == "–"
     assert (empty["text"]["beta"], empty["text"]["verdict"]) == ("no beta", "No fit yet")
@@ -125,7 +125,7 @@ def test_numbers_have_the_same_rows_whatever_was_found(run, result):
     summary = {key: result[key] for key in ("fit", "beta", "beta_reason", "beta_upper95")}
     run.say("lifetime", "fit", {"summary": summary})
     mono = numbers_view(run.latest)
-    assert len(cells(mono)) == 12
+    assert len(cells(mono)) == 13
     assert cells(mono)["beta, upper limit (95 %)"] == "3.1 %"
     assert mono["text"]["verdict"] == "One component suffices"
     assert mono["text"]["reason"] == "one component suffices: no beta"
@@ -133,19 +133,25 @@ def test_numbers_have_the_same_rows_whatever_was_found(run, result):
 
 def test_the_window_is_that_of_the_numbers_unless_another_one_is_asked_for(run, status):
     assert window_view(run.latest, None) == {
-        "window": {"band": [8.0, None], "auto": True},
+        "window": {"band": [8.0, None], "auto": True, "idle": False},
         "text": {"window-note": "chosen by rule"},
     }
     parameters = {"states": {"on": [3000.0, 12000.0]}}
     run.say("run", "status", status(parameters=parameters))
     asked = window_view(run.latest, None)
-    assert asked["window"] == {"band": [3.0, 12.0], "auto": False}
+    assert asked["window"] == {"band": [3.0, 12.0], "auto": False, "idle": False}
     assert asked["text"]["window-note"] == "waiting for its results"
     assert window_view(run.latest, (2000.0, None))["window"]["band"] == [2.0, None]
     selection = run.latest.value("states", "selection")
     run.say("states", "selection", {**selection, "window_hz": None})
     run.say("run", "status", status())
     assert window_view(run.latest, None)["window"]["band"] is None
+    by_states = {"method": "hmm", "window_hz": None, "rule_window_hz": [8000.0, None]}
+    run.say("states", "selection", {**selection, **by_states})
+    resting = window_view(run.latest, None)
+    assert resting["window"] == {"band": [8.0, None], "auto": True, "idle": True}
+    assert resting["text"]["window-note"].startswith("not in use")
+    assert not window_view(run.latest, (2000.0, None))["window"]["idle"]
 
 
 def test_what_is_known_before_a_run_has_answered():

@@ -161,5 +161,5 @@ def test_a_wish_is_shown_before_the_run_has_taken_it_up(latest):
     updates.wish = (4000.0, None)
     updates.refresh(0.01)
     (section,) = (part for packed in updates.news(seen, None) for part in unpack(packed))
-    assert section["window"] == {"band": [4.0, None], "auto": False}
+    assert section["window"] == {"band": [4.0, None], "auto": False, "idle": False}
     assert section["text"]["window-note"] == "waiting for its results"

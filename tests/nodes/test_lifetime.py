@@ -64,6 +64,7 @@ def selection(on_levels, on_time_s=1.0, chosen="automatic", window_hz=(3e3, None
         "method": "window",
         "on_levels": on,
         "on_time_s": on_time_s,
+        "recorded_s": 2.0,
         "chosen": chosen,
         "window_hz": list(window_hz),
     }
