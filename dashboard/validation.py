@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from bokeh.embed import components
 from bokeh.models import FactorRange, HoverTool
@@ -14,7 +15,7 @@ from bokeh.resources import Resources
 
 from photonstream.dashboard.html import grid_table, text
 from photonstream.dashboard.page import BASE_CSS, POLICY
-from photonstream.dashboard.style import BLUE, GREY, VERMILLION, label_axes, plain_figure
+from photonstream.dashboard.style import BLUE, GREY, VERMILLION, interval, label_axes, plain_figure
 from photonstream.nodes.validate.summary import Figure, Summary
 
 _WIDTH, _ROW, _LEAST = 330, 26, 120
@@ -55,10 +56,8 @@ def _plot(
 ) -> figure:
     known = [(name, summary, *get(summary)) for name, summary in numbered if not math.isnan(get(summary)[0])]
     names = [name for name, _ in numbered]
-    plot = plain_figure((_WIDTH, max(_LEAST, _ROW * len(names))), y_range=FactorRange(factors=names[::-1]))
-    label_axes(plot, words, "Cell")
     errors = [0.0 if math.isnan(error) else error for *_, error in known]
-    data = {
+    data: dict[str, list[Any]] = {
         "cell": [name for name, *_ in known],
         "value": [value for *_, value, _ in known],
         "error": errors,
@@ -66,6 +65,15 @@ def _plot(
         "high": [value + error for (*_, value, _), error in zip(known, errors, strict=True)],
         "words": [str(summary.cell) for _, summary, *_ in known],
     }
+    seen = [*data["low"], *data["high"], *([] if math.isnan(ideal) else [ideal])]
+    low, high = (min(seen), max(seen)) if seen else (0.0, 1.0)
+    pad = 0.06 * (high - low) or 0.5
+    plot = plain_figure(
+        (_WIDTH, max(_LEAST, _ROW * len(names))),
+        x_range=interval(low - pad, high + pad),
+        y_range=FactorRange(factors=names[::-1]),
+    )
+    label_axes(plot, words, "Cell")
     source = ColumnDataSource(data)
     if not math.isnan(ideal):
         plot.add_layout(Span(location=ideal, dimension="height", line_color=VERMILLION, line_dash="dashed"))

@@ -155,9 +155,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._rule, self._history = rule, History()
         self._history.add(fit)
         summary = summarise(fit, rows["channels"])
-        summary["precision"] = forecast(
-            fit, self.parameters.target_sigma, selection["recorded_s"]
-        ).as_dict()
+        summary["precision"] = forecast(fit, self.parameters.target_sigma, selection["recorded_s"]).as_dict()
         if final and selection["method"] == HIDDEN_MARKOV:
             summary["other_selections"] = self._other_selections(fit, rows, selection)
         yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
