@@ -32,6 +32,7 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
         "--bin": (("intensity", "bin_s"), arguments.bin),
         "--on": (("states", "on"), arguments.on),
         "--irf": (("lifetime", "irf"), arguments.irf),
+        "--calibrate": (("lifetime", "calibrate"), arguments.calibrate),
         "--export": (("results", "export"), arguments.export),
     }
     parameters[source]["path"] = str(arguments.file)

@@ -19,6 +19,7 @@ from photonstream.nodes.inference.hidden_markov import (
     FINE_BINS,
     StateModel,
     expected_accuracy,
+    foreign_shares,
     label_bins,
     learn_states,
     sample_accord,
@@ -195,3 +196,9 @@ class HiddenStates:
         if self.model is None or not self._filter.certainty.any():
             return 1.0
         return expected_accuracy(self._filter.certainty, self._group == 1)
+
+    def contamination(self, on: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Expected share of the selected time (``on``, by state) that is another state's, (STATES,), so far."""
+        if self.model is None:
+            return np.zeros(STATES)
+        return foreign_shares(self._filter.certainty, self._group, on)

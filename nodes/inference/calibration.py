@@ -11,12 +11,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from scipy.stats import chi2
 
 from photonstream.nodes.inference.beta import domain_reason, eta_estimate, poisson_factor
+from photonstream.nodes.inference.calibration_data import (
+    Calibration,
+    CalibrationRun,
+    Sample,
+    Way,
+    power_shared,
+)
 from photonstream.nodes.inference.claims import within_bounds
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
@@ -34,65 +41,11 @@ _RARE = 1e-3
 _RESTARTS = 3
 
 
-@dataclass(frozen=True, eq=False)
-class CalibrationRun:
-    """A run without carrier multiplication: its fit alone, and what is known of its excitation (None: nothing).
-
-    ``fast``: whether its decay shows a second component. ``mean_n_relative_error`` is that of ``mean_n``.
-    """
-
-    name: str
-    refit: Refit
-    fast: bool
-    mean_n: float | None = None
-    mean_n_relative_error: float = 0.3
-    power_w: float | None = None
-    excitation_nm: float | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The run whose beta is wanted: its final fit, made with ``options``, and the likelihood behind it."""
-
-    refit: Refit
-    fit: DecayFit
-    options: FitOptions
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """What one way of calibrating says, or the ``reason`` why it says nothing.
-
-    ``mean_n`` of each run, None where it is not determined; ``scale``: fitted over given <N>, None where none was
-    given. ``beta`` and ``eta`` are of the sample, each with the reason where there is none, or what to mind.
-    """
-
-    reason: str = ""
-    s: Estimate | None = None
-    mean_n: tuple[Estimate | None, ...] = ()
-    scale: Estimate | None = None
-    beta: Estimate | None = None
-    beta_reason: str = ""
-    eta: Estimate | None = None
-    eta_reason: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Both ways, the lifetimes that the runs share, and what to mind about them."""
-
-    s_at_given_n: Way
-    n_at_given_s: Way
-    tau_x_s: Estimate | None = None
-    tau_xx_s: Estimate | None = None
-    warnings: tuple[str, ...] = ()
-
-
 def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
     """s at given <N> and <N> at given s from ``runs``, and beta and eta of ``sample`` for both.
 
-    ``sample.options`` has the given s and the sample's own <N>. Intervals are of the profile likelihood of the joint fit;
-    eta adds the error of the sample's <N> in quadrature.
+    ``sample.options`` has the given s and the sample's own <N>. Intervals are of the profile likelihood of the joint
+    fit; eta adds the error of the sample's <N> in quadrature.
     """
     if not any(run.fast for run in runs):
         why = "no calibration: none of the runs shows a fast component"
@@ -111,11 +64,6 @@ def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
     )
 
 
-def power_shared(runs: Sequence[CalibrationRun]) -> bool:
-    """Whether <N> goes with the power through all runs: it is known of each, and they are of one wavelength."""
-    return all(run.power_w for run in runs) and len({run.excitation_nm for run in runs}) == 1
-
-
 def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample) -> Way:
     known = [run for run in runs if run.mean_n is not None]
     if not known:
@@ -132,7 +80,9 @@ def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample) -> Way:
     errors = joint.covariance(optimum, box)
     s = float(optimum.theta[S])
     if not LEAST_S < s < MOST_S:
-        return Way(f"no s: the runs put it beyond {s:g}; their <N> is wrong, or the fast component no biexciton")
+        return Way(
+            f"no s: the runs put it beyond {s:g}; their <N> is wrong, or the fast component no biexciton"
+        )
     found = Estimate(s, _root(errors, S), *interval)
     means = tuple(
         replace(_exponential(_scale(optimum, errors, group), weight))
@@ -254,9 +204,7 @@ def _eta(sample: Sample, beta: Estimate | None, scale: Estimate | None) -> tuple
     mean_n, relative = options.mean_n, options.mean_n_relative_error
     if scale is not None:
         mean_n, relative = mean_n * scale.value, (scale.stderr or 0.0) / scale.value
-    eta, _, reason = eta_estimate(
-        beta, mean_n, relative, sample.refit.likelihood.period_s, fit.tau_x_s.value
-    )
+    eta, _, reason = eta_estimate(beta, mean_n, relative, sample.refit.likelihood.period_s, fit.tau_x_s.value)
     return eta, reason
 
 

@@ -1,8 +1,8 @@
 """Joint Poisson likelihood of several decays of one nanocrystal that share s, and what else follows from <N>.
 
 Calibration runs are excited below twice the gap, where biexcitons come from pulses that are absorbed twice and from
-nothing else: B_i = 1 - N_i/(exp(N_i) - 1) in the two-level closed form, N_i = scale * weight_i. They share tau_x, tau_xx
-and s. The ``sample``, where there is one, has lifetimes and a beta of its own and only s in common with them.
+nothing else: B_i = 1 - N_i/(exp(N_i) - 1) in the two-level closed form, N_i = scale * weight_i. They share both
+lifetimes and s. The ``sample``, where there is one, has lifetimes and a beta of its own and only s in common with them.
 
 Parameters, one float64 vector: ``ln tau_x, ln tau_xx, s``, the logarithms of the scales, the four of each channel of
 each run (`likelihood`), then for the sample ``beta, ln tau_x, ln tau_xx`` and those of its channels.
@@ -169,7 +169,9 @@ class Joint:
             if -float(gradient @ step) < _GAIN:
                 converged = True
                 break
-            shrink = min(1.0, float(np.min(self._reach(phi)[index] / np.maximum(np.abs(step[index]), 1e-300))))
+            shrink = min(
+                1.0, float(np.min(self._reach(phi)[index] / np.maximum(np.abs(step[index]), 1e-300)))
+            )
             trial = np.clip(phi + shrink * step, box.lower, box.upper)
             found, trial_gradient, trial_information = self.evaluate(trial)
             if found <= value:
@@ -226,9 +228,7 @@ def _add(
     share, by_beta, by_rho = photon_share(biexcitons, rho, s, True)
     by_s = biexcitons * rho * (1.0 - share) / (1.0 + s * biexcitons * rho)
     locals_ = PER_CHANNEL * likelihood.counts.shape[0]
-    theta = np.concatenate(
-        [phi[[ln_tau_x, ln_tau_xx]], [share], phi[offset : offset + locals_]]
-    )
+    theta = np.concatenate([phi[[ln_tau_x, ln_tau_xx]], [share], phi[offset : offset + locals_]])
     index = np.concatenate([[ln_tau_x, ln_tau_xx, S, source], np.arange(offset, offset + locals_)])
     slopes = np.zeros((theta.size, index.size))
     slopes[LN_TAU_X, 0] = slopes[LN_TAU_XX, 1] = 1.0

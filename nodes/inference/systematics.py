@@ -7,8 +7,9 @@ part lies inside the statistical error already are named without a number, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0
 from photonstream.nodes.inference.refit import Refit, beta_at, refit_of
+from photonstream.nodes.inference.rows import states_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
 
@@ -42,7 +44,7 @@ class Systematic:
 
 @dataclass(frozen=True, eq=False)
 class Contaminant:
-    """A state that was not selected: counts (channels, bins) of its photons, and its expected share of the selected time.
+    """A state that was not selected: counts (channels, bins) of its photons, its expected share of the selected time.
 
     ``part``: the selected time that is expected to be this state's, over the time in which it was found.
     """
@@ -52,10 +54,31 @@ class Contaminant:
     share: float
 
 
+def contaminants(rows: Mapping[str, Any], selection: Mapping[str, Any]) -> tuple[Contaminant, ...] | str:
+    """The states that were not selected, from the results of ``decay`` and ``states``; or why nobody knows them."""
+    shares = selection.get("contamination")
+    if shares is None:
+        return "no estimate: a window of rates does not say how sure it is of its bins"
+    times_s = {int(row["state"]): float(row["time_s"]) for row in selection["states"]}
+    states = states_of(rows["labels"])
+    return tuple(
+        Contaminant(
+            rows["counts"][states == state].sum(axis=0),
+            float(shares[state]) * float(selection["on_time_s"]) / times_s[state],
+            float(shares[state]),
+        )
+        for state in np.flatnonzero(shares).tolist()
+        if times_s.get(state)
+    )
+
+
 def systematics(
     data: DecayData, options: FitOptions, fit: DecayFit, others: Sequence[Contaminant] | str
 ) -> tuple[Systematic, ...]:
-    """The parts of a ``fit`` with a beta; none without. ``others``: what contaminates the selection, or why nobody knows."""
+    """The parts of a ``fit`` with a beta; none without one.
+
+    ``others``: what contaminates the selection, or why nobody knows.
+    """
     if fit.beta is None:
         return ()
     refit = refit_of(data, options, fit)
@@ -85,7 +108,10 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
         return _either_way(
             name,
             f"the measured response made {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)",
-            [_beta_with(_stretched(data, options, options.irf, refit, 1.0 + e)) for e in _both(IRF_WIDTH_ERROR)],
+            [
+                _beta_with(_stretched(data, options, options.irf, refit, 1.0 + e))
+                for e in _both(IRF_WIDTH_ERROR)
+            ],
         )
     if isinstance(options.irf, GaussianIrf):
         moves = [np.log1p(e) * _of_widths(refit) for e in _both(IRF_WIDTH_ERROR)]
@@ -120,15 +146,11 @@ def _moved(refit: Refit, period_s: float, move: Floats) -> Refit:
     return replace(refit, optimum=maximise(refit.likelihood, theta, box), box=box)
 
 
-def _stretched(
-    data: DecayData, options: FitOptions, irf: MeasuredIrf, refit: Refit, factor: float
-) -> Refit:
+def _stretched(data: DecayData, options: FitOptions, irf: MeasuredIrf, refit: Refit, factor: float) -> Refit:
     """The fit with a measured response stretched by ``factor`` about its middle; t0 begins where that leaves it."""
     wide = replace(irf, bin_width_s=factor * irf.bin_width_s)
     likelihood = likelihood_of(data, replace(options, irf=wide), refit.rows)
-    likelihood = replace(
-        likelihood, efficiency=refit.likelihood.efficiency, extra=refit.likelihood.extra
-    )
+    likelihood = replace(likelihood, efficiency=refit.likelihood.efficiency, extra=refit.likelihood.extra)
     theta = refit.optimum.theta.copy()
     for k in range(len(refit.rows)):
         shares = refit.likelihood.irf[k]
@@ -162,6 +184,8 @@ def _of_contamination(
     if isinstance(others, str):
         return Systematic(source, others)
     share = sum(other.share for other in others)
+    if not others:
+        return Systematic(source, "one state: no other one to confuse it with", shift=0.0)
     likelihood = refit.likelihood
     counts = likelihood.counts.copy()
     for other in others:
@@ -188,7 +212,9 @@ def _of_s(theta: Floats, s: float) -> Systematic:
         except (ValueError, ZeroDivisionError):
             betas.append(math.nan)
     low, high = betas
-    words = [f"beta {b:.3g} at s = {s + d:g}" for b, d in zip(betas, _both(S_STEP), strict=True) if 0.0 < b < 1.0]
+    words = [
+        f"beta {b:.3g} at s = {s + d:g}" for b, d in zip(betas, _both(S_STEP), strict=True) if 0.0 < b < 1.0
+    ]
     if len(words) < 2:
         return Systematic("s", "; ".join(words) or "no beta at neighbouring s")
     return Systematic("s", "; ".join(words), sigma=0.5 * abs(high - low))
