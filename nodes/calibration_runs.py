@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.inference.beta import MIN_PERIOD_PER_TAU_X
 from photonstream.nodes.inference.calibration import calibrate
+from photonstream.nodes.inference.calibration_cascade import with_cascade
 from photonstream.nodes.inference.calibration_data import (
     Calibration,
     CalibrationRun,
@@ -74,7 +75,8 @@ class CalibrationRuns:
         except ValueError as error:
             return {"reason": f"no calibration: {error}"}
         runs = self._fitted
-        found = calibrate(runs, Sample(refit_of(data, options, fit), fit, options))
+        sample = Sample(refit_of(data, options, fit), fit, options)
+        found = with_cascade(calibrate(runs, sample), runs, sample)
         return {
             "reason": "",
             "runs": [_run(folder, run) for folder, run in zip(self._folders, runs, strict=True)],
@@ -107,6 +109,8 @@ def _fitted(folder: RunFolder) -> CalibrationRun:
         relative,
         _positive(experiment, "power_w"),
         _positive(experiment, "excitation_nm"),
+        fit.irf_fwhm_s.value if fit.irf_fwhm_s is not None else 0.0,
+        folder.options.irf is None,
     )
 
 
@@ -150,6 +154,7 @@ def _way(way: Way) -> dict[str, Any]:
         "beta_reason": way.beta_reason,
         "eta": plain_value(way.eta),
         "eta_reason": way.eta_reason,
+        "cascade": None if way.cascade is None else dataclasses.asdict(way.cascade),
     }
 
 

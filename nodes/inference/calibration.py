@@ -237,7 +237,7 @@ def _lifetimes_differ(sample: Sample, optimum: Optimum, errors: Floats) -> str:
             words.append(f"{name} {1e9 * own.value:.3g} and {1e9 * common_s:.3g} ns")
     if not words:
         return ""
-    return f"this run and the calibration runs differ in {', '.join(words)}: is it the same nanocrystal?"
+    return f"this run and the calibration runs differ in {', '.join(words)}, more than their errors allow"
 
 
 def _fit(

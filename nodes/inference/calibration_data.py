@@ -16,6 +16,7 @@ class CalibrationRun:
     """A run without carrier multiplication: its fit alone, and what is known of its excitation (None: nothing).
 
     ``fast``: whether its decay shows a second component. ``mean_n_relative_error`` is that of ``mean_n``.
+    ``irf_fwhm_s`` of its instrument response, and whether the fit found that (``width_fitted``).
     """
 
     name: str
@@ -25,6 +26,8 @@ class CalibrationRun:
     mean_n_relative_error: float = 0.3
     power_w: float | None = None
     excitation_nm: float | None = None
+    irf_fwhm_s: float = 0.1e-9
+    width_fitted: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,16 @@ class Sample:
     refit: Refit
     fit: DecayFit
     options: FitOptions
+
+
+@dataclass(frozen=True, slots=True)
+class Cascaded:
+    """What the n^2 cascade says in place of the closed form, from the ``run`` of the highest <N>; None: nothing."""
+
+    run: str
+    s: float | None
+    mean_n: float | None
+    eta: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,7 @@ class Way:
     beta_reason: str = ""
     eta: Estimate | None = None
     eta_reason: str = ""
+    cascade: Cascaded | None = None
 
 
 @dataclass(frozen=True, slots=True)
