@@ -9,7 +9,8 @@ from photonstream.nodes.history import History
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.lifetime import Lifetime, LifetimeParameters
+from photonstream.nodes.lifetime import Lifetime
+from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.stream.chunk import Result, StreamInfo
 from photonstream.stream.node import Opening, ParameterError
 
@@ -122,7 +123,8 @@ def test_detector_figures_that_the_photons_contradict_are_a_reason_and_no_end():
 
 
 def test_every_parameter_is_live_and_takes_hold_at_once():
-    assert Lifetime.live == set(LifetimeParameters.__dataclass_fields__)
+    assert Lifetime.live | Lifetime.fixed == set(LifetimeParameters.__dataclass_fields__)
+    assert Lifetime.fixed == {"calibrate"}
     lifetime, fresh = fed(decays(3000)), fed(decays(3000), s=3.0, mean_n=0.1, irf=1e-9)
     assert look(lifetime)["fit"]["summary"]["fit"]["irf_fwhm_s"]["stderr"] is not None
     lifetime.change(LifetimeParameters(s=3.0, mean_n=0.1, irf=1e-9))
