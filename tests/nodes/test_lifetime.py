@@ -12,7 +12,7 @@ from photonstream.nodes.inference.rows import label_of
 from photonstream.nodes.lifetime import Lifetime
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.stream.chunk import Result, StreamInfo
-from photonstream.stream.node import Opening, ParameterError
+from photonstream.stream.node import Opening, ParameterError, make_parameters
 
 
 @pytest.mark.parametrize("stderr", [-1.0, float("nan"), float("inf")])
@@ -144,6 +144,13 @@ def test_every_parameter_is_live_and_takes_hold_at_once():
     assert (fit["s"], fit["irf_fwhm_s"]["value"]) == (3.5, 1e-9)
     lifetime.change(LifetimeParameters())
     assert look(lifetime, final=True)["fit"] == look(fed(decays(3000)), final=True)["fit"]
+
+
+def test_folders_are_a_list_of_texts():
+    assert make_parameters(LifetimeParameters, {"calibrate": ["a", "b"]}, "lifetime").calibrate == ["a", "b"]
+    for wrong in ("a", [1.0], {"a": 1}):
+        with pytest.raises(ParameterError, match=r"lifetime\.calibrate cannot be"):
+            make_parameters(LifetimeParameters, {"calibrate": wrong}, "lifetime")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from photonstream.nodes.inference.hidden_markov import (
     FEWEST_BINS,
     MOST_STATES,
     expected_accuracy,
+    foreign_shares,
     label_bins,
     learn_states,
     model_of,
@@ -167,6 +168,23 @@ def test_the_expected_accuracy_is_that_of_the_posteriors():
     certainty = np.array([[90.0, 10.0], [5.0, 45.0]])
     assert expected_accuracy(certainty, np.array([True, False])) == pytest.approx((90 / 95 + 45 / 55) / 2)
     assert expected_accuracy(certainty, np.array([True, True])) == 1.0
+
+
+def test_the_expected_contamination_is_that_of_the_truth():
+    # States so alike that some hundredths of the selected time are the other's.
+    path = switching(160_000, (0.1, 0.05))
+    block, decays = drawn(path, ((12e3, 47.0), (11e3, 22.0)))
+    model = learn_states(block, decays)
+    f = model.filter()
+    own, _, _ = label_bins(f, sample_counts(block, model.gates, model.fine), last=True)
+    group = 1 + np.array(model.groups)
+    assert set(group.tolist()) == {1, 2}
+    foreign = path[: len(own) * model.fine].reshape(-1, model.fine).mean(axis=1)
+    true = foreign[group[own] == 1].mean()
+    on = np.zeros(8, bool)
+    on[1] = True
+    assert 0.01 < true < 0.1
+    assert foreign_shares(f.certainty, group, on)[2] == pytest.approx(true, rel=0.2)
 
 
 def test_time_shares_are_those_after_a_long_time():
