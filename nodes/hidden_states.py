@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.brightness import FIRST_CHOICE_S, describe
 from photonstream.nodes.decay import dtime_axis
+from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
 from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
 from photonstream.nodes.inference.hidden_markov import (
     FINE_BINS,
     StateModel,
     expected_accuracy,
-    foreign_shares,
     label_bins,
     learn_states,
     sample_accord,
@@ -198,7 +198,8 @@ class HiddenStates:
         return expected_accuracy(self._filter.certainty, self._group == 1)
 
     def contamination(self, on: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Expected share of the selected time (``on``, by state) that is another state's, (STATES,), so far."""
+        """Expected share of the selected time (``on``, by state) that is each other state's, (STATES,), so far."""
         if self.model is None:
             return np.zeros(STATES)
-        return foreign_shares(self._filter.certainty, self._group, on)
+        unsure = foreign_shares(self._filter.certainty, self._group, on)
+        return unsure + edge_shares(self._bins, self._visits, on)

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import CalibrationRuns
 from photonstream.nodes.history import History
+from photonstream.nodes.inference.contamination import contaminants
 from photonstream.nodes.inference.decay_data import DecayData, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
-from photonstream.nodes.inference.systematics import contaminants, systematics
+from photonstream.nodes.inference.systematics import systematics
 from photonstream.nodes.irf_files import load_irf
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.stream.chunk import Result

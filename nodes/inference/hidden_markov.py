@@ -295,19 +295,6 @@ def expected_accuracy(certainty: Floats, on: NDArray[np.bool_]) -> float:
     return float(np.mean([r / max(w, 1e-12) for r, w in zip(right, whole, strict=True)]))
 
 
-def foreign_shares(certainty: Floats, group: NDArray[np.int64], on: NDArray[np.bool_]) -> Floats:
-    """Expected share of the selected time that belongs to each group, from posteriors summed by label (labels, states).
-
-    ``group`` (states,) numbers the group of each state, ``on`` says by that number which are selected; theirs is 0.
-    """
-    shares = np.zeros(len(on))
-    chosen = certainty[on[group]].sum(axis=0)
-    if chosen.any():
-        np.add.at(shares, group, chosen / chosen.sum())
-    shares[on] = 0.0
-    return shares
-
-
 def same_shares(gated: Floats, signal: Floats) -> tuple[int, ...]:
     """Group of each state: states are one while a chi-squared test cannot tell the shares of their gates apart.
 

@@ -7,21 +7,19 @@ part lies inside the statistical error already are named without a number, so th
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from photonstream.nodes.inference.beta import MOST_MEAN_N, poisson_factor_slope
+from photonstream.nodes.inference.contamination import Contaminant
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions, max_sigma_s
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0
 from photonstream.nodes.inference.refit import Refit, beta_at, refit_of
-from photonstream.nodes.inference.rows import states_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
 
@@ -40,36 +38,6 @@ class Systematic:
     shift: float | None = None
     sigma: float | None = None
     quantity: str = "beta"
-
-
-@dataclass(frozen=True, eq=False)
-class Contaminant:
-    """A state that was not selected: counts (channels, bins) of its photons, its expected share of the selected time.
-
-    ``part``: the selected time that is expected to be this state's, over the time in which it was found.
-    """
-
-    counts: NDArray[np.int64]
-    part: float
-    share: float
-
-
-def contaminants(rows: Mapping[str, Any], selection: Mapping[str, Any]) -> tuple[Contaminant, ...] | str:
-    """The states that were not selected, from the results of ``decay`` and ``states``; or why nobody knows them."""
-    shares = selection.get("contamination")
-    if shares is None:
-        return "no estimate: a window of rates does not say how sure it is of its bins"
-    times_s = {int(row["state"]): float(row["time_s"]) for row in selection["states"]}
-    states = states_of(rows["labels"])
-    return tuple(
-        Contaminant(
-            rows["counts"][states == state].sum(axis=0),
-            float(shares[state]) * float(selection["on_time_s"]) / times_s[state],
-            float(shares[state]),
-        )
-        for state in np.flatnonzero(shares).tolist()
-        if times_s.get(state)
-    )
 
 
 def systematics(
@@ -195,8 +163,8 @@ def _of_contamination(
     more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
     before, after = _beta_with(refit), _beta_with(more)
     how = (
-        f"by the states' own posteriors {100.0 * share:.2g} % of the selected time is another state's: beta with as "
-        "much again of their photons, less beta"
+        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's: beta with "
+        "as much again of their photons, less beta"
     )
     if before is None or after is None:
         return Systematic(source, f"{how}: it leaves its domain")

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 from photonstream.nodes.inference.beta import beta_from_amplitudes, eta_from_beta
+from photonstream.nodes.inference.contamination import Contaminant, contaminants, foreign_shares
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
-from photonstream.nodes.inference.hidden_markov import foreign_shares
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import Contaminant, contaminants, systematics
+from photonstream.nodes.inference.systematics import systematics
 
 OPTIONS = FitOptions(irf=GaussianIrf(0.1e-9), intervals=False, mean_n=0.1)
 CONTAMINATION = "other states in the selection"
