@@ -20,13 +20,12 @@ from photonstream.nodes.inference.beta import MIN_PERIOD_PER_TAU_X
 from photonstream.nodes.inference.calibration import calibrate
 from photonstream.nodes.inference.calibration_cascade import with_cascade
 from photonstream.nodes.inference.calibration_data import (
-    Calibration,
     CalibrationRun,
     Sample,
     Way,
     power_shared,
 )
-from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.fit import fit_decay
@@ -85,7 +84,7 @@ class CalibrationRuns:
             "tau_xx_s": plain_value(found.tau_xx_s),
             "s_at_given_n": _way(found.s_at_given_n),
             "n_at_given_s": _way(found.n_at_given_s),
-            "warnings": [*found.warnings, *_ways_differ(found)],
+            "warnings": list(found.warnings),
         }
 
 
@@ -158,19 +157,6 @@ def _way(way: Way) -> dict[str, Any]:
     }
 
 
-def _ways_differ(found: Calibration) -> list[str]:
-    """A warning where the given s lies outside the 95 % interval of the s at the given <N>."""
-    fitted, given = found.s_at_given_n.s, found.n_at_given_s.s
-    if fitted is None or given is None or fitted.ci95 is None:
-        return []
-    low, high = fitted.ci95
-    if (low is None or given.value >= low) and (high is None or given.value <= high):
-        return []
-    return [
-        f"s = {given.value:g} and the given <N> exclude each other at 95 %: the runs put s at {fitted.value:.3g}"
-    ]
-
-
 def _read(path: Path) -> RunFolder:
     summary = _summary(path)
     fit, experiment = summary.get("fit"), summary.get("experiment") or {}
@@ -188,6 +174,10 @@ def _read(path: Path) -> RunFolder:
             "excitons left over from earlier pulses make biexcitons too"
         )
     _check_energy(path, experiment)
+    if (_positive(experiment, "mean_n") or 0.0) > MEAN_N_MOST:
+        raise ParameterError(
+            f"{path}: its <N> of {experiment['mean_n']:g} is above {MEAN_N_MOST:g}, which no run has"
+        )
     counts, channels, width_s = _counts(path, fit)
     states = summary.get("states") or {}
     on_time_s = states.get("on_time_s")

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import chi2
 
 from photonstream.nodes.inference.beta import domain_reason, eta_estimate, poisson_factor
 from photonstream.nodes.inference.calibration_data import (
@@ -24,20 +23,19 @@ from photonstream.nodes.inference.calibration_data import (
     Way,
     power_shared,
 )
+from photonstream.nodes.inference.calibration_warnings import warnings_of
 from photonstream.nodes.inference.claims import within_bounds
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate, Interval
 from photonstream.nodes.inference.eta import NO_MEAN_N
-from photonstream.nodes.inference.joint import LEAST_S, MOST_S, SCALE_RANGE, SCALES, Joint, S
+from photonstream.nodes.inference.joint import LEAST_S, LEAST_SCALE, MOST_S, SCALES, Joint, S
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX
 from photonstream.nodes.inference.profile import profile_of
 from photonstream.nodes.inference.refit import Refit, beta_at
 from photonstream.nodes.inference.scoring import Box, Optimum
 
-# Runs that go together differ by more only once in a thousand.
-_RARE = 1e-3
 _RESTARTS = 3
 
 
@@ -55,12 +53,13 @@ def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
         why = f"no calibration: the fast component of a run is too slow for a biexciton with s = {s:g}"
         return Calibration(Way(why), Way(why))
     by_s, joint, optimum, errors = _n_at_given_s(runs, sample)
+    by_n = _s_at_given_n(runs, sample)
     return Calibration(
-        _s_at_given_n(runs, sample),
+        by_n,
         by_s,
         _exponential(Estimate(float(optimum.theta[LN_TAU_X]), _root(errors, LN_TAU_X))),
         _exponential(Estimate(float(optimum.theta[LN_TAU_XX]), _root(errors, LN_TAU_XX))),
-        tuple(filter(None, [_accord(runs, joint, optimum), _lifetimes_differ(sample, optimum, errors)])),
+        warnings_of(runs, sample, joint, optimum, errors, by_n, by_s),
     )
 
 
@@ -156,7 +155,7 @@ def _n_at_given_s(runs: Sequence[CalibrationRun], sample: Sample) -> tuple[Way, 
     indices = list(range(SCALES, SCALES + joint.scales))
     optimum, intervals = _fit(joint, joint.start(s, scales), box, indices)
     errors = joint.covariance(optimum, box)
-    lowest = math.log(SCALE_RANGE[0])
+    lowest = math.log(LEAST_SCALE)
     means: list[Estimate | None] = []
     for group, weight in zip(joint.groups, joint.weights, strict=True):
         scale = _scale(optimum, errors, group, *intervals[group])
@@ -206,38 +205,6 @@ def _eta(sample: Sample, beta: Estimate | None, scale: Estimate | None) -> tuple
         mean_n, relative = mean_n * scale.value, (scale.stderr or 0.0) / scale.value
     eta, _, reason = eta_estimate(beta, mean_n, relative, sample.refit.likelihood.period_s, fit.tau_x_s.value)
     return eta, reason
-
-
-def _accord(runs: Sequence[CalibrationRun], joint: Joint, optimum: Optimum) -> str:
-    """What to mind where the runs, each alone, fit better beyond chance than together."""
-    apart = sum(run.refit.optimum.half_deviance for run in runs)
-    freedom = 3 * len(runs) - 2 - joint.scales
-    excess = 2.0 * (optimum.half_deviance - apart)
-    if not freedom or chi2.sf(excess, freedom) > _RARE:
-        return ""
-    common = "lifetimes and <N> in proportion to the power" if power_shared(runs) else "lifetimes"
-    return (
-        f"the calibration runs do not share {common}: fitted together they miss by 2 ln L = {excess:.1f} for "
-        f"{freedom} degrees of freedom"
-    )
-
-
-def _lifetimes_differ(sample: Sample, optimum: Optimum, errors: Floats) -> str:
-    """What to mind where the sample's lifetimes are not those of the calibration runs."""
-    words = []
-    for name, index, own in (
-        ("tau_x", LN_TAU_X, sample.fit.tau_x_s),
-        ("tau_xx", LN_TAU_XX, sample.fit.tau_xx_s),
-    ):
-        common_s = math.exp(float(optimum.theta[index]))
-        if own is None or not own.stderr or not errors[index, index] > 0.0:
-            continue
-        sigma_s = math.hypot(own.stderr, common_s * math.sqrt(float(errors[index, index])))
-        if abs(own.value - common_s) > 3.3 * sigma_s:
-            words.append(f"{name} {1e9 * own.value:.3g} and {1e9 * common_s:.3g} ns")
-    if not words:
-        return ""
-    return f"this run and the calibration runs differ in {', '.join(words)}, more than their errors allow"
 
 
 def _fit(

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.beta import beta_from_photon_share, poisson_factor, poisson_factor_slope
+from photonstream.nodes.inference.decay_data import MEAN_N_MOST
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
@@ -37,8 +38,8 @@ from photonstream.nodes.inference.scoring import Box, Optimum
 
 S, SCALES = 2, 3
 LEAST_S, MOST_S = 1.2, 50.0
-# <N> over its weight, and beta, are sought in these ranges; what ends there is not determined.
-SCALE_RANGE = 1e-3, 30.0
+# <N> over its weight is sought from here on; what ends there is not determined.
+LEAST_SCALE = 1e-3
 _BETA_RANGE = -0.5, 50.0
 _STEPS = 80
 # Half deviance that the next step must promise to gain.
@@ -103,7 +104,10 @@ class Joint:
         lower[:S] = np.min([run.box.lower[:MIX] for run in self.runs], axis=0)
         upper[:S] = np.max([run.box.upper[:MIX] for run in self.runs], axis=0)
         lower[S], upper[S], free[S] = LEAST_S, MOST_S, s_free
-        lower[SCALES : SCALES + self.scales], upper[SCALES : SCALES + self.scales] = np.log(SCALE_RANGE)
+        lower[SCALES : SCALES + self.scales] = math.log(LEAST_SCALE)
+        for k in range(self.scales):
+            largest = max(w for w, group in zip(self.weights, self.groups, strict=True) if group == k)
+            upper[SCALES + k] = math.log(MEAN_N_MOST / largest)
         free[SCALES : SCALES + self.scales] = [error != 0.0 for error in self.errors]
         for run, offset in zip(self.runs, self._offsets, strict=False):
             _copy(run.box, slice(SHARED, None), lower, upper, free, offset)

@@ -117,6 +117,7 @@ def test_an_error_of_n_that_is_not_given_is_30_percent(write):
             {"experiment": {"eg_ev": 1.62, "excitation_nm": 355}},
             "2.16 gaps of 1.62 eV and can multiply carriers",
         ),
+        ({"experiment": {"mean_n": 1e4}}, "its <N> of 10000 is above 20"),
         ({"fit": {"channels": {"0": {}, "5": {}}}}, "decay_ch5.csv: cannot be read: No such file"),
         ({"parameters": {"lifetime": {"irf": "gone.ptu"}}}, "the instrument response of this run: "),
         ({"parameters": {"lifetime": {"colour": 1}}}, "its parameters of the lifetime node"),

@@ -110,7 +110,7 @@ TRUE_S, TRUE_N = 2.8, 0.5
 
 @pytest.fixture(scope="module")
 def simulated(truth):
-    """60 particles with s = 2.8: <N> is given with an error of 10 %, drawn anew for each."""
+    """48 particles with s = 2.8: <N> is given with an error of 10 %, drawn anew for each."""
     found = []
     control = truth(
         photons=100_000,
@@ -122,7 +122,7 @@ def simulated(truth):
     )
     ultraviolet = truth(photons=100_000, beta=0.4, s=TRUE_S)
     starts = [fitted(decay.expected(), decay)[0].start for decay in (control, ultraviolet)]
-    for seed in range(60):
+    for seed in range(48):
         rng = np.random.default_rng(seed)
         # A given value n with the relative error e: the true one is n (1 + e z).
         given = TRUE_N / (1.0 + 0.1 * rng.standard_normal())
@@ -196,6 +196,15 @@ def test_errors_of_n_are_common_to_the_runs_of_one_nanocrystal(truth, paper):
     assert alone.s.stderr > 0.5
 
 
+def test_more_photons_a_pulse_than_two_levels_can_count_are_noticed(truth, paper):
+    _, sample = paper
+    for mean_n in (1.2, 15.0):
+        decay = truth(photons=10**6, beta=min(0.9, apparent_beta(0.0, mean_n)), period_s=200 * NS)
+        found = calibrate([run_of(decay.expected(), decay, mean_n)], sample)
+        assert f"<N> = {max(mean_n, found.n_at_given_s.mean_n[0].value):.3g}" in found.warnings[-1]
+        assert "counts only two" in found.warnings[-1]
+
+
 def test_without_n_there_is_no_s_but_n(paper):
     run, sample = paper
     found = calibrate([replace(run, mean_n=None)], sample)
@@ -218,6 +227,12 @@ def test_a_sample_with_one_component_has_s_but_no_beta(truth, paper):
     way = calibrate([run], sample_of(decay.draw(np.random.default_rng(3)), decay)).s_at_given_n
     assert way.s is not None
     assert (way.beta, way.beta_reason) == (None, "no beta: one component suffices")
+
+
+def test_an_s_that_the_given_n_excludes_is_noticed(paper):
+    run, sample = paper
+    *_, warning = calibrate([replace(run, mean_n_relative_error=0.1)], sample).warnings
+    assert warning == "s = 4 and the given <N> exclude each other at 95 %: the runs put s at 2.65"
 
 
 def test_another_nanocrystal_is_noticed(paper):
