@@ -28,7 +28,11 @@ def free_folder(file: Path) -> Path:
 @contextmanager
 def claimed(folder: Path) -> Iterator[None]:
     """Make ``folder`` where it is missing and keep other runs out of it; raises ParameterError where one is in it."""
-    folder.mkdir(parents=True, exist_ok=True)
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise ParameterError(f"{folder}: results go into a folder, and this is a file") from None
     place = folder / ".run"
     with place.open("w", encoding="utf-8") as lock:
         if fcntl is not None:
@@ -40,3 +44,6 @@ def claimed(folder: Path) -> Iterator[None]:
             yield
         finally:
             place.unlink(missing_ok=True)
+            # A run that was ended before it had anything to write leaves nothing.
+            if made and not any(folder.iterdir()):
+                folder.rmdir()

@@ -17,8 +17,9 @@ class ProgressLine:
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream if stream is not None else sys.stderr
         self._terminal = self._stream.isatty()
-        self._began = time.monotonic()
-        self._last_log = self._began
+        self._last_log = time.monotonic()
+        # When the whole began to move and how far it was: what is left is told by the speed since then.
+        self._first: tuple[float, float] | None = None
         self._shown = False
 
     @property
@@ -29,18 +30,30 @@ class ProgressLine:
     def show(self, share: float | None, text: str) -> None:
         """Show ``share`` (0 to 1, None where the whole is not known) and what there is to say."""
         now = time.monotonic()
-        elapsed_s = now - self._began
+        left = self._left(share, now)
         if self._terminal:
             columns = shutil.get_terminal_size().columns
-            line = f"{_bar(share)}{_remaining(share, elapsed_s)}{text}"
+            line = f"{_bar(share)}{left}{text}"
             self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
             self._stream.flush()
             self._shown = True
         elif now - self._last_log >= LOG_EVERY_S:
             percent = "" if share is None else f"{share:4.0%}  "
-            self._stream.write(f"{percent}{_remaining(share, elapsed_s)}{text}\n")
+            self._stream.write(f"{percent}{left}{text}\n")
             self._stream.flush()
             self._last_log = now
+
+    def _left(self, share: float | None, now: float) -> str:
+        """How long it will still take, where that can be told."""
+        if not share:
+            return ""
+        if self._first is None or share < self._first[1]:
+            self._first = now, share
+        since_s, done = now - self._first[0], share - self._first[1]
+        if since_s < 1.0 or done <= 0.0:
+            return ""
+        left = round(since_s * (1.0 - share) / done)
+        return f"{left // 60}:{left % 60:02d} left  "
 
     def announce(self, text: str) -> None:
         """Say something that has to be read, on a terminal until the next progress, elsewhere on a line of its own."""
@@ -63,10 +76,3 @@ def _bar(share: float | None, width: int = 20) -> str:
         return ""
     done = round(min(1.0, max(0.0, share)) * width)
     return f"[{'#' * done}{'.' * (width - done)}] {share:4.0%}  "
-
-
-def _remaining(share: float | None, elapsed_s: float) -> str:
-    if not share or elapsed_s < 1.0:
-        return ""
-    left = round(elapsed_s * (1.0 - share) / share)
-    return f"{left // 60}:{left % 60:02d} left  "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from pathlib import Path
 
 from photonstream.stream.commands import SPEEDS
 
@@ -63,6 +64,10 @@ def window(text: str) -> str | tuple[float, float]:
 def irf(text: str) -> float | str:
     """A full width in seconds from text such as 0.1ns, else the name of a file."""
     match = _NUMBER.fullmatch(text)
+    if match is not None and not match[2] and not Path(text).exists():
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is a width without a unit (for example 0.1ns), and no file"
+        )
     return duration(text) if match is not None and match[2].lower() in _SECONDS and match[2] else text
 
 

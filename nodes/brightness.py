@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -121,7 +122,8 @@ class Brightness:
             rows.append(self._describe(r.low, high, r.on))
         return {
             "chosen": "automatic" if window is None else "given",
-            "window_hz": self._window(on),
+            # A window in which nothing lies is told as it was given.
+            "window_hz": self._window(on) or (None if window is None else _plain(window)),
             "on_levels": on,
             "levels": [row for row in rows if row["bins"]],
         }
@@ -153,6 +155,11 @@ class Brightness:
         return describe(
             photons, timed, dtime_sum * self._dtime_s, time_s, bins, int(self._sums[:, 0].sum()), on
         )
+
+
+def _plain(window: Window) -> list[float | None]:
+    low, high = window
+    return [float(low), None if math.isinf(high) else float(high)]
 
 
 def describe(

@@ -73,6 +73,9 @@ class HiddenStates:
         self._previous = -1
         self._missing_s: tuple[int, float] = (0, 0.0)
         if model is not None:
+            # What it was learned from says nothing new when it is read again.
+            while self._choice_bin <= model.seen:
+                self._choice_bin *= 2
             self._filter = model.filter()
             self._table = None if model.gates is None else model.gates.table()
             self._group = 1 + np.array(model.groups, np.int64)
@@ -148,7 +151,7 @@ class HiddenStates:
         taken = self._sample.taken()
         if self.model is not None and self.model.learned_from == taken.digest(decays):
             return self.model
-        model = learn_states(taken, decays)
+        model = learn_states(taken, decays, self._bins_seen)
         if final or model is None or self.model is None:
             return model
         return model if 1.0 - sample_accord(taken, self.model, model) > LEAST_CHANGE else self.model

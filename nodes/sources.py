@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.checksum import Checksum
 from photonstream.nodes.formats import open_tag_file
-from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES, TagFileError
+from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES, TagFileError, keep_open
 from photonstream.nodes.pacing import Mark, RecordClock
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import PROGRESS, Opening, Source
@@ -61,15 +61,36 @@ class Replay(Source[ReplayParameters]):
     # The clock of `Pace`.
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
+    _earlier: Any = None
+
     def first_pace(self) -> Pace:
         return Pace(self.parameters.speed, since_s=self.clock())
 
     def begin(self) -> Opening:
-        """Open the file. Raises TagFileError."""
-        self._file = open_tag_file(Path(self.parameters.path))
+        """Open the file, and hold it: a recording that is deleted or moved meanwhile is still read.
+
+        Raises TagFileError where it cannot be opened and is not held from an earlier reading.
+        """
         self._given = 0
-        self._notes = list(self._file.notes)
-        self._at_first = self._file.records
+        path = Path(self.parameters.path)
+        try:
+            self._file = open_tag_file(path)
+            self._held = keep_open(path)
+            self._notes = list(self._file.notes)
+        except TagFileError as error:
+            if self._earlier is None:
+                raise
+            self._file, self._held = self._earlier._file, self._earlier._held
+            self._notes = [*self._file.notes, f"{error}; read again from what was open"]
+        if self._earlier is None:
+            self._at_first = self._file.records
+        else:
+            self._at_first = self._earlier._at_first
+            if self._file.records < self._at_first:
+                self._notes.append(
+                    f"{path}: it holds {self._file.records} records now; it held {self._at_first} when it was opened"
+                )
+            self._earlier = None
         self._checksum = Checksum(self._file.path)
         info, records = self._file.info, self._file.records
         most = min(self.parameters.chunk_records, records)
@@ -85,12 +106,7 @@ class Replay(Source[ReplayParameters]):
 
     def inherit(self, earlier: Any) -> None:
         """Nobody may lose records without a word between two readings of the same file."""
-        self._at_first = earlier._at_first
-        if self._file.path == earlier._file.path and self._file.records < self._at_first:
-            self._notes.append(
-                f"{self._file.path}: it holds {self._file.records} records now; it held {self._at_first} when it was "
-                "opened"
-            )
+        self._earlier = earlier
 
     def chunks(self) -> Generator[Chunk | float, None, None]:
         """The records, by the pace of the orders; meanwhile the checksum of the file is made."""
@@ -118,7 +134,7 @@ class Replay(Source[ReplayParameters]):
     def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
         """Records that go out at once, or for how many seconds there are none."""
         records = 1
-        for block in self._file.blocks(self.parameters.chunk_records):
+        for block in self._file.blocks(self.parameters.chunk_records, held=self._held):
             pending = block
             while pending.size and not self._over:
                 if not self._paced:
@@ -160,7 +176,7 @@ class Replay(Source[ReplayParameters]):
 
     def _look_back(self) -> Iterator[float]:
         """Find the time of what went out without a look at it, as long as a pace asks for that."""
-        for block in self._file.blocks(self.parameters.chunk_records, self._mark.records):
+        for block in self._file.blocks(self.parameters.chunk_records, self._mark.records, self._held):
             self._mark = self._times.after(self._mark, block[: self._given - self._mark.records])
             if self._mark.records == self._given:
                 return

@@ -97,7 +97,8 @@ class Children:
         except OSError:
             return ""
         lines = [line for line in text.splitlines() if line.strip()]
-        return lines[-1].strip() if lines else ""
+        # Whoever repeats them says itself who speaks.
+        return lines[-1].strip().removeprefix("photonstream: ") if lines else ""
 
     def stop(self) -> None:
         """End all of them, those who do not end by themselves after GRACE_S, and take the folder away."""

@@ -21,6 +21,8 @@ from photonstream.stream.topology import Topology, build, node_class
 ORDERS = "orders"
 # The clock of a replay is set where the source is when it is so far behind it: the source came from full speed.
 BEHIND_S = 0.1
+# On the way a node learns again from so many times the events, at least.
+LEARN_AGAIN = 1.25
 
 
 class Helm:
@@ -38,6 +40,8 @@ class Helm:
         self._topology = topology
         self._started = pace.speed is None
         self._first_pace = pace
+        # From how many events each node has learned what it works with.
+        self._learned_at: dict[str, int] = {}
         held = pace if self._started else dataclasses.replace(pace, paused=True)
         self.orders = Orders(version=0, parameters=parameters, pace=held)
         self.change()
@@ -73,12 +77,20 @@ class Helm:
             self.change(restarts=restarts)
 
     def heed(self) -> None:
-        """Begin again where a node has learned that a parameter of its own should be another one."""
+        """Begin again where a node has learned that a parameter of its own should be another one.
+
+        On the way only from so much more than it was learned from before: an epoch that reads the beginning again
+        finds there what was right then, and a run shall come to its end.
+        """
         learned = {}
-        for name, value in self._hub.choices().items():
+        for name, choice in self._hub.choices().items():
             of, given = self._learns(name), self.orders.parameters.get(name, {})
-            if of is not None and given.get(of) != value:
+            value, events = choice.value["value"], choice.value["events"]
+            if of is None or given.get(of) == value:
+                continue
+            if choice.final or events > LEARN_AGAIN * self._learned_at.get(name, 0):
                 learned[name] = {**given, of: value}
+                self._learned_at[name] = events
         if learned:
             self.begin_again(parameters={**self.orders.parameters, **learned})
 
@@ -89,6 +101,7 @@ class Helm:
     def _unlearned(self, parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
         """``parameters`` without what was learned under others."""
         found = dict(parameters)
+        self._learned_at.clear()
         for name in parameters:
             if (of := self._learns(name)) is not None:
                 found[name] = {**parameters[name], of: None}

@@ -35,7 +35,7 @@ class _Known:
     epoch: int = -1
     final_version: int | None = None
     status: Mapping[str, Any] = field(default_factory=dict)
-    choice: Mapping[str, Any] = field(default_factory=dict)
+    choice: Result | None = None
 
 
 class Hub:
@@ -90,6 +90,12 @@ class Hub:
         fresh, shown = (int(progress(results).get("records", 0)) for results in (self.fresh, self.shown))
         return fresh if self._until_s is not None else max(fresh, shown)
 
+    @property
+    def all_given(self) -> bool:
+        """Whether the source has given all that there is."""
+        said = progress(self.fresh)
+        return "total" in said and said.get("records") == said["total"]
+
     def final_under(self, version: int) -> bool:
         """Whether every node has given its final results of this epoch under the orders of ``version``."""
         return all(k.epoch == self.epoch and k.final_version == version for k in self._known.values())
@@ -98,9 +104,9 @@ class Hub:
         """How each node was when it last said so in this epoch."""
         return {name: known.status for name, known in self._known.items()}
 
-    def choices(self) -> dict[str, Any]:
+    def choices(self) -> dict[str, Result]:
         """What nodes have learned in this epoch, by node."""
-        return {name: k.choice["value"] for name, k in self._known.items() if "value" in k.choice}
+        return {name: k.choice for name, k in self._known.items() if k.choice is not None}
 
     @property
     def refused(self) -> int:
@@ -121,7 +127,7 @@ class Hub:
         self.shown = dict(self.shown)
         self.fresh = {}
         for known in self._known.values():
-            known.final_version, known.status, known.choice = None, {}, {}
+            known.final_version, known.status, known.choice = None, {}, None
 
     def service(self) -> None:
         """Take in what the nodes have published, and publish it. Never blocks."""
@@ -147,7 +153,7 @@ class Hub:
         assert self._opening is not None
         # A node that was started by hand may still serve the run before this one.
         known.epoch = message.epoch if message.run == self._opening.run else -1
-        known.final_version, known.status, known.choice = None, {}, {}
+        known.final_version, known.status, known.choice = None, {}, None
         if known.epoch == self.epoch and name == self._source:
             facts = {**self._opening.facts, **message.facts}
             self._opening = dataclasses.replace(
@@ -156,7 +162,7 @@ class Hub:
 
     def _take(self, known: _Known, result: Result) -> None:
         if result.key == CHOICE:
-            known.choice = result.value
+            known.choice = result
             return
         if result.key == STATUS:
             known.status = result.value

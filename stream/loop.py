@@ -267,6 +267,8 @@ class Loop:
             results = list(self._node.snapshot(final=False))
         self._publish(results)
         self._news = False
+        # Whatever was final before has lost its place to these.
+        self._changed = True
         took_s = time.monotonic() - now
         self._next_results = now + took_s + max(self._orders.results_s, self.looking * took_s)
 
@@ -274,7 +276,7 @@ class Loop:
         """Final results and CLOSE: at the end, and again when orders have changed after it."""
         assert self._node is not None
         if self._changed:
-            self._changed = False
+            self._changed = self._news = False
             if not isinstance(self._node, ResultNode):
                 self._publish([self._node.account()])
             with blame(self._spec.name):

@@ -125,7 +125,8 @@ class Source(Node[P]):
     ``halted`` is a plain flag and no event: a signal handler sets it, perhaps while this thread waits, and the
     lock of an event would then never be free again. Its result ``progress`` says how far it is: ``records`` given,
     the events of its chunks, out of ``total`` (None where that is not known), and ``time_s``, the recorded time reached
-    where it is known. It does not wait on the way to the ``end_at`` of its orders.
+    where it is known. It does not wait on the way to the ``end_at`` of its orders. Unlike others it is told of the
+    source of the epoch before (``inherit``) before it begins.
     """
 
     halted = False

@@ -92,9 +92,9 @@ class SourceLoop(_Writing):
         node = self._make(orders.epoch, orders.parameters)
         assert isinstance(node, Source)
         with blame(self._spec.name):
-            opening = node.begin()
             if earlier is not None:
                 node.inherit(earlier)
+            opening = node.begin()
         self._open(str(self._run_id), opening, orders.parameters)
         self._pieces = node.chunks()
 
@@ -175,7 +175,8 @@ class PhotonLoop(_Writing):
         if node.learns is not None:
             with blame(self._spec.name):
                 choice = node.choice(final=final)
-            self._publish([node.result(CHOICE, {"value": choice}, final=False)])
+            value = {"value": choice, "events": node.ledger.events_in}
+            self._publish([node.result(CHOICE, value, final=final)])
 
     def _begin(self, message: Open) -> None:
         # Whatever is left of the epoch before is of no use to anybody.

@@ -180,9 +180,12 @@ class InlineRunner(Runner):
         specs = (dataclasses.replace(spec, parameters=parameters[spec.name]) for spec in self._topology.nodes)
         earlier = self._nodes
         self._nodes = build(Topology(tuple(specs)))
+        source = self._source
+        source.inherit(earlier[source.name])
         open_all(self._nodes)
         for name, node in self._nodes.items():
-            node.inherit(earlier[name])
+            if node is not source:
+                node.inherit(earlier[name])
 
     def _read(self, pace: Pace, end_at: int | None = None) -> None:
         """Fold the recording through the nodes, up to ``end_at`` of what the source gives."""

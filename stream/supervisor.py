@@ -284,7 +284,8 @@ class PlacedRunner(Runner):
         state = state or self._state()
         orders, statuses, reached_s = self._helm.orders, self._hub.statuses(), self._helm.reached_s
         # At the end there is nowhere left to be.
-        place_s = reached_s if state == "complete" else self._helm.place_s()
+        over = state == "complete" or self._hub.all_given
+        place_s = reached_s if over else self._helm.place_s()
         sockets = (self._hub, self._control, self._to_nodes)
         refused = [s.refused for s in sockets] + [int(s.get("refused", 0)) for s in statuses.values()]
         value = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import stat
+import weakref
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -71,12 +73,15 @@ class TagFile:
     declared_records: int | None
     records: int
 
-    def blocks(self, size_records: int = BLOCK_RECORDS, start: int = 0) -> Iterator[NDArray[np.uint32]]:
+    def blocks(
+        self, size_records: int = BLOCK_RECORDS, start: int = 0, held: io.FileIO | None = None
+    ) -> Iterator[NDArray[np.uint32]]:
         """Yield the records from ``start`` on, in order, as fresh uint32 arrays of up to ``size_records``.
 
+        ``held`` is the file where it is open already, and stays open.
         Raises TagFileError when the file cannot be read or has become shorter than it was.
         """
-        with open_raw(self.path) as file:
+        with open_raw(self.path) if held is None else nullcontext(held) as file:
             at = start
             while at < self.records:
                 block = read_records(file, self.data_offset, at, min(size_records, self.records - at))
@@ -121,7 +126,7 @@ class HeaderReader:
         """The next ``count`` bytes. Raises HeaderCutShortError where the file ends before."""
         missing = self.offset + count - self.file_bytes
         if missing > 0:
-            cause = f"the header is cut short: the file ends {missing} bytes before the end of {what}"
+            cause = f"the header is cut short: the file ends {_bytes(missing)} before the end of {what}"
             raise HeaderCutShortError(self.path, self.file_bytes, cause)
         try:
             taken = self._file.read(count)
@@ -165,6 +170,20 @@ def open_raw(path: Path) -> io.FileIO:
         ) from error
 
 
+def _bytes(count: int) -> str:
+    return "1 byte" if count == 1 else f"{count} bytes"
+
+
+def keep_open(path: Path) -> io.FileIO:
+    """A file that stays open for as long as somebody has it. Raises TagFileError with the reason."""
+    with open_raw(path) as file:
+        descriptor = os.dup(file.fileno())
+    held = io.FileIO(descriptor, closefd=False)
+    held.name = str(path)
+    weakref.finalize(held, os.close, descriptor)
+    return held
+
+
 def count_whole_records(file_bytes: int, data_offset: int) -> int:
     """Whole records that a file of this size holds after its header."""
     return max(0, file_bytes - data_offset) // RECORD_BYTES
@@ -205,12 +224,12 @@ def settle_records(declared: int | None, file_bytes: int, data_offset: int) -> t
     if declared is not None and 0 < declared <= present:
         beyond = file_bytes - data_offset - declared * RECORD_BYTES
         if beyond:
-            notes.append(f"{beyond} bytes after the {declared} declared records are not read")
+            notes.append(f"not read: {_bytes(beyond)} after the {declared} declared records")
         return declared, notes
     if declared is None:
         notes.append(f"the header does not say how many records there are; the file holds {present}")
     elif declared > 0 or present > 0:
         notes.append(f"the header declares {declared} records, the file holds {present}")
     if stray_bytes:
-        notes.append(f"the last {stray_bytes} bytes are not a whole record and are not read")
+        notes.append(f"not read: {_bytes(stray_bytes)} at the end that make no whole record")
     return present, notes

@@ -1,7 +1,7 @@
 """Which states an emitter has, learned from a sample of its recording: how many, how they emit, which one is neutral.
 
-The number of states is the one that predicts best what it has not seen: a model learned from every other half second
-is followed through all of them and judged by the others. States whose gate shares agree are then one, however
+The number of states is the one that predicts best what it has not seen: a model learned from every other piece (half a
+second) is followed through all of them and judged by the others. States whose gate shares agree are then one, however
 different their brightness: that is drift, focus or bleaching. The neutral state is the one with the highest rate of
 late photons: a share would prefer a dim state without biexcitons.
 """
@@ -42,7 +42,8 @@ USABLE = 0.85
 SHORTEST_SHARE = 0.02
 # With less than this there is nothing to learn from.
 FEWEST_BINS = 200
-_HALF_BLOCK = 512
+# What is learned from and what is held out take turns, in pieces of so many bins; short recordings have PIECES of them.
+SHORTEST_PIECE, LONGEST_PIECE, PIECES = 16, 512, 16
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int32]
@@ -55,7 +56,8 @@ class StateModel:
     Groups are numbered by their rate of late photons, so group 0 is the neutral state. ``fine``: how many fine bins
     make a bin. ``gates`` is None where delays tell nothing: then all photons of a bin are counted together.
     ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``: no
-    further state could be tried. ``learned_from`` tells the sample that it was learned from.
+    further state could be tried. ``learned_from`` tells the sample that it was learned from, which was of the first
+    ``seen`` bins of the trace.
     """
 
     gates: Gates | None
@@ -66,6 +68,7 @@ class StateModel:
     accuracy: float
     full: bool
     learned_from: str = ""
+    seen: int = 0
 
     @property
     def resolved(self) -> bool:
@@ -87,6 +90,7 @@ class StateModel:
             "accuracy": self.accuracy,
             "full": self.full,
             "learned_from": self.learned_from,
+            "seen": self.seen,
         }
 
 
@@ -96,11 +100,8 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         gates = None if value["gates"] is None else gates_of(value["gates"])
         rates, switch = np.array(value["rates"], float), np.array(value["switch"], float)
         groups, fine = tuple(map(int, value["groups"])), int(value["fine"])
-        accuracy, full, learned_from = (
-            float(value["accuracy"]),
-            bool(value["full"]),
-            str(value["learned_from"]),
-        )
+        accuracy, full = float(value["accuracy"]), bool(value["full"])
+        learned_from, seen = str(value["learned_from"]), int(value["seen"])
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"this is no model of states: {error}") from error
     states = len(groups)
@@ -114,7 +115,7 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         and bool(np.all(switch.sum(axis=1) > 0))
     ):
         raise ValueError("this is no model of states: its parts do not go together")
-    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from)
+    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from, seen)
 
 
 def stationary(switch: Floats) -> Floats:
@@ -127,10 +128,11 @@ def stationary(switch: Floats) -> Floats:
     return found
 
 
-def learn_states(sample: Block, decays: NDArray[np.int64]) -> StateModel | None:
+def learn_states(sample: Block, decays: NDArray[np.int64], seen: int = 0) -> StateModel | None:
     """The model of a recording; None where there is too little of it.
 
-    ``sample`` has fine bins; ``decays`` (channels, classes) are the delays of the whole recording so far.
+    ``sample`` has fine bins; ``decays`` (channels, classes) are the delays of the whole recording so far, ``seen`` bins
+    of its trace.
     """
     gates = place_gates(decays) if decays.size else None
     shape = np.ones(1)
@@ -151,7 +153,7 @@ def learn_states(sample: Block, decays: NDArray[np.int64]) -> StateModel | None:
         lasts = stationary(found.switch)[inside].sum() / max(leaves, 1e-12)
         if len(set(found.groups)) == 1 or lasts >= SHORTEST_NEUTRAL:
             break
-    return None if found is None else replace(found, learned_from=sample.digest(decays))
+    return None if found is None else replace(found, learned_from=sample.digest(decays), seen=seen)
 
 
 def sample_counts(sample: Block, gates: Gates | None, fine: int) -> Counts:
@@ -168,7 +170,9 @@ def sample_counts(sample: Block, gates: Gates | None, fine: int) -> Counts:
 
 def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> StateModel:
     bins = len(counts)
-    held_out = np.arange(bins) // _HALF_BLOCK % 2 == 1
+    # A short recording has shorter pieces, so that both halves see its states.
+    piece = min(LONGEST_PIECE, max(SHORTEST_PIECE, bins // PIECES))
+    held_out = np.arange(bins) // piece % 2 == 1
     states, best = 1, -np.inf
     for tried in range(1, MOST_STATES + 1):
         rates, switch, _ = _fit(counts[~held_out], tried)

@@ -89,8 +89,8 @@ def emit(
     """Photons of one emitter from the excited pulses before ``stop_pulse``, and its changes of state.
 
     An excited pulse (the gap to the next one is geometric) adds excitons; then one after the other recombines
-    until none is left or the next excited pulse comes. ``created`` is the cumulative probability of 1, 2, ...
-    new excitons given any; ``waits`` (state, n) the mean time in phases to the next recombination; ``seen``
+    until none is left or the next excited pulse comes. ``created`` (state, n) is the cumulative probability that it
+    leaves 0, 1, 2, ... new excitons; ``waits`` (state, n) the mean time in phases to the next recombination; ``seen``
     (state, n, 2) the cumulative probability that it gives a photon in channel 0, or in 0 or 1; ``response``
     (2, 4) the detectors'. Photons may fall after ``stop_pulse`` and are only roughly in order.
 
@@ -118,8 +118,8 @@ def emit(
         state = carry[STATE]
         gap = 1 + int(rng.standard_exponential() / mean_n)
         draw = rng.random()
-        new = 1
-        while new < created.size and draw >= created[new - 1]:
+        new = 0
+        while new < created.shape[1] - 1 and draw >= created[state, new]:
             new += 1
         excitons = min(carry[EXCITONS] + new, most)
         brightness = 1.0 + drift_per_pulse * pulse

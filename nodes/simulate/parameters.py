@@ -61,8 +61,11 @@ class Blinking:
     neutral. Yields are relative to the neutral exciton's. In the charged state one exciton (the trion) lives
     ``tau_trion_s`` and gives a photon with ``yield_trion`` times the neutral probability; two or more
     excitons recombine as in the neutral state. In the dim state one exciton lives ``tau_dim_s``, and every
-    radiative step, of however many excitons, gives a photon ``yield_dim`` times as often. A change takes
-    effect with the first excited pulse after it.
+    radiative step, of however many excitons, gives a photon ``yield_dim`` times as often; ``tau_dim_s`` None is the
+    neutral exciton's lifetime. Hot carriers (B-type blinking) are lost in the dim state: an absorbed photon
+    counts with probability ``dim_photon_survival`` (lost before carrier multiplication), and of the excitons
+    that it makes each survives with ``dim_exciton_survival`` (lost after it). A change takes effect with the
+    first excited pulse after it.
     """
 
     dwell_neutral: Dwell = Dwell(0.8)
@@ -71,14 +74,23 @@ class Blinking:
     charged_share: float = 0.7
     tau_trion_s: float = 10e-9
     yield_trion: float = 0.4
-    tau_dim_s: float = 2.5e-9
+    tau_dim_s: float | None = 2.5e-9
     yield_dim: float = 0.05
+    dim_photon_survival: float = 1.0
+    dim_exciton_survival: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("charged_share", "yield_trion", "yield_dim"):
+        for name in (
+            "charged_share",
+            "yield_trion",
+            "yield_dim",
+            "dim_photon_survival",
+            "dim_exciton_survival",
+        ):
             _require(0 <= getattr(self, name) <= 1, f"{name} must lie between 0 and 1")
         for name in ("tau_trion_s", "tau_dim_s"):
-            _require(0 < getattr(self, name) < 1e-3, f"{name} must be positive and below 1 ms")
+            lifetime_s = getattr(self, name)
+            _require(lifetime_s is None or 0 < lifetime_s < 1e-3, f"{name} must be positive and below 1 ms")
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ BLINKING: dict[str, Blinking | None] = {
     ),
     "fast": Blinking(dwell_neutral=Dwell(0.05), dwell_charged=Dwell(0.025), charged_share=1.0),
     "flicker": Blinking(charged_share=1.0, tau_trion_s=19.9e-9, yield_trion=0.85),
+    "hot-carrier": Blinking(
+        dwell_dim=Dwell(0.15), charged_share=0.0, tau_dim_s=None, yield_dim=1.0, dim_exciton_survival=0.5
+    ),
 }
 
 BLINKING_SUMMARIES = {
@@ -85,4 +88,5 @@ BLINKING_SUMMARIES = {
     "power-law": "dwell times t^-1.5 in every state",
     "fast": "neutral 50 ms, charged 25 ms: bins of 10 ms hold both",
     "flicker": "a charged state nearly as bright as the neutral one: no second peak in the intensities",
+    "hot-carrier": "B-type: in a dim state half of the excitons are lost at once, the lifetime stays",
 }

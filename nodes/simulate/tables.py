@@ -33,9 +33,31 @@ def emission_tables(parameters: SimulationParameters) -> EmissionTables:
 
 
 def _created(parameters: SimulationParameters) -> NDArray[np.float64]:
-    pmf = exciton_distribution(parameters.mean_n, parameters.cm_efficiency, parameters.emitter.max_excitons)
-    excited = pmf[1:].sum()
-    return np.cumsum(pmf[1:]) / excited if excited > 0 else np.ones(1)
+    """Cumulative probability that a pulse that was absorbed leaves 0, 1, 2, ... excitons, by state."""
+    most, eta = parameters.emitter.max_excitons, parameters.cm_efficiency
+    excited = exciton_distribution(parameters.mean_n, eta, most)[1:].sum()
+    found = np.ones((len(STATES), most + 1))
+    if excited == 0.0:
+        return found
+    pmf = exciton_distribution(parameters.mean_n, eta, most)
+    found[:, 0] = 0.0
+    found[:, 1:] = np.cumsum(pmf[1:]) / excited
+    blinking = parameters.blinking
+    if blinking is not None:
+        pmf = exciton_distribution(parameters.mean_n * blinking.dim_photon_survival, eta, most)
+        left = np.cumsum(_thinned(pmf, blinking.dim_exciton_survival)[:0:-1])[::-1] / excited
+        found[STATES.index("dim")] = 1.0 - np.append(left, 0.0)
+    return found
+
+
+def _thinned(pmf: NDArray[np.float64], survival: float) -> NDArray[np.float64]:
+    """The distribution of what is left when each of n survives with that probability."""
+    found = np.zeros_like(pmf)
+    for n, probability in enumerate(pmf):
+        for left in range(n + 1):
+            share = math.comb(n, left) * survival**left * (1.0 - survival) ** (n - left)
+            found[left] += probability * share
+    return found
 
 
 def _recombination(parameters: SimulationParameters) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -46,7 +68,8 @@ def _recombination(parameters: SimulationParameters) -> tuple[NDArray[np.float64
     photon[:, 1:] = radiative_rates_hz(emitter)[1:] / totals[0, 1:]
     if blinking is not None:
         totals[1, 1] = 1.0 / blinking.tau_trion_s
-        totals[2, 1] = 1.0 / blinking.tau_dim_s
+        if blinking.tau_dim_s is not None:
+            totals[2, 1] = 1.0 / blinking.tau_dim_s
         photon[1, 1] *= blinking.yield_trion
         photon[2] *= blinking.yield_dim
     waits = np.zeros_like(totals)

@@ -50,7 +50,7 @@ def test_windows(text, limits):
 
 @pytest.mark.parametrize(
     ("text", "given"),
-    [("0.1ns", 1e-10), ("100 ps", 1e-10), ("irf.ptu", "irf.ptu"), ("0.1", "0.1"), ("3 dots", "3 dots")],
+    [("0.1ns", 1e-10), ("100 ps", 1e-10), ("irf.ptu", "irf.ptu"), ("3 dots", "3 dots")],
 )
 def test_an_irf_is_a_width_with_its_unit_or_a_file(text, given):
     assert irf(text) == (pytest.approx(given) if isinstance(given, float) else given)
@@ -108,3 +108,11 @@ def test_what_is_no_quantity_is_refused(parse, text):
 )
 def test_prefixes(value, text):
     assert with_prefix(value, "s") == text
+
+
+def test_an_irf_without_a_unit_is_no_width(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(argparse.ArgumentTypeError, match="without a unit"):
+        irf("0.1")
+    (tmp_path / "0.1").touch()
+    assert irf("0.1") == "0.1"

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photonstream.nodes.checksum import Checksum
+from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.pacing import RecordClock
@@ -338,6 +339,34 @@ def test_a_recording_cut_short_while_its_time_is_looked_for(tmp_path):
     value = latest(replay, final=True)["recording"]
     assert any("it held 1000 when it was opened" in note for note in value["notes"])
     assert (value["records_read"], value["complete"], value["interrupted"]) == (400, False, False)
+
+
+def test_a_recording_that_is_deleted_is_read_again_from_what_is_open(tmp_path):
+    path = write(tmp_path / "gone.ptu", photons(TICKS))
+    first = opened(path, Clock())
+    path.unlink()
+    again = Replay("source", first.parameters)
+    again.inherit(first)
+    again.begin()
+    assert sum(piece.events for piece in again.chunks()) == 1000
+    value = latest(again, final=True)["recording"]
+    assert value["records_read"] == 1000
+    assert any("there is no such file; read again from what was open" in note for note in value["notes"])
+    with pytest.raises(TagFileError, match="no such file"):
+        opened(path, Clock())
+
+
+def test_a_recording_that_has_become_shorter_says_so(tmp_path):
+    path = write(tmp_path / "short.ptu", photons(TICKS))
+    first = opened(path, Clock())
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size - 4 * 100)
+    again = Replay("source", first.parameters)
+    again.inherit(first)
+    again.begin()
+    assert sum(piece.events for piece in again.chunks()) == 900
+    notes = latest(again, final=True)["recording"]["notes"]
+    assert any("it holds 900 records now; it held 1000" in note for note in notes)
 
 
 paces = st.builds(

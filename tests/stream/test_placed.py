@@ -250,6 +250,17 @@ def test_what_is_published_is_what_the_nodes_say_but_for_what_is_theirs_alone(pl
         assert sum(visitor.newest[name, "status"]["shares"].values()) == pytest.approx(1.0)
 
 
+def test_final_results_stay_whatever_is_ordered_after_the_end(play):
+    """Orders that come faster than nodes can follow: results on the way must not stay in the place of final ones."""
+
+    quick = [(complete, say("speed", speed=2.0 + k)) for k in range(60)]
+    visitor, outcomes = play(line(), *quick, (complete, nothing))
+    for outcome in outcomes:
+        assert outcome.results["doubler", "double"].final
+        assert outcome.results.keys() == outcomes[0].results.keys()
+    assert visitor.get("doubler", "double") == 2 * total(20)
+
+
 def test_a_live_parameter_changes_everything_after_it_and_reads_nothing_again(play):
     visitor, outcomes = play(
         line(adder={"below": 50}),

@@ -241,7 +241,8 @@ def test_a_run_that_is_stopped_learns_of_what_it_has_read(runner):
         if progress.share and progress.share * 10**7 > 55:
             run.stop()
 
-    run = runner(line("count", "evens", "highest", count={"chunks": 10**6}), on_progress=stop, progress_s=0.0)
+    endless = line("count", "evens", "highest", count={"chunks": 10**6})
+    run = runner(endless, on_progress=stop, progress_s=0.0, results_s=0.0)
     outcome = run.run()
     read = outcome.ledger["count"]["events_out"]
     assert outcome.interrupted

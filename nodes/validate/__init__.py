@@ -1,0 +1,1 @@
+"""How true the numbers are: nanocrystals of known truth, measured by the very pipeline that measures real ones."""

@@ -1,0 +1,127 @@
+"""One simulated nanocrystal through the pipeline: what was measured of it, and what is true."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_fit import DecayFit
+from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.rows import selected
+from photonstream.nodes.pipeline import READERS, photon_path
+from photonstream.nodes.simulate import simulate
+from photonstream.nodes.simulate.parameters import SimulationParameters
+from photonstream.stream.chunk import Result
+from photonstream.stream.runner import InlineRunner
+from photonstream.stream.topology import NodeSpec, Topology
+
+# Claimed whatever the likelihood ratio says: for intervals and variances, which a choice of the model would select.
+_ALWAYS_TWO = 0.0
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One nanocrystal.
+
+    ``accuracy``: balanced accuracy of "neutral or not" over bins of 1 ms (1 where it never left that state and all was
+    selected). ``states``: how many were told apart. ``beta``: as the pipeline gives it, None with its ``reason``;
+    ``beta_two``: with two components whatever the data say, from the same photons; ``beta_true``: from the photons of
+    the true neutral state; ``beta_window``: by the window of the rule. ``selected``: photons selected, out of
+    ``photons``. ``upper95``: limit where one component suffices.
+    """
+
+    photons: int
+    selected: int
+    accuracy: float
+    states: int
+    resolved: bool
+    model: str
+    reason: str
+    beta: Estimate | None
+    beta_two: Estimate | None
+    beta_true: Estimate | None
+    beta_left_out: Estimate | None
+    beta_window: Estimate | None
+    upper95: float | None
+    likelihood_ratio: float | None
+
+    @property
+    def shift_sigma(self) -> float | None:
+        """By how many standard errors the selection moves beta from that of a perfect one."""
+        if self.beta_two is None or self.beta_true is None or not self.beta_true.stderr:
+            return None
+        return (self.beta_two.value - self.beta_true.value) / self.beta_true.stderr
+
+
+def run_trial(
+    parameters: SimulationParameters, folder: Path, lifetime: Mapping[str, Any] | None = None
+) -> Trial:
+    """Simulate a nanocrystal into ``folder`` and measure it; ``lifetime``: parameters of that node."""
+    path = folder / f"nc_{parameters.seed}.ptu"
+    simulate(parameters, path)
+    given = {"source": {"path": str(path)}, "probe": {"truth_of": str(path)}, "lifetime": lifetime or {}}
+    path_nodes = photon_path(given).nodes
+    nodes = (
+        *path_nodes,
+        NodeSpec("probe", "probe", ("states",), given["probe"]),
+        NodeSpec("lifetime", "lifetime", READERS["lifetime"], given["lifetime"]),
+    )
+    results = InlineRunner(Topology(nodes)).run().results
+    for file in folder.glob(f"{path.name}*"):
+        file.unlink()
+    return _judge(results, FitOptions(mono_bi_threshold=_ALWAYS_TWO))
+
+
+def _judge(results: Mapping[tuple[str, str], Result], options: FitOptions) -> Trial:
+    rows, selection = results["decay", "rows"].value, results["states", "selection"].value
+    truth, summary = results["probe", "truth"].value, results["lifetime", "fit"].value["summary"]
+
+    def fit(counts: NDArray[np.int64], on_time_s: float) -> DecayFit:
+        channels = tuple(rows["channels"].tolist())
+        period_s = rows["pulse_period_s"]
+        data = DecayData(counts, rows["resolution_s"], period_s, on_time_s / period_s, channels)
+        return fit_decay(data, options)
+
+    on = selected(selection, rows["labels"])
+    counts = rows["counts"][on].sum(axis=0)
+    two = fit(counts, selection["on_time_s"])
+    true = fit(truth["neutral"][rows["channels"]], truth["neutral_s"])
+    others = summary.get("other_selections") or {}
+    return Trial(
+        photons=int(rows["counts"].sum()),
+        selected=int(counts.sum()),
+        accuracy=_accuracy(truth["bins"], selection["on_states"]),
+        states=len({row["state"] for row in selection.get("states", [])}),
+        resolved=bool(selection.get("resolved", True)),
+        model=summary["fit"]["model"],
+        reason=summary["beta_reason"] or summary["fit"]["reason"],
+        beta=_estimate(summary["beta"]),
+        beta_two=two.beta,
+        beta_true=true.beta,
+        beta_left_out=_estimate(others.get("left_out")),
+        beta_window=_estimate(others.get("window")),
+        upper95=summary["beta_upper95"],
+        likelihood_ratio=two.likelihood_ratio,
+    )
+
+
+def _estimate(value: Mapping[str, Any] | None) -> Estimate | None:
+    if value is None:
+        return None
+    low68, high68 = value["ci68"] or (None, None)
+    low95, high95 = value["ci95"] or (None, None)
+    return Estimate(value["value"], value["stderr"], (low68, high68), (low95, high95))
+
+
+def _accuracy(bins: NDArray[np.int64], on_states: NDArray[np.bool_]) -> float:
+    """Balanced accuracy from how many bins (not neutral, neutral) got each state."""
+    right = [bins[0, ~on_states].sum(), bins[1, on_states].sum()]
+    shares = [r / whole for r, whole in zip(right, bins.sum(axis=1), strict=True) if whole]
+    return float(np.mean(shares)) if shares else 1.0
