@@ -34,6 +34,7 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
         "--irf": (("lifetime", "irf"), arguments.irf),
         "--states": (("states", "method"), arguments.states),
         "--until-sigma": (("lifetime", "target_sigma"), arguments.until_sigma),
+        "--calibrate": (("lifetime", "calibrate"), arguments.calibrate),
         "--export": (("results", "export"), arguments.export),
     }
     parameters[source]["path"] = str(arguments.file)

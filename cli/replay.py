@@ -35,6 +35,7 @@ examples:
   photonstream replay nc.ptu --headless                  no page; to its end
   photonstream replay nc.ptu --on 20k:80k --bin 5ms      select bins of 20 to 80 kcps yourself
   photonstream replay nc.ptu --irf 0.1ns --mean-n 0.1    known instrument response; beta corrected for <N>
+  photonstream replay nc.ptu --calibrate runs/640        s and <N> from runs of the same nanocrystal at 640 nm
   photonstream replay nc.ptu --set lifetime.s=3.5        any parameter of any node: NODE.PARAMETER=VALUE
 """
 
@@ -88,6 +89,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="SIGMA",
         help="read no further once beta is known to this standard error, such as 0.02 (replays at "
         f"{LOOKING_SPEED:g} times recorded time unless --speed says otherwise)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        nargs="+",
+        metavar="FOLDER",
+        help="results of runs of the same nanocrystal at 640 nm, which make biexcitons only by double absorption: beta "
+        "with s from them at their <N>, and their <N> at the given s",
     )
     parser.add_argument(
         "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)"

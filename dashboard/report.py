@@ -8,7 +8,7 @@ from bokeh.embed import components
 from bokeh.model import Model
 from bokeh.resources import Resources
 
-from photonstream.dashboard import coincidence, facts
+from photonstream.dashboard import calibration, coincidence, facts
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
@@ -20,6 +20,7 @@ from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
 from photonstream.dashboard.panels.trace import draw_trace
 from photonstream.dashboard.style import rate_axis
+from photonstream.dashboard.systematics import WORDS, systematic_rows
 from photonstream.dashboard.views import Decay, Trace, view_decay, view_trace
 from photonstream.nodes.tables import write_atomically
 
@@ -48,7 +49,7 @@ def render(run: RunFolder) -> str:
     script, plots = components(_plots(run, findings, trace, decay))
     # Bokeh can put the title of a colour bar only where it disturbs.
     plots["flid"] += "<i>bins</i>" if run.curve("flid").rows else ""
-    warnings = items(findings.warnings())
+    warnings = items([*findings.warnings(), *calibration.warnings(run)])
     return PAGE.substitute(
         policy=POLICY,
         title=text(facts.title(run)),
@@ -83,7 +84,7 @@ def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> di
 
 
 def _numbers(run: RunFolder, findings: Findings) -> str:
-    first, *others = [*findings.rows(), *coincidence.main_rows(run)]
+    first, *others = [*findings.rows(), *calibration.main_rows(run), *coincidence.main_rows(run)]
     remark = " · ".join(
         part for part in (first.remark, f"95 %: {first.interval}" if first.interval else "") if part
     )
@@ -128,10 +129,15 @@ def _decay_words(findings: Findings, decay: Decay) -> str:
 
 
 def _facts(run: RunFolder, findings: Findings, pairs: str) -> str:
+    parts = list(systematic_rows(run))
     details, about_pairs = list(findings.detail_rows()), list(coincidence.detail_rows(run))
     return "".join(
         (
             section("States", facts.states_table(run)),
+            section("Calibration", calibration.calibration_html(run)),
+            section("Beside the statistical error", rows_table(parts), f"<p>{text(WORDS)}</p>")
+            if parts
+            else "",
             section("Fit in detail", rows_table(details, intervals="95 % interval, or expected"))
             if details
             else "",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.brightness import FIRST_CHOICE_S, describe
 from photonstream.nodes.decay import dtime_axis
+from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
 from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
 from photonstream.nodes.inference.hidden_markov import (
     FINE_BINS,
@@ -198,3 +199,10 @@ class HiddenStates:
         if self.model is None or not self._filter.certainty.any():
             return 1.0
         return expected_accuracy(self._filter.certainty, self._group == 1)
+
+    def contamination(self, on: NDArray[np.bool_]) -> NDArray[np.float64]:
+        """Expected share of the selected time (``on``, by state) that is each other state's, (STATES,), so far."""
+        if self.model is None:
+            return np.zeros(STATES)
+        unsure = foreign_shares(self._filter.certainty, self._group, on)
+        return unsure + edge_shares(self._bins, self._visits, on)

@@ -4,91 +4,38 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.calibration_runs import CalibrationRuns
 from photonstream.nodes.history import History
-from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions, check_irf_width
+from photonstream.nodes.inference.contamination import contaminants
+from photonstream.nodes.inference.decay_data import DecayData, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
-from photonstream.nodes.inference.precision import TARGET_SIGMA, forecast
+from photonstream.nodes.inference.precision import forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
+from photonstream.nodes.inference.systematics import systematics
 from photonstream.nodes.irf_files import load_irf
+from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
 
-# How uncertain <N> is where nobody measured it on this nanocrystal (PHYSICS: take 30 %).
-MEAN_N_RELATIVE_ERROR = 0.3
 # A beta that moves by more standard errors when bins do not choose by their own photons depends on the selection.
 MOST_SHIFT = 0.5
-
-
-@dataclass(frozen=True)
-class LifetimeParameters:
-    """``irf``: full width (such as "0.1ns") or file; None fits a Gaussian. ``mean_n``: photons absorbed per pulse.
-
-    ``s``: radiative rate of the biexciton over that of the exciton; ``quantum_yield_x`` enters the physical bound
-    on tau_xx; ``assumed_tau_xx_s`` is the fast lifetime of the limit that a single exponential gets;
-    ``min_photons``: with fewer there is no fit. ``dead_time_s``, ``pile_up`` (each channel keeps one photon per sync),
-    ``afterpulsing`` (probability) and ``afterpulse_s`` (mean wait after the dead time, 50 ns where it is not given)
-    are figures of the detectors; what is not given is not corrected. ``target_sigma``: standard error of beta up to
-    which it is told what is still missing.
-    """
-
-    irf: str | float | None = None
-    mean_n: float | None = None
-    mean_n_stderr: float | None = None
-    s: float = 4.0
-    quantum_yield_x: float = 1.0
-    assumed_tau_xx_s: float = 3.9e-9
-    min_photons: int = 300
-    dead_time_s: float | None = None
-    pile_up: bool = False
-    afterpulsing: float | None = None
-    afterpulse_s: float | None = None
-    target_sigma: float = TARGET_SIGMA
-
-    def __post_init__(self) -> None:
-        self.options()
-        if not 0.0 < self.target_sigma < 1.0:
-            raise ValueError(
-                f"target_sigma is {self.target_sigma}: a standard error of beta lies between 0 and 1"
-            )
-
-    def options(self) -> FitOptions:
-        """What the fit is told, but for the IRF. Raises ValueError for what cannot be."""
-        relative = MEAN_N_RELATIVE_ERROR
-        if self.mean_n_stderr is not None:
-            if not 0.0 <= self.mean_n_stderr <= MEAN_N_MOST:
-                raise ValueError(
-                    f"mean_n_stderr is {self.mean_n_stderr}: an error of <N> lies between 0 and {MEAN_N_MOST:g}"
-                )
-            if self.mean_n is not None and self.mean_n > 0.0:
-                relative = self.mean_n_stderr / self.mean_n
-        return FitOptions(
-            s=self.s,
-            quantum_yield_x=self.quantum_yield_x,
-            assumed_tau_xx_s=self.assumed_tau_xx_s,
-            min_photons=self.min_photons,
-            mean_n=self.mean_n,
-            mean_n_relative_error=relative,
-            dead_time_s=self.dead_time_s,
-            pile_up=self.pile_up,
-            afterpulsing=self.afterpulsing,
-            afterpulse_s=self.afterpulse_s,
-        )
 
 
 class Lifetime(ResultNode[LifetimeParameters]):
     """Sums the rows of the selected levels and fits them; interim fits start where the last one ended."""
 
     Parameters = LifetimeParameters
-    live = frozenset(f.name for f in dataclasses.fields(LifetimeParameters))
+    live = frozenset(f.name for f in dataclasses.fields(LifetimeParameters)) - {"calibrate"}
+    # Folders are read where the command was typed, not for whoever sends commands.
+    fixed = frozenset({"calibrate"})
 
     def __init__(self, name: str, parameters: LifetimeParameters) -> None:
         super().__init__(name, parameters)
@@ -98,6 +45,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._history = History()
         self._rule: object = None
         self._period_s: float | None = None
+        self._calibration = CalibrationRuns(())
 
     def open(self, opening: Opening) -> Opening:
         self._latest.clear()
@@ -105,6 +53,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._history = History()
         self._period_s = opening.facts["pulse_period_s"]
         self._use_irf(self.parameters)
+        self._calibration = CalibrationRuns(self.parameters.calibrate)
         return opening
 
     def change(self, parameters: LifetimeParameters) -> None:
@@ -145,7 +94,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
         counts: NDArray[np.int64] = rows["counts"]
         on = selected(selection, rows["labels"])
         chosen = counts[on].sum(axis=0)
-        fit = self._fit(chosen, rows, selection["on_time_s"], final=final)
+        data = _data(chosen, rows, selection["on_time_s"])
+        fit = self._fit(data, final=final)
         fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start
         # With a window moved by hand a new history begins: its fits are of other photons.
@@ -156,6 +106,10 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._history.add(fit)
         summary = summarise(fit, rows["channels"])
         summary["precision"] = forecast(fit, self.parameters.target_sigma, selection["recorded_s"]).as_dict()
+        summary["fit"]["pulse_period_s"] = rows["pulse_period_s"]
+        if final:
+            summary["systematics"] = self._systematics(data, fit, rows, selection)
+            summary["calibration"] = self._calibration.summary(data, self._options, fit)
         if final and selection["method"] == HIDDEN_MARKOV:
             summary["other_selections"] = self._other_selections(fit, rows, selection)
         yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
@@ -170,6 +124,15 @@ class Lifetime(ResultNode[LifetimeParameters]):
         }
         yield self.result("decay", value, final=final)
         yield self.result("history", self._history.value(), final=final)
+
+    def _systematics(
+        self, data: DecayData | str, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """What moves beta beside the photons' statistics (`systematics`)."""
+        if isinstance(data, str):
+            return []
+        others = contaminants(rows, selection)
+        return [dataclasses.asdict(part) for part in systematics(data, self._options, fit, others)]
 
     def _other_selections(
         self, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
@@ -186,34 +149,37 @@ class Lifetime(ResultNode[LifetimeParameters]):
             "window": selected({**selection, "method": WINDOW}, labels),
         }
         for way, on in ways.items():
-            again = self._fit(counts[on].sum(axis=0), rows, selection["on_time_s"], final=True)
+            again = self._fit(_data(counts[on].sum(axis=0), rows, selection["on_time_s"]), final=True)
             found[way] = plain_value(again.beta)
             if way == "left_out" and again.beta is not None and fit.beta is not None and fit.beta.stderr:
                 shift = again.beta.value - fit.beta.value
                 found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
         return {"shift": None, "depends": None, **found}
 
-    def _fit(
-        self, selected: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float, *, final: bool
-    ) -> DecayFit:
-        period_s: float | None = rows["pulse_period_s"]
-        if period_s is None:
-            return _no_fit(
-                "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=..., and where a "
-                "detector input carries the laser, that with --set sync_channel=...)"
-            )
-        if not selected.size:
-            return _no_fit("no photons")
-        if rows["beyond"].any() and not rows["counts"].any():
-            return _no_fit("no decay: none of the photons follows a known laser pulse within its period")
-        pulses = on_time_s / period_s if on_time_s > 0.0 else None
-        channels = tuple(rows["channels"].tolist())
-        data = DecayData(selected, rows["resolution_s"], period_s, pulses, channels)
+    def _fit(self, data: DecayData | str, *, final: bool) -> DecayFit:
+        if isinstance(data, str):
+            return _no_fit(data)
         try:
             return fit_decay(data, self._options, cold=final, start=self._start)
         except ValueError as error:
             # Detector figures that do not go with these photons may go with those of another window.
             return dataclasses.replace(_no_fit(str(error)), photons=data.photons, s=self._options.s)
+
+
+def _data(chosen: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float) -> DecayData | str:
+    """The decay of the ``chosen`` photons (channels, bins), or why there is none."""
+    period_s: float | None = rows["pulse_period_s"]
+    if period_s is None:
+        return (
+            "no decay: the laser's pulse rate is not known (give it with --set sync_rate_hz=..., and where a "
+            "detector input carries the laser, that with --set sync_channel=...)"
+        )
+    if not chosen.size:
+        return "no photons"
+    if rows["beyond"].any() and not rows["counts"].any():
+        return "no decay: none of the photons follows a known laser pulse within its period"
+    pulses = on_time_s / period_s if on_time_s > 0.0 else None
+    return DecayData(chosen, rows["resolution_s"], period_s, pulses, tuple(rows["channels"].tolist()))
 
 
 def _check_irf(irf: GaussianIrf | MeasuredIrf | None, period_s: float) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.calibration_runs import with_names
 from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
@@ -142,8 +143,12 @@ def summarise(
             "on_time_s": selection["on_time_s"],
             "on_photons": selection["on_photons"],
             **{key: plain(selection[key]) for key in ("accuracy", "resolved", "model") if key in selection},
+            "contamination": float(selection["contamination"].sum())
+            if "contamination" in selection
+            else None,
         },
         **lifetime["summary"],
+        "calibration": with_names(lifetime["summary"]["calibration"], experiment),
         "antibunching": _antibunching(latest, lifetime["summary"]["fit"], experiment, recording),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],

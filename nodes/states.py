@@ -188,6 +188,7 @@ class States(PhotonNode[StatesParameters]):
             selection["resolved"] = model is None or model.resolved
             selection["model"] = self.parameters.model
             if not by_window:
+                selection["contamination"] = hidden.contamination(on_states)
                 chosen = "automatic" if self.parameters.state is None else "given"
                 selection |= {"method": HIDDEN_MARKOV, "chosen": chosen, "levels": selection["states"]}
                 selection |= {"window_hz": None, "rule_window_hz": window["window_hz"]}

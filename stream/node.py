@@ -203,6 +203,8 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         inner = get_args(hint)
+        if inner[-1] is Ellipsis:
+            return isinstance(value, tuple | list) and all(_fits(v, inner[0]) for v in value)
         return (
             isinstance(value, tuple | list)
             and len(value) == len(inner)

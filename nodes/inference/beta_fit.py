@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from photonstream.nodes.inference.beta import beta_from_photon_share, domain_reason
 from photonstream.nodes.inference.claims import LARGEST_BETA, within_bounds
@@ -135,5 +136,6 @@ def _upper95(likelihood: Likelihood, optimum: Optimum, box: Box) -> float | None
         # Not 0 itself: the likelihood spares the fast component there, and with it the information on beta.
         theta[MIX], free[MIX] = 1e-12, False
         optimum = maximise(likelihood, theta, replace(box, free=free), as_beta=True)
-    limit = ProfileSide(likelihood, optimum, box, MIX, 1, as_beta=True).cross(RISE_UPPER95)
+    fit = partial(maximise, likelihood, as_beta=True)
+    limit = ProfileSide(fit, optimum, covariance(optimum, box), box, MIX, 1).cross(RISE_UPPER95)
     return None if limit is None else min(limit, LARGEST_BETA)

@@ -78,7 +78,8 @@ class DecayFit:
 
     ``beta`` is apparent (s assumed, <N> not corrected) and given with model "bi" inside its domain where the fast
     component cannot be something else (`claims`), its intervals cut at 1; ``beta_reason`` says why there is none, or
-    what to mind about it. ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
+    what to mind about it; ``fast_reason`` says why the fast component is not called a biexciton's whatever s may be.
+    ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
     included, and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the best
     value is negative. ``eta`` is corrected for <N> by ``eta_model``; ``eta_models`` has its value by
     that and (after a cold fit with intervals) other models by name, None where a model cannot make this decay.
@@ -105,6 +106,7 @@ class DecayFit:
     corrections: dict[str, Any] | None = None
     beta: Estimate | None = None
     beta_reason: str = ""
+    fast_reason: str = ""
     beta_signed: Estimate | None = None
     beta_upper95: float | None = None
     assumed_tau_xx_s: float | None = None

@@ -244,6 +244,7 @@ def _choose(
         covariance=errors,
         beta=beta.beta,
         beta_reason=beta.reason,
+        fast_reason=doubt or refused,
         beta_signed=beta.signed,
         beta_upper95=beta.upper95,
         assumed_tau_xx_s=beta.assumed_tau_xx_s,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -17,6 +19,9 @@ RISE_68 = 1.0
 RISE_95 = 3.8414588
 # One-sided 95 %.
 RISE_UPPER95 = 2.7055435
+
+# The nearest maximum from a parameter vector within a box.
+Fit = Callable[[Floats, Box], Optimum]
 
 _FITS_PER_ROOT = 30
 _CLOSE = 2e-3
@@ -36,14 +41,13 @@ class ProfileSide:
     """One parameter walked away from its optimum in one direction; each root starts from the last fit."""
 
     def __init__(
-        self, likelihood: Likelihood, optimum: Optimum, box: Box, index: int, direction: int, as_beta: bool
+        self, fit: Fit, optimum: Optimum, errors: Floats, box: Box, index: int, direction: int
     ) -> None:
-        self._likelihood, self._optimum, self._as_beta = likelihood, optimum, as_beta
+        self._fit, self._optimum = fit, optimum
         self._index, self._direction = index, direction
         free = box.free.copy()
         free[index] = False
         self._box = replace(box, free=free)
-        errors = covariance(optimum, box)
         variance = float(errors[index, index])
         self._step = math.sqrt(variance)
         self._along: Floats = errors[:, index] / variance if variance > 0.0 else np.zeros_like(optimum.theta)
@@ -56,7 +60,7 @@ class ProfileSide:
         x = self._optimum.theta[self._index] + self._direction * distance
         theta = self._last + self._along * (x - self._last[self._index])
         theta[self._index] = x
-        found = maximise(self._likelihood, theta, self._box, as_beta=self._as_beta)
+        found = self._fit(theta, self._box)
         if not math.isfinite(found.half_deviance):
             return math.inf
         self._last = found.theta
@@ -102,7 +106,13 @@ def profile(
     likelihood: Likelihood, optimum: Optimum, box: Box, index: int, *, as_beta: bool = False
 ) -> Profile:
     """68 and 95 % intervals of parameter ``index`` around a converged ``optimum``."""
-    sides = [ProfileSide(likelihood, optimum, box, index, direction, as_beta) for direction in (-1, 1)]
+    fit = partial(maximise, likelihood, as_beta=as_beta)
+    return profile_of(fit, optimum, covariance(optimum, box), box, index)
+
+
+def profile_of(fit: Fit, optimum: Optimum, errors: Floats, box: Box, index: int) -> Profile:
+    """The same of any likelihood that ``fit`` maximises; ``errors`` is the covariance at ``optimum``."""
+    sides = [ProfileSide(fit, optimum, errors, box, index, direction) for direction in (-1, 1)]
     low68, high68 = (side.cross(RISE_68) for side in sides)
     low95, high95 = (side.cross(RISE_95) for side in sides)
     better = [side.better for side in sides if side.better is not None]

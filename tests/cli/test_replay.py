@@ -530,3 +530,32 @@ def test_results_do_not_depend_on_chunks_or_on_who_looks(tmp_path):
         assert whole["results", "result"] == other["results", "result"]
         for key, field in ((("decay", "rows"), "counts"), (("intensity", "trace/0"), "counts")):
             np.testing.assert_array_equal(whole[key][field], other[key][field])
+
+
+def test_a_run_at_640_nm_calibrates_another(folder, tmp_path, capsys):
+    control = tmp_path / "640"
+    recording = str(REPLAY_DATA / "nc_640nm.ptu")
+    assert main(["replay", "--headless", recording, "--out", str(control), "--mean-n", "0.1"]) == 0
+    capsys.readouterr()
+    out = tmp_path / "355"
+    assert main(["replay", "--headless", str(NC_355), "--out", str(out), "--calibrate", str(control)]) == 0
+    assert "CM efficiency, <N> calibrated at s = 4" in capsys.readouterr().out
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    calibration = result.pop("calibration")
+    assert calibration["runs"][0]["folder"] == str(control)
+    found = calibration["n_at_given_s"]["mean_n"][0]
+    low, high = found["ci95"]
+    # At <N> = 0.1 the cascade of the simulation reads as 7 % more than the closed form of two levels.
+    assert low < 0.107 < high
+    assert result["parameters"]["lifetime"].pop("calibrate") == [str(control)]
+    # Everything else is as without a calibration.
+    plain = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert plain.pop("calibration") is None
+    assert plain["parameters"]["lifetime"].pop("calibrate") == []
+    assert [part["source"] for part in plain["systematics"]][:2] == [
+        "width of the instrument response",
+        "t0",
+    ]
+    assert {key: result[key] for key in plain} == plain
+    assert main(["replay", "--headless", str(NC_355), "--calibrate", str(tmp_path), "--out", str(out)]) == 2
+    assert f"{tmp_path}: not the result folder of a finished run" in capsys.readouterr().err

@@ -121,6 +121,10 @@ def test_photons_are_labelled_by_their_state(photons, model):
     assert neutral["time_s"] == pytest.approx(on_s, abs=0.008)
     assert neutral["dwell_s"] == pytest.approx(on_s / 4, abs=0.002)
     np.testing.assert_array_equal(selected(selection, labels(chunks)), found == 1)
+    assert np.flatnonzero(selection["contamination"]).tolist() == [2]
+    assert 0.0 < selection["contamination"][2] < 0.01
+    # A window of rates has no such estimate.
+    assert "contamination" not in value(run(photons, END_S, model, on=(10e3, 100e3))[1])
 
 
 @settings(max_examples=25, deadline=None)

@@ -9,9 +9,10 @@ from photonstream.nodes.history import History
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.lifetime import Lifetime, LifetimeParameters
+from photonstream.nodes.lifetime import Lifetime
+from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.stream.chunk import Result, StreamInfo
-from photonstream.stream.node import Opening, ParameterError
+from photonstream.stream.node import Opening, ParameterError, make_parameters
 
 
 @pytest.mark.parametrize("stderr", [-1.0, float("nan"), float("inf")])
@@ -123,7 +124,8 @@ def test_detector_figures_that_the_photons_contradict_are_a_reason_and_no_end():
 
 
 def test_every_parameter_is_live_and_takes_hold_at_once():
-    assert Lifetime.live == set(LifetimeParameters.__dataclass_fields__)
+    assert Lifetime.live | Lifetime.fixed == set(LifetimeParameters.__dataclass_fields__)
+    assert Lifetime.fixed == {"calibrate"}
     lifetime, fresh = fed(decays(3000)), fed(decays(3000), s=3.0, mean_n=0.1, irf=1e-9)
     assert look(lifetime)["fit"]["summary"]["fit"]["irf_fwhm_s"]["stderr"] is not None
     lifetime.change(LifetimeParameters(s=3.0, mean_n=0.1, irf=1e-9))
@@ -143,6 +145,13 @@ def test_every_parameter_is_live_and_takes_hold_at_once():
     assert (fit["s"], fit["irf_fwhm_s"]["value"]) == (3.5, 1e-9)
     lifetime.change(LifetimeParameters())
     assert look(lifetime, final=True)["fit"] == look(fed(decays(3000)), final=True)["fit"]
+
+
+def test_folders_are_a_list_of_texts():
+    assert make_parameters(LifetimeParameters, {"calibrate": ["a", "b"]}, "lifetime").calibrate == ["a", "b"]
+    for wrong in ("a", [1.0], {"a": 1}):
+        with pytest.raises(ParameterError, match=r"lifetime\.calibrate cannot be"):
+            make_parameters(LifetimeParameters, {"calibrate": wrong}, "lifetime")
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
 from photonstream.nodes.inference.hidden_markov import (
     FEWEST_BINS,
     MOST_STATES,
@@ -167,6 +168,34 @@ def test_the_expected_accuracy_is_that_of_the_posteriors():
     certainty = np.array([[90.0, 10.0], [5.0, 45.0]])
     assert expected_accuracy(certainty, np.array([True, False])) == pytest.approx((90 / 95 + 45 / 55) / 2)
     assert expected_accuracy(certainty, np.array([True, True])) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("means_s", "emitters", "true", "within"),
+    [
+        # So alike that bins are mistaken; and well apart, so that only the bins in which it changes are mixed.
+        ((0.1, 0.05), ((12e3, 47.0), (11e3, 22.0)), 0.0104, 0.3),
+        ((0.1, 0.05), (NEUTRAL, (45e3, 20.0)), 0.0034, 0.15),
+    ],
+)
+def test_the_expected_contamination_is_that_of_the_truth(means_s, emitters, true, within):
+    path = switching(160_000, means_s, seed=1)
+    block, decays = drawn(path, emitters)
+    model = learn_states(block, decays)
+    f = model.filter()
+    own, _, _ = label_bins(f, sample_counts(block, model.gates, model.fine), last=True)
+    group = 1 + np.array(model.groups)
+    assert set(group.tolist()) == {1, 2}
+    found = group[own]
+    foreign = path[: len(own) * model.fine].reshape(-1, model.fine).mean(axis=1)
+    assert foreign[found == 1].mean() == pytest.approx(true, rel=0.05)
+    on = np.zeros(8, bool)
+    on[1] = True
+    bins = np.bincount(found, minlength=8)
+    visits = np.bincount(found[np.diff(found, prepend=0) != 0], minlength=8)
+    shares = foreign_shares(f.certainty, group, on) + edge_shares(bins, visits, on)
+    assert np.flatnonzero(shares).tolist() == [2]
+    assert shares[2] == pytest.approx(true, rel=within)
 
 
 def test_time_shares_are_those_after_a_long_time():

@@ -1,0 +1,259 @@
+"""Joint Poisson likelihood of several decays of one nanocrystal that share s, and what else follows from <N>.
+
+Calibration runs are excited below twice the gap, where biexcitons come from pulses that are absorbed twice and from
+nothing else: B_i = 1 - N_i/(exp(N_i) - 1) in the two-level closed form, N_i = scale * weight_i. They share both
+lifetimes and s. The ``sample``, where there is one, has lifetimes and a beta of its own and only s in common with them.
+
+Parameters, one float64 vector: ``ln tau_x, ln tau_xx, s``, the logarithms of the scales, the four of each channel of
+each run (`likelihood`), then for the sample ``beta, ln tau_x, ln tau_xx`` and those of its channels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.beta import beta_from_photon_share, poisson_factor, poisson_factor_slope
+from photonstream.nodes.inference.decay_data import MEAN_N_MOST
+from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.likelihood import (
+    BACKGROUND,
+    LN_SIGMA,
+    LN_TAU_X,
+    LN_TAU_XX,
+    MIX,
+    PER_CHANNEL,
+    SHARED,
+    T0,
+    Likelihood,
+    evaluate,
+    photon_share,
+)
+from photonstream.nodes.inference.refit import Refit
+from photonstream.nodes.inference.scoring import Box, Optimum
+
+S, SCALES = 2, 3
+LEAST_S, MOST_S = 1.2, 50.0
+# <N> over its weight is sought from here on; what ends there is not determined.
+LEAST_SCALE = 1e-3
+_BETA_RANGE = -0.5, 50.0
+_STEPS = 80
+# Half deviance that the next step must promise to gain.
+_GAIN = 1e-8
+
+
+@dataclass(frozen=True, eq=False)
+class Joint:
+    """The runs, ``groups`` (which scale belongs to each run) with their ``weights``, and the sample if there is one.
+
+    ``errors``: for each scale the standard error of a Gaussian constraint around 1; None: no constraint, 0: held at 1.
+    """
+
+    runs: tuple[Refit, ...]
+    groups: tuple[int, ...]
+    weights: tuple[float, ...]
+    errors: tuple[float | None, ...]
+    sample: Refit | None = None
+
+    @property
+    def scales(self) -> int:
+        return len(self.errors)
+
+    @property
+    def _offsets(self) -> list[int]:
+        """Where the channels of each run begin, and where those of the last one end."""
+        sizes = [PER_CHANNEL * len(run.rows) for run in self.runs]
+        return [SCALES + self.scales + sum(sizes[:k]) for k in range(len(sizes) + 1)]
+
+    @property
+    def beta(self) -> int:
+        """Index of the sample's beta."""
+        return self._offsets[-1]
+
+    @property
+    def size(self) -> int:
+        own = 0 if self.sample is None else SHARED + PER_CHANNEL * len(self.sample.rows)
+        return self._offsets[-1] + own
+
+    def start(self, s: float, scales: Sequence[float]) -> Floats:
+        """A vector to begin from: each decay where it was alone, with the lifetimes of the clearest run."""
+        phi = np.empty(self.size)
+        clearest = max(self.runs, key=lambda run: float(run.optimum.theta[MIX]))
+        phi[:S] = clearest.optimum.theta[:MIX]
+        phi[S] = s
+        phi[SCALES : SCALES + self.scales] = np.log(scales)
+        for run, offset in zip(self.runs, self._offsets, strict=False):
+            local = run.optimum.theta[SHARED:]
+            phi[offset : offset + local.size] = local
+        if self.sample is not None:
+            theta = self.sample.optimum.theta
+            share = float(theta[MIX])
+            phi[self.beta] = beta_from_photon_share(share, self.sample.tau_ratio, s)
+            phi[self.beta + 1 : self.beta + SHARED] = theta[:MIX]
+            phi[self.beta + SHARED :] = theta[SHARED:]
+        return phi
+
+    def box(self, *, s_free: bool) -> Box:
+        """Bounds of every parameter and which are free; those of a channel as in the fit of its run alone."""
+        lower, upper = np.full(self.size, -np.inf), np.full(self.size, np.inf)
+        free = np.ones(self.size, np.bool_)
+        lower[:S] = np.min([run.box.lower[:MIX] for run in self.runs], axis=0)
+        upper[:S] = np.max([run.box.upper[:MIX] for run in self.runs], axis=0)
+        lower[S], upper[S], free[S] = LEAST_S, MOST_S, s_free
+        lower[SCALES : SCALES + self.scales] = math.log(LEAST_SCALE)
+        for k in range(self.scales):
+            largest = max(w for w, group in zip(self.weights, self.groups, strict=True) if group == k)
+            upper[SCALES + k] = math.log(MEAN_N_MOST / largest)
+        free[SCALES : SCALES + self.scales] = [error != 0.0 for error in self.errors]
+        for run, offset in zip(self.runs, self._offsets, strict=False):
+            _copy(run.box, slice(SHARED, None), lower, upper, free, offset)
+        if self.sample is not None:
+            lower[self.beta], upper[self.beta] = _BETA_RANGE
+            _copy(self.sample.box, slice(0, MIX), lower, upper, free, self.beta + 1)
+            _copy(self.sample.box, slice(SHARED, None), lower, upper, free, self.beta + SHARED)
+        return Box(lower, upper, free)
+
+    def evaluate(self, phi: Floats) -> tuple[float, Floats, Floats]:
+        """Half the deviance, with the constraint; its gradient and the expected information."""
+        gradient, information = np.zeros(self.size), np.zeros((self.size, self.size))
+        total = 0.0
+        for run, offset, group, weight in zip(
+            self.runs, self._offsets, self.groups, self.weights, strict=False
+        ):
+            mean_n = weight * math.exp(float(phi[SCALES + group]))
+            factor = poisson_factor(mean_n)
+            biexcitons = 1.0 - 1.0 / factor
+            by_ln_scale = mean_n * poisson_factor_slope(mean_n) / factor**2
+            places = (LN_TAU_X, LN_TAU_XX, SCALES + group, offset)
+            total += _add(run.likelihood, phi, biexcitons, by_ln_scale, places, gradient, information)
+        if self.sample is not None:
+            beta = self.beta
+            places = (beta + 1, beta + 2, beta, beta + SHARED)
+            total += _add(self.sample.likelihood, phi, float(phi[beta]), 1.0, places, gradient, information)
+        for k, error in enumerate(self.errors, SCALES):
+            if error:
+                scale = math.exp(float(phi[k]))
+                total += 0.5 * ((scale - 1.0) / error) ** 2
+                gradient[k] += (scale - 1.0) * scale / error**2
+                information[k, k] += (scale / error) ** 2
+        return total, gradient, information
+
+    def _reach(self, phi: Floats) -> Floats:
+        """How far one step may move each parameter."""
+        reach = np.full(self.size, np.inf)
+        reach[: SCALES + self.scales] = 1.0
+        blocks = list(zip(self.runs, self._offsets, strict=False))
+        if self.sample is not None:
+            reach[self.beta : self.beta + SHARED] = 1.0
+            blocks.append((self.sample, self.beta + SHARED))
+        for run, offset in blocks:
+            bin_s = float(run.likelihood.edges_s[1] - run.likelihood.edges_s[0])
+            for base in range(offset, offset + PER_CHANNEL * len(run.rows), PER_CHANNEL):
+                reach[base + T0] = 2.0 * math.exp(float(phi[base + LN_SIGMA])) + 2.0 * bin_s
+                reach[base + LN_SIGMA] = 1.0
+        return reach
+
+    def maximise(self, phi: Floats, box: Box) -> Optimum:
+        """The nearest maximum from ``phi`` within ``box``, by Fisher scoring with Levenberg damping."""
+        phi = np.clip(phi, box.lower, box.upper)
+        value, gradient, information = self.evaluate(phi)
+        damping, converged = 1e-3, False
+        for _ in range(_STEPS):
+            diagonal = information.diagonal()
+            pressed = ((phi <= box.lower) & (gradient > 0.0)) | ((phi >= box.upper) & (gradient < 0.0))
+            index = np.flatnonzero(box.free & (diagonal > 0.0) & ~pressed)
+            scale = 1.0 / np.sqrt(diagonal[index])
+            unit = information[np.ix_(index, index)] * np.outer(scale, scale) + damping * np.eye(index.size)
+            step = np.zeros_like(phi)
+            step[index] = -scale * np.linalg.solve(unit, scale * gradient[index])
+            if -float(gradient @ step) < _GAIN:
+                converged = True
+                break
+            shrink = min(
+                1.0, float(np.min(self._reach(phi)[index] / np.maximum(np.abs(step[index]), 1e-300)))
+            )
+            trial = np.clip(phi + shrink * step, box.lower, box.upper)
+            found, trial_gradient, trial_information = self.evaluate(trial)
+            if found <= value:
+                phi, value, gradient, information = trial, found, trial_gradient, trial_information
+                damping = max(0.1 * damping, 1e-10)
+            else:
+                damping = 10.0 * max(damping, 1e-5)
+                if damping > 1e10:
+                    converged = True
+                    break
+        return Optimum(phi, value, gradient, information, converged)
+
+    def covariance(self, optimum: Optimum, box: Box) -> Floats:
+        """Inverse information of what is free and not at a bound, zero elsewhere; no background is too small for it."""
+        phi, diagonal = optimum.theta, optimum.information.diagonal()
+        inside = (phi > box.lower) & (phi < box.upper)
+        for offset, run in zip(self._offsets, self.runs, strict=False):
+            inside[offset + BACKGROUND : offset + PER_CHANNEL * len(run.rows) : PER_CHANNEL] = True
+        if self.sample is not None:
+            inside[self.beta + SHARED + BACKGROUND :: PER_CHANNEL] = True
+        index = np.flatnonzero(inside & box.free & (diagonal > 0.0))
+        scale = 1.0 / np.sqrt(diagonal[index])
+        unit = optimum.information[np.ix_(index, index)] * np.outer(scale, scale)
+        out = np.zeros_like(optimum.information)
+        out[np.ix_(index, index)] = np.linalg.pinv(unit, rcond=1e-13, hermitian=True) * np.outer(scale, scale)
+        return out
+
+
+def _copy(box: Box, part: slice, lower: Floats, upper: Floats, free: NDArray[np.bool_], to: int) -> None:
+    size = box.lower[part].size
+    lower[to : to + size], upper[to : to + size] = box.lower[part], box.upper[part]
+    free[to : to + size] = box.free[part]
+
+
+def _add(
+    likelihood: Likelihood,
+    phi: Floats,
+    biexcitons: float,
+    by_source: float,
+    places: tuple[int, int, int, int],
+    gradient: Floats,
+    information: Floats,
+) -> float:
+    """Half the deviance of one decay, its gradient and information added to the joint ones.
+
+    ``biexcitons`` per excited pulse, and its derivative to the parameter behind it. ``places``: indices of ln tau_x,
+    ln tau_xx, that parameter and the first channel.
+    """
+    ln_tau_x, ln_tau_xx, source, offset = places
+    s = float(phi[S])
+    rho = math.exp(float(phi[ln_tau_xx] - phi[ln_tau_x]))
+    if rho >= 1.0:
+        return math.inf
+    share, by_beta, by_rho = photon_share(biexcitons, rho, s, True)
+    by_s = biexcitons * rho * (1.0 - share) / (1.0 + s * biexcitons * rho)
+    locals_ = PER_CHANNEL * likelihood.counts.shape[0]
+    theta = np.concatenate([phi[[ln_tau_x, ln_tau_xx]], [share], phi[offset : offset + locals_]])
+    index = np.concatenate([[ln_tau_x, ln_tau_xx, S, source], np.arange(offset, offset + locals_)])
+    slopes = np.zeros((theta.size, index.size))
+    slopes[LN_TAU_X, 0] = slopes[LN_TAU_XX, 1] = 1.0
+    slopes[MIX, :4] = -by_rho * rho, by_rho * rho, by_s, by_beta * by_source
+    slopes[SHARED:, 4:] = np.eye(locals_)
+    own_gradient, own_information = np.zeros(theta.size), np.zeros((theta.size, theta.size))
+    value: float = evaluate(
+        theta,
+        False,
+        False,
+        likelihood.counts,
+        likelihood.efficiency,
+        likelihood.extra,
+        likelihood.edges_s,
+        likelihood.period_s,
+        likelihood.irf,
+        likelihood.irf_bin_s,
+        s,
+        own_gradient,
+        own_information,
+    )
+    gradient[index] += slopes.T @ own_gradient
+    information[np.ix_(index, index)] += slopes.T @ own_information @ slopes
+    return value

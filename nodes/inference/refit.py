@@ -1,0 +1,50 @@
+"""The likelihood behind a finished fit, to ask what it would find under other circumstances."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from photonstream.nodes.inference import corrections, search
+from photonstream.nodes.inference.beta import beta_from_photon_share
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_fit import DecayFit
+from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
+from photonstream.nodes.inference.report import irf_fwhm_s
+from photonstream.nodes.inference.scoring import Box, Optimum, maximise
+
+
+@dataclass(frozen=True, eq=False)
+class Refit:
+    """The best double exponential of a fit: its likelihood over the fitted ``rows`` of the data, optimum and bounds."""
+
+    rows: tuple[int, ...]
+    likelihood: Likelihood
+    optimum: Optimum
+    box: Box
+
+    @property
+    def tau_ratio(self) -> float:
+        """tau_xx/tau_x."""
+        return math.exp(float(self.optimum.theta[LN_TAU_XX] - self.optimum.theta[LN_TAU_X]))
+
+
+def refit_of(data: DecayData, options: FitOptions, fit: DecayFit) -> Refit:
+    """From ``fit``, made of ``data`` with ``options``. Raises ValueError where nothing was fitted."""
+    if fit.start is None:
+        raise ValueError(fit.reason)
+    rows = tuple(data.numbers.index(c) for c in fit.start.channels)
+    likelihood = search.likelihood_of(data, options, rows)
+    single, double = fit.start.single, fit.start.double
+    if options.detector is not None:
+        likelihood = corrections.corrected(likelihood, double, data, options, options.detector)
+    box = search.box_of(likelihood, options, double)
+    box = search.double_box(likelihood, box, single, irf_fwhm_s(options, likelihood, single))
+    return Refit(rows, likelihood, maximise(likelihood, double, box), box)
+
+
+def beta_at(theta: Floats, s: float) -> float:
+    """Apparent beta of a parameter vector with the fast component's share of the photons."""
+    ratio = math.exp(float(theta[LN_TAU_XX] - theta[LN_TAU_X]))
+    return beta_from_photon_share(float(theta[MIX]), ratio, s)

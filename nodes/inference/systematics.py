@@ -1,0 +1,188 @@
+"""What moves beta beside the statistics of the photons: each cause with its part and how that was found.
+
+Shifts are what a cause is expected to have added to beta, sigmas how far it may have moved it either way. Causes whose
+part lies inside the statistical error already are named without a number, so that nobody adds them twice.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from photonstream.nodes.inference.beta import MOST_MEAN_N, poisson_factor_slope
+from photonstream.nodes.inference.contamination import Contaminant
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions, max_sigma_s
+from photonstream.nodes.inference.decay_fit import DecayFit
+from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
+from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0
+from photonstream.nodes.inference.refit import Refit, beta_at, refit_of
+from photonstream.nodes.inference.scoring import Box, covariance, maximise
+from photonstream.nodes.inference.search import likelihood_of
+
+# A width that is given without an error is taken to be right to this.
+IRF_WIDTH_ERROR = 0.1
+# How far s is moved; the paper's 640 nm control alone allows more.
+S_STEP = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Systematic:
+    """One ``source`` and its part of ``quantity``, beta or eta; ``how`` it was found, or why there is no number."""
+
+    source: str
+    how: str
+    shift: float | None = None
+    sigma: float | None = None
+    quantity: str = "beta"
+
+
+def systematics(
+    data: DecayData, options: FitOptions, fit: DecayFit, others: Sequence[Contaminant] | str
+) -> tuple[Systematic, ...]:
+    """The parts of a ``fit`` with a beta; none without one.
+
+    ``others``: what contaminates the selection, or why nobody knows.
+    """
+    if fit.beta is None:
+        return ()
+    refit = refit_of(data, options, fit)
+    return (
+        *_of_mean_n(options, fit),
+        _of_irf(data, options, refit),
+        Systematic("t0", "free in the fit of every channel: its part is inside the statistical error"),
+        _of_contamination(data, options, refit, others),
+        _of_s(refit.optimum.theta, options.s),
+    )
+
+
+def _of_mean_n(options: FitOptions, fit: DecayFit) -> tuple[Systematic, ...]:
+    """<N> does not enter beta, but eta = 1 - (1 - beta)(exp(N) - 1)/N."""
+    if fit.beta is None or fit.eta is None or options.mean_n is None or options.mean_n > MOST_MEAN_N:
+        return ()
+    relative = options.mean_n_relative_error
+    sigma = (1.0 - fit.beta.value) * poisson_factor_slope(options.mean_n) * relative * options.mean_n
+    how = f"<N> = {options.mean_n:.3g} with an error of {100.0 * relative:.3g} %: already in the error of eta"
+    return (Systematic("<N>", how, sigma=sigma, quantity="eta"),)
+
+
+def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
+    """The width of the instrument response by its standard error either way, by 10 % where that is not known."""
+    name = "width of the instrument response"
+    if isinstance(options.irf, MeasuredIrf):
+        return _either_way(
+            name,
+            f"the measured response made {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)",
+            [
+                _beta_with(_stretched(data, options, options.irf, refit, 1.0 + e))
+                for e in _both(IRF_WIDTH_ERROR)
+            ],
+        )
+    if isinstance(options.irf, GaussianIrf):
+        moves = [np.log1p(e) * _of_widths(refit) for e in _both(IRF_WIDTH_ERROR)]
+        how = f"the given width {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)"
+    else:
+        errors = covariance(refit.optimum, refit.box)
+        step = np.sqrt(np.maximum(errors.diagonal(), 0.0)) * _of_widths(refit)
+        moves = [sign * step for sign in _both(1.0)]
+        how = "the fitted width by its standard error either way: already in the statistical error"
+        if not step.any():
+            return Systematic(name, "the fit found no width: it is narrower than the bins can show")
+    return _either_way(name, how, [_beta_with(_moved(refit, data.pulse_period_s, move)) for move in moves])
+
+
+def _both(step: float) -> tuple[float, float]:
+    return -step, step
+
+
+def _of_widths(refit: Refit) -> Floats:
+    """1 where a parameter is the width of a channel's response, else 0."""
+    mask = np.zeros(refit.optimum.theta.size)
+    mask[SHARED + LN_SIGMA :: PER_CHANNEL] = 1.0
+    return mask
+
+
+def _moved(refit: Refit, period_s: float, move: Floats) -> Refit:
+    """The fit with its widths moved by ``move`` and held there."""
+    theta = refit.optimum.theta + move
+    widths = _of_widths(refit) > 0.0
+    theta[widths] = np.minimum(theta[widths], math.log(max_sigma_s(period_s)))
+    box = Box(refit.box.lower, refit.box.upper, refit.box.free & ~widths)
+    return replace(refit, optimum=maximise(refit.likelihood, theta, box), box=box)
+
+
+def _stretched(data: DecayData, options: FitOptions, irf: MeasuredIrf, refit: Refit, factor: float) -> Refit:
+    """The fit with a measured response stretched by ``factor`` about its middle; t0 begins where that leaves it."""
+    wide = replace(irf, bin_width_s=factor * irf.bin_width_s)
+    likelihood = likelihood_of(data, replace(options, irf=wide), refit.rows)
+    likelihood = replace(likelihood, efficiency=refit.likelihood.efficiency, extra=refit.likelihood.extra)
+    theta = refit.optimum.theta.copy()
+    for k in range(len(refit.rows)):
+        shares = refit.likelihood.irf[k]
+        middle_s = float((shares * (np.arange(shares.size) + 0.5)).sum()) * refit.likelihood.irf_bin_s
+        theta[SHARED + PER_CHANNEL * k + T0] -= (factor - 1.0) * middle_s
+    return replace(refit, likelihood=likelihood, optimum=maximise(likelihood, theta, refit.box))
+
+
+def _beta_with(refit: Refit) -> float | None:
+    """beta of another fit of the same photons; None where it has none."""
+    if not math.isfinite(refit.optimum.half_deviance):
+        return None
+    try:
+        return beta_at(refit.optimum.theta, refit.likelihood.s)
+    except (ValueError, ZeroDivisionError):
+        return None
+
+
+def _either_way(source: str, how: str, betas: Sequence[float | None]) -> Systematic:
+    low, high = betas
+    if low is None or high is None:
+        return Systematic(source, f"{how}: beta leaves its domain")
+    return Systematic(source, how, sigma=0.5 * abs(high - low))
+
+
+def _of_contamination(
+    data: DecayData, options: FitOptions, refit: Refit, others: Sequence[Contaminant] | str
+) -> Systematic:
+    """As much again of the other states' photons as the selection is expected to hold, and what that does to beta."""
+    source = "other states in the selection"
+    if isinstance(others, str):
+        return Systematic(source, others)
+    share = sum(other.share for other in others)
+    if not others:
+        return Systematic(source, "one state: no other one to confuse it with", shift=0.0)
+    likelihood = refit.likelihood
+    counts = likelihood.counts.copy()
+    for other in others:
+        whole = replace(data, counts=other.counts)
+        counts += other.part * whole.grouped(data.fit_group)[list(refit.rows)]
+    likelihood = replace(likelihood, counts=counts)
+    more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
+    before, after = _beta_with(refit), _beta_with(more)
+    how = (
+        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's: beta with "
+        "as much again of their photons, less beta"
+    )
+    if before is None or after is None:
+        return Systematic(source, f"{how}: it leaves its domain")
+    return Systematic(source, how, shift=after - before)
+
+
+def _of_s(theta: Floats, s: float) -> Systematic:
+    """beta of the same decay at other s."""
+    betas = []
+    for other in (s - S_STEP, s + S_STEP):
+        try:
+            betas.append(beta_at(theta, other) if other > 1.0 else math.nan)
+        except (ValueError, ZeroDivisionError):
+            betas.append(math.nan)
+    low, high = betas
+    words = [
+        f"beta {b:.3g} at s = {s + d:g}" for b, d in zip(betas, _both(S_STEP), strict=True) if 0.0 < b < 1.0
+    ]
+    if len(words) < 2:
+        return Systematic("s", "; ".join(words) or "no beta at neighbouring s")
+    return Systematic("s", "; ".join(words), sigma=0.5 * abs(high - low))

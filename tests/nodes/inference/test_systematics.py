@@ -1,0 +1,158 @@
+"""What moves beta beside the photons' statistics: each part against the shift of a decay that has it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from photonstream.nodes.inference.beta import beta_from_amplitudes, eta_from_beta
+from photonstream.nodes.inference.contamination import Contaminant, contaminants, foreign_shares
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
+from photonstream.nodes.inference.rows import label_of
+from photonstream.nodes.inference.systematics import systematics
+
+OPTIONS = FitOptions(irf=GaussianIrf(0.1e-9), intervals=False, mean_n=0.1)
+CONTAMINATION = "other states in the selection"
+IRF = "width of the instrument response"
+
+
+def data_of(counts, decay):
+    return DecayData(np.rint(counts).astype(np.int64)[None], decay.bin_s, decay.period_s)
+
+
+def parts_of(data, options, others="not asked"):
+    fit = fit_decay(data, options)
+    return fit, {part.source: part for part in systematics(data, options, fit, others)}
+
+
+@pytest.fixture(scope="module")
+def clean(truth):
+    decay = truth(photons=10**6)
+    return decay, data_of(decay.expected(), decay)
+
+
+def trion(decay, quantum_yield, lifetime_s, truth):
+    """Decay of the charged state in as much time: single excitons are trions, biexcitons go on as before."""
+    fast, s = decay.tau_xx_s / decay.tau_x_s, decay.s
+    per_pulse = 1.0 + s * decay.beta * fast
+    light = replace(decay, background=0.0)
+    single = replace(
+        light,
+        share_xx=0.0,
+        tau_x_s=lifetime_s,
+        photons=decay.photons * (1.0 - decay.beta) * quantum_yield / per_pulse,
+    )
+    double = replace(
+        light,
+        share_xx=truth(beta=1.0).photon_share_xx,
+        photons=decay.photons * decay.beta * (1.0 + s * fast) / per_pulse,
+    )
+    return single.expected() + double.expected()
+
+
+@pytest.mark.parametrize(("quantum_yield", "lifetime_ns"), [(0.85, 19.9), (0.45, 10.5), (0.2, 4.7)])
+def test_contamination_is_found_by_doubling_it(truth, clean, quantum_yield, lifetime_ns):
+    decay, _ = clean
+    other = trion(decay, quantum_yield, lifetime_ns * 1e-9, truth)
+    mixed = data_of(0.95 * decay.expected() + 0.05 * other, decay)
+    counts = np.rint(other).astype(np.int64)[None]
+    fit, parts = parts_of(mixed, OPTIONS, [Contaminant(counts, 0.05, 0.05)])
+    shift = fit.beta.value - decay.beta
+    assert shift > 0.004
+    assert parts[CONTAMINATION].shift == pytest.approx(shift, rel=0.1)
+    assert "5 % of the selected time" in parts[CONTAMINATION].how
+
+
+def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
+    decay, _ = clean
+    other = trion(decay, 0.45, 10.5e-9, truth)
+    # 20 s neutral, of which 1 s is the trion's in truth; 4 s were found as trion.
+    selected = 20.0 * (0.95 * decay.expected() + 0.05 * other)
+    counts = np.rint([selected, 4.0 * other]).astype(np.int64)[:, None, :]
+    rows = {"labels": label_of(np.array([7, 5]), np.array([1, 2]), np.array([1, 2])), "counts": counts}
+    shares = np.zeros(8)
+    shares[2] = 0.05
+    selection = {
+        "contamination": shares,
+        "on_time_s": 20.0,
+        "states": [{"state": 1, "time_s": 20.0}, {"state": 2, "time_s": 4.0}],
+    }
+    (found,) = contaminants(rows, selection)
+    assert (found.part, found.share) == (pytest.approx(0.25), 0.05)
+    data = DecayData(counts[0], decay.bin_s, decay.period_s)
+    fit, parts = parts_of(data, OPTIONS, contaminants(rows, selection))
+    assert parts[CONTAMINATION].shift == pytest.approx(fit.beta.value - decay.beta, rel=0.1)
+
+
+def test_what_is_not_known_has_no_number(clean):
+    _, data = clean
+    _, parts = parts_of(data, OPTIONS, contaminants({}, {"method": "window"}))
+    assert (parts[CONTAMINATION].shift, parts[CONTAMINATION].sigma) == (None, None)
+    assert "window of rates" in parts[CONTAMINATION].how
+    assert (parts["t0"].shift, parts["t0"].sigma) == (None, None)
+    assert "inside the statistical error" in parts["t0"].how
+    _, parts = parts_of(data, OPTIONS, ())
+    assert parts[CONTAMINATION].shift == 0.0
+
+
+def test_shares_of_foreign_states_are_those_of_the_selected_labels():
+    # Three model states, of which the first two are one; labels in rows.
+    certainty = np.array([[90.0, 2.0, 8.0], [1.0, 97.0, 2.0], [5.0, 5.0, 190.0]])
+    on = np.zeros(8, bool)
+    on[1] = True
+    shares = foreign_shares(certainty, np.array([1, 1, 2]), on)
+    assert shares[2] == pytest.approx(10.0 / 200.0)
+    assert shares.sum() == pytest.approx(shares[2])
+    assert not foreign_shares(np.zeros((3, 3)), np.array([1, 1, 2]), on).any()
+
+
+@pytest.mark.parametrize("fwhm_ns", [0.1, 0.35])
+def test_a_given_width_is_taken_10_percent_either_way(truth, fwhm_ns):
+    decay = truth(photons=10**6, fwhm_s=fwhm_ns * 1e-9)
+    data = data_of(decay.expected(), decay)
+    options = replace(OPTIONS, irf=GaussianIrf(decay.fwhm_s))
+    betas = [
+        fit_decay(data, replace(options, irf=GaussianIrf(f * decay.fwhm_s))).beta.value for f in (0.9, 1.1)
+    ]
+    _, parts = parts_of(data, options)
+    assert parts[IRF].sigma == pytest.approx(abs(betas[1] - betas[0]) / 2.0, rel=0.01)
+    assert "10 %" in parts[IRF].how
+    # The same response as a recording of it.
+    edges_s = np.arange(401) * 5e-12 - 1e-9
+    bell = np.diff(np.cumsum(np.exp(-0.5 * (edges_s / (decay.fwhm_s / 2.3548)) ** 2), dtype=float))
+    measured = replace(options, irf=MeasuredIrf((bell / bell.sum())[None], 5e-12))
+    _, recorded = parts_of(data, measured)
+    assert recorded[IRF].sigma == pytest.approx(parts[IRF].sigma, rel=0.05)
+
+
+def test_a_fitted_width_is_already_in_the_statistical_error(clean):
+    _, data = clean
+    fit, parts = parts_of(data, replace(OPTIONS, irf=None))
+    assert "already in the statistical error" in parts[IRF].how
+    assert 0.0 < parts[IRF].sigma < fit.beta.stderr
+
+
+def test_s_moves_beta_as_the_formula_says(clean):
+    decay, data = clean
+    _, parts = parts_of(data, OPTIONS)
+    q, rho = decay.photon_share_xx, decay.tau_xx_s / decay.tau_x_s
+    betas = [beta_from_amplitudes(q / rho / (1.0 - q), decay.tau_x_s, decay.tau_xx_s, s) for s in (3.5, 4.5)]
+    assert parts["s"].sigma == pytest.approx((betas[0] - betas[1]) / 2.0, rel=1e-3)
+    assert f"beta {betas[0]:.3g} at s = 3.5" in parts["s"].how
+
+
+def test_the_part_of_n_is_that_of_eta(clean):
+    _, data = clean
+    fit, parts = parts_of(data, OPTIONS)
+    by_hand = (eta_from_beta(fit.beta.value, 0.07) - eta_from_beta(fit.beta.value, 0.13)) / 2.0
+    assert parts["<N>"].quantity == "eta"
+    assert parts["<N>"].sigma == pytest.approx(by_hand, rel=1e-3)
+    assert "<N>" not in parts_of(data, replace(OPTIONS, mean_n=None))[1]
+
+
+def test_without_beta_there_is_nothing_to_move(truth):
+    decay = truth(photons=50_000, share_xx=0.0)
+    data = data_of(decay.draw(np.random.default_rng(1)), decay)
+    assert parts_of(data, OPTIONS)[1] == {}
