@@ -35,7 +35,8 @@ class LifetimeParameters:
     on tau_xx; ``assumed_tau_xx_s`` is the fast lifetime of the limit that a single exponential gets;
     ``min_photons``: with fewer there is no fit. ``dead_time_s``, ``pile_up`` (each channel keeps one photon per sync),
     ``afterpulsing`` (probability) and ``afterpulse_s`` (mean wait after the dead time, 50 ns where it is not given)
-    are figures of the detectors; what is not given is not corrected.
+    are figures of the detectors; what is not given is not corrected. ``excitation_nm`` is compared with
+    that of a stored IRF.
     """
 
     irf: str | float | None = None
@@ -49,6 +50,7 @@ class LifetimeParameters:
     pile_up: bool = False
     afterpulsing: float | None = None
     afterpulse_s: float | None = None
+    excitation_nm: float | None = None
 
     def __post_init__(self) -> None:
         self.options()
@@ -74,6 +76,7 @@ class LifetimeParameters:
             pile_up=self.pile_up,
             afterpulsing=self.afterpulsing,
             afterpulse_s=self.afterpulse_s,
+            excitation_nm=self.excitation_nm,
         )
 
 
