@@ -22,6 +22,8 @@ _PEAK_SIGMAS = 8.0
 _LEAST_HEIGHT = 0.005
 _MOST_PEAKS = 3
 _LEAST_OUTSIDE = 8
+# The peak is the place of a bin: variance of what lies anywhere in it.
+_IN_BIN = 1.0 / 12.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +83,7 @@ def measure(counts: NDArray[np.generic], bin_width_s: float) -> Response | None:
         photons=int(row.sum()),
         signal=signal,
         peak_s=(peak + 0.5) % row.size * bin_width_s,
-        peak_stderr_s=None if errors is None else errors[0] * bin_width_s,
+        peak_stderr_s=None if errors is None else math.sqrt(errors[0] ** 2 + _IN_BIN) * bin_width_s,
         fwhm_s=figures[0] * bin_width_s,
         fwhm_stderr_s=None if errors is None else errors[1] * bin_width_s,
         tail_share=figures[1],
@@ -153,5 +155,5 @@ def _further_peaks(row: Floats, peak: float, width: float) -> list[tuple[float, 
         if height < max(_LEAST_HEIGHT * main, _PEAK_SIGMAS * noise):
             break
         found.append((float(at - top), height / main))
-        free &= np.abs(np.arange(bins) - at) > max(_APART_FWHM * width, 2.0 * window)
+        free &= ~_around(bins, at, max(_APART_FWHM * width, 2.0 * window))
     return found
