@@ -215,9 +215,9 @@ def _unpacked(content: Mapping[str, Any]) -> MeasuredIrf:
             if entry["rate_hz"] is not None:
                 rates_hz[int(name)] = float(entry["rate_hz"])
     taken = Circumstances(
-        content["pulse_period_s"],
-        content["source"]["dtime_resolution_s"] and content["bin_width_s"],
-        content["excitation_nm"],
+        _known(content["pulse_period_s"]),
+        _known(content["source"]["dtime_resolution_s"] and content["bin_width_s"]),
+        _known(content["excitation_nm"]),
         rates_hz,
     )
     if not shares:
@@ -229,6 +229,10 @@ def _unpacked(content: Mapping[str, Any]) -> MeasuredIrf:
         tuple(map(str, content["notes"])),
         taken,
     )
+
+
+def _known(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _packed(row: NDArray[np.float64]) -> dict[str, Any]:

@@ -146,6 +146,7 @@ def test_a_plain_recording_warns_of_another_repetition_rate(tmp_path, decay):
             "sum",
         ),
         (lambda c: c | {"channels": 3}, "damaged"),
+        (lambda c: c | {"excitation_nm": "blue"}, "damaged"),
         (lambda c: [c], "neither a tag file nor"),
     ],
 )
