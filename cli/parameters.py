@@ -20,8 +20,8 @@ from photonstream.stream.topology_file import TopologyFile, read_topology
 def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: Path) -> TopologyFile:
     """The nodes of a replay; what the command line says goes before what the topology file says.
 
-    ``experiment`` is given the <N> that is used. Raises TopologyError for a bad topology file, ParameterError for an
-    option whose node is not there.
+    ``experiment`` is given the <N> and the wavelength that are used. Raises TopologyError for a bad topology file,
+    ParameterError for an option whose node is not there.
     """
     file = TopologyFile(standard({})) if arguments.topology is None else read_topology(arguments.topology)
     nodes = file.topology.nodes
@@ -48,12 +48,14 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
     if experiment["mean_n"] is not None:
         lifetime = _of(parameters, "lifetime", "<N>", arguments.topology)
         lifetime |= {name: experiment[name] for name in ("mean_n", "mean_n_stderr")}
+    if experiment["excitation_nm"] is not None and "lifetime" in parameters:
+        parameters["lifetime"]["excitation_nm"] = experiment["excitation_nm"]
     owners = parameter_owners({spec.name: spec.kind for spec in nodes})
     for key, text in arguments.set:
         node, name = _owner(key, owners)
         parameters[node][name] = _literal(text)
     if "lifetime" in parameters:
-        for name in ("mean_n", "mean_n_stderr"):
+        for name in ("mean_n", "mean_n_stderr", "excitation_nm"):
             experiment[name] = parameters["lifetime"].get(name)
     if "results" in parameters:
         parameters["results"] |= {"experiment": experiment, "out": str(out)}

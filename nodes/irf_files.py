@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,8 +13,11 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
-from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, measured_irf
+from photonstream.nodes.inference.irf import Circumstances, GaussianIrf, MeasuredIrf, measured_irf
+from photonstream.nodes.instrument_files import is_stored, read_stored
 from photonstream.nodes.pipeline import photon_path
+from photonstream.nodes.recording import describe_recording
+from photonstream.nodes.trace import assemble
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner
 
@@ -23,7 +27,8 @@ def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
 
     A file is a tag file, whose photons per channel and dtime are the response of the channel of that number, or
     text in two columns, time in ns and counts, the response of every channel. Background is removed; a recorded
-    channel with hardly a photon, or nothing but background, has no response (`measured_irf`).
+    channel with hardly a photon, or nothing but background, has no response (`measured_irf`). What `photonstream irf`
+    has stored is taken as it is.
     Raises ParameterError naming what is wrong.
     """
     if isinstance(given, int | float):
@@ -39,25 +44,46 @@ def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
             raise ParameterError(
                 f"the IRF is a full width with its unit, such as 0.1ns, or a file; {error}"
             ) from error
-        return _from_text(path)
+        if is_stored(path):
+            return read_stored(path)
+        return _measured(path, *read_text(path))
     return _from_tags(path)
 
 
 def _from_tags(path: Path) -> MeasuredIrf:
     """All photons of a tag file, by channel and dtime."""
+    rows = read_tags(path)["rows"]
+    if rows["pulse_period_s"] is None or not rows["counts"].any():
+        raise ParameterError(f"{path}: this recording holds no delays after laser pulses, so no IRF")
+    measured = _measured(path, rows["counts"].sum(axis=0), rows["resolution_s"], rows["channels"].tolist())
+    return dataclasses.replace(measured, taken=Circumstances(rows["pulse_period_s"]))
+
+
+def read_tags(path: Path, bin_s: float | None = None) -> dict[str, Any]:
+    """A whole tag file: ``recording`` (docs/result.md), ``settings``, decay ``rows``, ``trace`` in bins of bin_s."""
     everything: dict[str, dict[str, Any]] = {
         "states": {"on": (0.0, float("inf"))},
         "source": {"path": str(path)},
     }
-    rows = InlineRunner(photon_path(everything)).run().results["decay", "rows"].value
-    histogram = rows["counts"].sum(axis=0)
-    if rows["pulse_period_s"] is None or not histogram.sum():
-        raise ParameterError(f"{path}: this recording holds no delays after laser pulses, so no IRF")
-    return _measured(path, histogram, rows["resolution_s"], rows["channels"].tolist())
+    if bin_s is not None:
+        everything["intensity"] = {"bin_s": bin_s}
+    results = InlineRunner(photon_path(everything)).run().results
+    header = results["source", "recording"].value
+    return {
+        "recording": describe_recording(header, results["decode", "counts"].value),
+        "settings": header["settings"],
+        "rows": results["decay", "rows"].value,
+        "trace": assemble(
+            {key: result.value for (node, key), result in results.items() if node == "intensity"}
+        ),
+    }
 
 
-def _from_text(path: Path) -> MeasuredIrf:
-    """Two columns, time in ns and counts, separated by white space, commas or semicolons; other lines are headers."""
+def read_text(path: Path) -> tuple[NDArray[np.float64], float]:
+    """Two columns, time in ns and counts, separated by white space, commas or semicolons; other lines are headers.
+
+    Returns the counts and the width of their bins in seconds. Raises ParameterError naming what is wrong.
+    """
     rows: list[list[float]] = []
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -81,7 +107,7 @@ def _from_text(path: Path) -> MeasuredIrf:
     steps = np.diff(time_ns)
     if not steps[0] > 0 or np.max(np.abs(steps - steps.mean())) > 0.01 * steps.mean():
         raise ParameterError(f"{path}: the times of an IRF must rise in equal steps (in ns)")
-    return _measured(path, counts, float(steps.mean()) * 1e-9)
+    return counts, float(steps.mean()) * 1e-9
 
 
 def _measured(

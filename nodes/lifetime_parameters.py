@@ -21,7 +21,7 @@ class LifetimeParameters:
     ``afterpulsing`` (probability) and ``afterpulse_s`` (mean wait after the dead time, 50 ns where it is not given)
     are figures of the detectors; what is not given is not corrected. ``calibrate``: result folders of runs of the same
     nanocrystal without carrier multiplication, for s and <N> (`calibration_runs`). ``target_sigma``: standard error of
-    beta up to which it is told what is still missing.
+    beta up to which it is told what is still missing. ``excitation_nm`` is compared with that of a stored IRF.
     """
 
     irf: str | float | None = None
@@ -37,6 +37,7 @@ class LifetimeParameters:
     afterpulse_s: float | None = None
     calibrate: tuple[str, ...] = ()
     target_sigma: float = TARGET_SIGMA
+    excitation_nm: float | None = None
 
     def __post_init__(self) -> None:
         self.options()
@@ -66,4 +67,5 @@ class LifetimeParameters:
             pile_up=self.pile_up,
             afterpulsing=self.afterpulsing,
             afterpulse_s=self.afterpulse_s,
+            excitation_nm=self.excitation_nm,
         )

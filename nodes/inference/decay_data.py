@@ -105,6 +105,7 @@ class FitOptions:
     standard error (0.3 unless the nanocrystal's own power series was measured).
     ``dead_time_s``, ``pile_up``, ``afterpulsing`` and ``afterpulse_s`` are the figures of `detector.Detector`; what
     is None (false) is not corrected. ``afterpulse_s`` alone, without ``afterpulsing``, is refused.
+    ``excitation_nm`` is compared with the wavelength of a measured IRF.
     Raises ValueError for what cannot be.
     """
 
@@ -121,8 +122,11 @@ class FitOptions:
     afterpulsing: float | None = None
     afterpulse_s: float | None = None
     pile_up: bool = False
+    excitation_nm: float | None = None
 
     def __post_init__(self) -> None:
+        if self.excitation_nm is not None and not 0.0 < self.excitation_nm < math.inf:
+            raise ValueError(f"excitation_nm is {self.excitation_nm}: not a wavelength")
         if self.afterpulse_s is not None and self.afterpulsing is None:
             raise ValueError("afterpulse_s was given without afterpulsing, the probability of an afterpulse")
         _ = self.detector

@@ -14,7 +14,7 @@ from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
-from photonstream.nodes.inference.irf import MeasuredIrf
+from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf, unlike
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.means import recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
@@ -115,8 +115,14 @@ def _irf_notes(data: DecayData, options: FitOptions, rows: list[int]) -> list[st
         return []
     irf = options.irf
     borrowed = [data.numbers[row] for row in rows if irf.borrowed(data.numbers[row])]
+    rates_hz = {}
+    if data.pulses is not None:
+        on_time_s = data.pulses * data.pulse_period_s
+        rates_hz = {data.numbers[row]: float(data.counts[row].sum()) / on_time_s for row in rows}
+    now = Circumstances(data.pulse_period_s, data.bin_width_s, options.excitation_nm, rates_hz)
     return [
         *irf.notes,
+        *unlike(irf, now),
         *(f"channel {c} is fitted with the response of channel {irf.numbers[0]}" for c in borrowed),
     ]
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,10 @@ FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 _MIN_PHOTONS = 100
 # Bins of a measured response are joined while the narrowest row still has so many in its full width.
 _FINE = 24.0
+# Circumstances that count as the same: wavelengths within so many nm, periods to a share, rates within a factor.
+_SAME_NM = 1.0
+_SAME_PERIOD = 0.01
+_SAME_RATE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +33,30 @@ class GaussianIrf:
             raise ValueError(f"an IRF of {self.fwhm_s} s full width is not a width")
 
 
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """How a response was measured; None where it is not known. ``rates_hz``: count rate by channel."""
+
+    pulse_period_s: float | None = None
+    bin_width_s: float | None = None
+    excitation_nm: float | None = None
+    rates_hz: Mapping[int, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class MeasuredIrf:
     """Measured response, ``shares`` of shape (channels, bins) with rows that sum to one.
 
     ``channels`` numbers the rows (empty: 0, 1, ...); a single row serves every channel. ``notes`` say what was left
-    out of the recording. Raises ValueError if a row is empty, not finite or does not sum to one, or if there are
-    other than as many numbers.
+    out of the recording, ``taken`` how it was measured. Raises ValueError if a row is empty, not finite or does not
+    sum to one, or if there are other than as many numbers.
     """
 
     shares: Floats
     bin_width_s: float
     channels: tuple[int, ...] = ()
     notes: tuple[str, ...] = ()
+    taken: Circumstances = field(default_factory=Circumstances)
 
     def __post_init__(self) -> None:
         if self.shares.ndim != 2 or not self.shares.size or not np.all(np.isfinite(self.shares)):
@@ -88,33 +103,33 @@ def measured_irf(
         raise ValueError("an IRF histogram holds counts: finite and not negative")
     rows, kept, notes = [], [], []
     for c, row in zip(channels or range(counts.shape[0]), counts, strict=True):
-        cleaned = _cleaned(row)
+        shares = cleaned(row)
         photons = int(row.sum())
         if channels and photons < _MIN_PHOTONS:
             notes.append(f"channel {c} of the IRF left out: {photons} photon{'s' * (photons != 1)}")
-        elif cleaned is None:
+        elif shares is None:
             notes.append(f"the IRF of channel {c} does not stand out of its background")
             if not channels:
                 raise ValueError(notes[-1])
         else:
-            rows.append(cleaned)
+            rows.append(shares)
             kept.append(int(c))
     if not rows:
         raise ValueError("no instrument response: " + "; ".join(notes))
     return MeasuredIrf(np.stack(rows), bin_width_s, tuple(kept) if channels else (), tuple(notes))
 
 
-def _running(row: Floats, window: int) -> Floats:
+def running(row: Floats, window: int) -> Floats:
     """Sum of the ``window`` bins around each bin, around the end."""
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([row, row[:window]]))])
     return np.asarray(np.roll(sums[window : window + row.size] - sums[: row.size], window // 2))
 
 
-def _half_width(row: Floats, background: float) -> int:
-    """Smallest power of two of bins that somewhere hold half the counts above ``background``."""
+def half_width(row: Floats, background: float) -> int:
+    """The smallest power of two of bins that somewhere hold half the counts above ``background``."""
     wanted = 0.5 * (float(row.sum()) - row.size * background)
     width = 1
-    while 2 * width < row.size and float(_running(row, width).max()) - width * background < wanted:
+    while 2 * width < row.size and float(running(row, width).max()) - width * background < wanted:
         width *= 2
     return width
 
@@ -124,22 +139,22 @@ def _stands_out(sums: Floats, due: float) -> NDArray[np.bool_]:
     return np.asarray(sums > due + 3.0 * math.sqrt(due + 1.0))
 
 
-def _cleaned(row: Floats) -> Floats | None:
+def cleaned(row: Floats) -> Floats | None:
     """The shares of one channel; None where nothing stands out of the background."""
     bins = row.size
     half = bins // 2
-    background = max(0.0, float(_running(row, half).min()) / half)
-    window = min(max(5, _half_width(row, background) // 4), bins // 2)
+    background = max(0.0, float(running(row, half).min()) / half)
+    window = min(max(5, half_width(row, background) // 4), bins // 2)
     peak = int(np.argmax(row))
     around = np.roll(row, bins // 2 - peak)
-    before = _stands_out(_running(around, window), window * background)
+    before = _stands_out(running(around, window), window * background)
     if not before[bins // 2]:
         return None
     # A tail thins out: what follows a bin is asked at several lengths, none of which reaches back to the peak.
     after = before.copy()
     for length in (window, 2 * window, 4 * window, 8 * window):
         if length <= bins // 2:
-            following = np.roll(_running(around, length), -(length // 2))
+            following = np.roll(running(around, length), -(length // 2))
             after |= _stands_out(following, length * background)
     first = int(np.flatnonzero(~before[: bins // 2]).max(initial=-1)) + 1
     last = bins // 2 + int(np.flatnonzero(~after[bins // 2 + 1 :]).min(initial=bins - bins // 2 - 1))
@@ -149,14 +164,21 @@ def _cleaned(row: Floats) -> Floats | None:
 
 
 def fwhm_s(shares: Floats, bin_width_s: float) -> float:
-    """Full width at half maximum of one measured row, interpolated between bin centres.
+    """Full width at half maximum of one measured row (`crossings`)."""
+    _, start, stop = crossings(shares)
+    return (stop - start) * bin_width_s
 
-    Bins much finer than the response hold few counts each: neighbours are averaged over an eighth of the stretch
-    that holds half of it, which widens a Gaussian by 0.5 % at most.
+
+def crossings(shares: Floats) -> tuple[float, float, float]:
+    """Place of a row's peak in bins (0: the centre of bin 0), and its half-maximum crossings relative to it.
+
+    Interpolated between bin centres. Bins much finer than the response hold few counts each: neighbours are averaged
+    over an eighth of the stretch that holds half of it, which widens a Gaussian by 0.5 % at most.
     """
-    smooth = max(1, _half_width(shares, 0.0) // 8)
-    mean = _running(shares, smooth)
-    around = np.roll(mean, shares.size // 2 - int(np.argmax(mean)))
+    smooth = max(1, half_width(shares, 0.0) // 8)
+    mean = running(shares, smooth)
+    highest = int(np.argmax(mean))
+    around = np.roll(mean, shares.size // 2 - highest)
     top = shares.size // 2
     half = 0.5 * around[top]
     below = np.flatnonzero(around < half)
@@ -164,7 +186,8 @@ def fwhm_s(shares: Floats, bin_width_s: float) -> float:
     right = int(below[below > top].min(initial=shares.size - 1))
     start = left + (half - around[left]) / max(around[left + 1] - around[left], 1e-300)
     stop = right - (half - around[right]) / max(around[right - 1] - around[right], 1e-300)
-    return float(stop - start) * bin_width_s
+    # A sum over an even number of bins is centred half a bin early.
+    return highest - smooth // 2 + (smooth - 1) / 2.0, float(start - top), float(stop - top)
 
 
 def shares_on_period(irf: MeasuredIrf, channels: Sequence[int], period_s: float) -> tuple[Floats, float]:
@@ -191,3 +214,42 @@ def shares_on_period(irf: MeasuredIrf, channels: Sequence[int], period_s: float)
 
 def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers))
+
+
+def unlike(irf: MeasuredIrf, now: Circumstances) -> list[str]:
+    """What of ``now``, the circumstances of an experiment, is so unlike those of the response that it may differ.
+
+    The wavelength (a detector's response depends on where photons are absorbed), the pulse period by more than 1 %,
+    the width of the time bins, and the count rate by more than a factor of 10 (the response of a SPAD shifts with it).
+    Only what is known of both is compared.
+    """
+    then = irf.taken
+    notes = []
+    if then.excitation_nm and now.excitation_nm and abs(then.excitation_nm - now.excitation_nm) > _SAME_NM:
+        notes.append(
+            f"the IRF was taken at {then.excitation_nm:g} nm, the excitation is {now.excitation_nm:g} nm"
+        )
+    if then.pulse_period_s and now.pulse_period_s:
+        rates_mhz = 1e-6 / then.pulse_period_s, 1e-6 / now.pulse_period_s
+        if abs(rates_mhz[0] - rates_mhz[1]) > _SAME_PERIOD * rates_mhz[1]:
+            notes.append(
+                f"the IRF was taken at a repetition rate of {rates_mhz[0]:.4g} MHz, this recording at "
+                f"{rates_mhz[1]:.4g} MHz"
+            )
+    if (
+        then.bin_width_s
+        and now.bin_width_s
+        and not math.isclose(then.bin_width_s, now.bin_width_s, rel_tol=1e-6)
+    ):
+        notes.append(
+            f"the IRF was taken with a dtime resolution of {1e12 * then.bin_width_s:.4g} ps, this recording with "
+            f"{1e12 * now.bin_width_s:.4g} ps"
+        )
+    for channel, rate_hz in sorted(now.rates_hz.items()):
+        before_hz = then.rates_hz.get(channel)
+        if before_hz and rate_hz and max(before_hz / rate_hz, rate_hz / before_hz) > _SAME_RATE:
+            notes.append(
+                f"the IRF of channel {channel} was taken at {before_hz:.3g} counts/s, the selected photons come at "
+                f"{rate_hz:.3g} counts/s"
+            )
+    return notes
