@@ -1,0 +1,106 @@
+"""How long states last, counted in flow: for every state the dwells in it, and the times between two visits to it.
+
+So whichever state is selected, its dwells and those of all others together are there, and nothing is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.dwell import fit_dwells
+from photonstream.nodes.inference.rows import STATES
+
+Integers = NDArray[np.int64]
+# Shorter dwells, in bins, are below the resolution.
+SHORTEST_BINS = 2
+# Lengths up to this one have classes of their own; beyond it an octave has four.
+_SINGLE = 16
+_OCTAVES = 40
+
+
+def _class_begins() -> Integers:
+    """The shortest length in bins of each class, and one more than the longest."""
+    beyond = np.ceil(_SINGLE * 2.0 ** (np.arange(4 * _OCTAVES + 1) / 4)).astype(np.int64)
+    found: Integers = np.unique(np.concatenate([np.arange(1, _SINGLE), beyond]))
+    return found
+
+
+BEGINS = _class_begins()
+
+
+class Dwells:
+    """Counts of dwells by their length, in bins, of every state and of the times without it.
+
+    The first and the last of a recording are cut: how long they are is not known. States come as they are in flow, and
+    any split of them gives the same.
+    """
+
+    def __init__(self) -> None:
+        # By state, in it (0) or not (1), and class.
+        self._counts = np.zeros((STATES, 2, len(BEGINS) - 1), np.int64)
+        self._cut: list[tuple[int, int, int]] = []
+        # Where the last visit of each state ended, 0 where there was none.
+        self._left = np.zeros(STATES, np.int64)
+        self._visited = np.zeros(STATES, bool)
+        self._state, self._begin, self._bins = -1, 0, 0
+
+    def add(self, states: Integers) -> None:
+        """Take the states of the next bins."""
+        if not len(states):
+            return
+        changes = np.flatnonzero(np.diff(states, prepend=self._state))
+        for at in changes.tolist():
+            self._enter(int(states[at]), self._bins + at)
+        self._bins += len(states)
+
+    def _enter(self, state: int, at: int) -> None:
+        if self._state >= 0:
+            self._end(self._state, 0, self._begin, at)
+            self._left[self._state], self._visited[self._state] = at, True
+        if at:
+            self._end(state, 1, int(self._left[state]), at)
+        self._state, self._begin = state, at
+
+    def _end(self, state: int, side: int, begin: int, end: int) -> None:
+        if begin == 0:
+            self._cut.append((state, side, end))
+        else:
+            self._counts[state, side, np.searchsorted(BEGINS, end - begin, side="right") - 1] += 1
+
+    def describe(self, selected: Sequence[int], bin_s: float) -> dict[str, Any] | None:
+        """Dwell times in the selected state and out of it; None unless it is one state that occurred.
+
+        Each of ``selected`` and ``other``: ``edges_s``, ``counts`` of complete dwells, ``fit`` (`fit_dwells`).
+        """
+        if len(selected) != 1 or not self._bins:
+            return None
+        state = selected[0]
+        cut = [(side, bins) for s, side, bins in self._cut if s == state]
+        if self._state == state:
+            cut.append((0, self._bins - self._begin))
+        elif self._visited[state]:
+            cut.append((1, self._bins - int(self._left[state])))
+        else:
+            return None
+        found = {"bin_s": bin_s}
+        first = SHORTEST_BINS - 1
+        # A dwell of n bins lasted n - 1/2 to n + 1/2 of them, as far as bins can tell.
+        edges_s = (BEGINS[first:] - 0.5) * bin_s
+        sides = {}
+        for side, name in enumerate(("selected", "other")):
+            counts = self._counts[state, side, first:]
+            cut_s = np.array([bins * bin_s for s, bins in cut if s == side], float)
+            fit = fit_dwells(edges_s, counts, cut_s)
+            highest = np.flatnonzero(counts)
+            shown = int(highest[-1]) + 1 if highest.size else 0
+            sides[name] = {
+                "edges_s": edges_s[: shown + 1].copy(),
+                "counts": counts[:shown].copy(),
+                "shorter": int(self._counts[state, side, :first].sum()),
+                "fit": fit,
+            }
+        return {**found, **sides}
