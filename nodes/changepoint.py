@@ -22,9 +22,9 @@ MOST_PHOTONS = 20_000_000
 
 @dataclass(frozen=True)
 class ChangepointParameters:
-    """``alpha``: probability of a change in a window of constant rate. ``most_photons`` are kept, later ones not."""
+    """``alpha``: probability that a window of constant rate is divided. ``most_photons`` are kept, later ones not."""
 
-    alpha: float = 0.01
+    alpha: float = 0.05
     most_photons: int = MOST_PHOTONS
 
     def __post_init__(self) -> None:
@@ -79,7 +79,11 @@ class Changepoint(PhotonNode[ChangepointParameters]):
         yield self.result("second_opinion", self._value, final=final)
 
     def _divided(self) -> dict[str, Any]:
-        common = {"alpha": self.parameters.alpha, "photons": self._photons, "left_out": self._seen - self._photons}
+        common = {
+            "alpha": self.parameters.alpha,
+            "photons": self._photons,
+            "left_out": self._seen - self._photons,
+        }
         if self._photons < 2:
             return {**common, "reason": "fewer than two photons"}
         times, channel, dtime, state = (np.concatenate(each) for each in zip(*self._kept, strict=True))
@@ -120,7 +124,8 @@ class Changepoint(PhotonNode[ChangepointParameters]):
         inside = dtime < self._axis.limit
         shape = levels, len(channels), self._axis.bins
         index = np.ravel_multi_index(
-            (level[inside], place[channel[inside]], (dtime[inside] >> self._axis.shift).astype(np.int64)), shape
+            (level[inside], place[channel[inside]], (dtime[inside] >> self._axis.shift).astype(np.int64)),
+            shape,
         )
         return np.bincount(index, minlength=int(np.prod(shape))).reshape(shape), channels
 

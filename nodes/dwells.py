@@ -5,14 +5,15 @@ So whichever state is selected, its dwells and those of all others together are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.inference.dwell import fit_dwells
+from photonstream.nodes.inference.dwell import expected_dwells, fit_dwells
 from photonstream.nodes.inference.rows import STATES
+from photonstream.nodes.tables import Column
 
 Integers = NDArray[np.int64]
 # Shorter dwells, in bins, are below the resolution.
@@ -20,6 +21,10 @@ SHORTEST_BINS = 2
 # Lengths up to this one have classes of their own; beyond it an octave has four.
 _SINGLE = 16
 _OCTAVES = 40
+
+
+# The dwells in the selected state, and the times between them.
+SIDES = ("selected", "other")
 
 
 def _class_begins() -> Integers:
@@ -86,12 +91,11 @@ class Dwells:
             cut.append((1, self._bins - int(self._left[state])))
         else:
             return None
-        found = {"bin_s": bin_s}
         first = SHORTEST_BINS - 1
         # A dwell of n bins lasted n - 1/2 to n + 1/2 of them, as far as bins can tell.
-        edges_s = (BEGINS[first:] - 0.5) * bin_s
+        edges_s: NDArray[np.float64] = (BEGINS[first:].astype(np.float64) - 0.5) * bin_s
         sides = {}
-        for side, name in enumerate(("selected", "other")):
+        for side, name in enumerate(SIDES):
             counts = self._counts[state, side, first:]
             cut_s = np.array([bins * bin_s for s, bins in cut if s == side], float)
             fit = fit_dwells(edges_s, counts, cut_s)
@@ -103,4 +107,35 @@ class Dwells:
                 "shorter": int(self._counts[state, side, :first].sum()),
                 "fit": fit,
             }
-        return {**found, **sides}
+        return {"bin_s": bin_s, **sides}
+
+
+def dwells_of_bins(on: NDArray[np.bool_], bin_s: float) -> dict[str, Any] | None:
+    """Dwell times of bins that are selected or not, as `Dwells.describe` gives them."""
+    dwells = Dwells()
+    dwells.add(on.astype(np.int64))
+    return dwells.describe([1], bin_s)
+
+
+def dwell_summary(times: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What result.json says of dwell times."""
+    if times is None:
+        return None
+    sides = {name: {**times[name]["fit"], "shorter": times[name]["shorter"]} for name in SIDES}
+    return {"bin_s": times["bin_s"], **sides}
+
+
+def dwell_table(times: Mapping[str, Any] | None) -> dict[str, list[Column]]:
+    """The curve ``dwell``: complete dwells in the selected state (1) and out of it (0), by their length."""
+    if times is None:
+        return {}
+    parts = []
+    for name, on in zip(SIDES, (1, 0), strict=True):
+        side = times[name]
+        edges_s, counts = side["edges_s"], side["counts"]
+        expected = expected_dwells(edges_s, counts, side["fit"])
+        parts.append((np.full(len(counts), on), edges_s[:-1][: len(counts)], edges_s[1:], counts, *expected))
+    names = ("selected", "time_start", "time_stop", "dwells", "exponential", "power_law")
+    units = ("", "s", "s", "dwells", "dwells", "dwells")
+    columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return {"dwell": [Column(*each) for each in zip(names, units, columns, strict=True)]}

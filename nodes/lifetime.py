@@ -18,6 +18,7 @@ from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.irf_files import load_irf
+from photonstream.nodes.second_opinion import Fit, second_opinion
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
 
@@ -150,6 +151,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
         summary = summarise(fit, rows["channels"])
         if final and selection["method"] == HIDDEN_MARKOV:
             summary["other_selections"] = self._other_selections(fit, rows, selection)
+        if final and (second := self._latest.get("second_opinion")) is not None:
+            summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
         yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
@@ -184,6 +187,14 @@ class Lifetime(ResultNode[LifetimeParameters]):
                 shift = again.beta.value - fit.beta.value
                 found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
         return {"shift": None, "depends": None, **found}
+
+    def _fit_final(self, rows: Mapping[str, Any]) -> Fit:
+        """The final fit for other photons of the same recording."""
+
+        def fit(counts: NDArray[np.int64], channels: NDArray[np.int64], time_s: float) -> DecayFit:
+            return self._fit(counts, {**rows, "channels": channels}, time_s, final=True)
+
+        return fit
 
     def _fit(
         self, selected: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float, *, final: bool

@@ -154,7 +154,8 @@ def neutral_levels(decays: NDArray[np.int64], ticks: Integers) -> NDArray[np.boo
     share = ticks / ticks.sum()
     if gates is None:
         rates = np.where(share >= _SHORTEST_SHARE, decays.sum(axis=(1, 2)) / ticks, -1.0)
-        return np.arange(len(ticks)) == int(np.argmax(rates))
+        brightest: NDArray[np.bool_] = np.arange(len(ticks)) == int(np.argmax(rates))
+        return brightest
     table = gates.table()
     gated = np.zeros((len(ticks), 4))
     aligned = np.zeros(decays.shape[2], np.int64)
