@@ -105,6 +105,8 @@ class Changepoint(PhotonNode[ChangepointParameters]):
             "change_points": len(level) - 1,
             "unsure_s": float(np.median(stretches.unsure_ticks)) * self._unit_s if len(level) > 1 else None,
             "levels": self._rows(stretches, level, ticks, neutral, (of_photon, dtime)),
+            "start_s": np.concatenate([[0], np.cumsum(stretches.ticks)[:-1]]) * self._unit_s,
+            "level": level,
             "neutral": neutral,
             "neutral_s": float(ticks[neutral].sum()) * self._unit_s,
             "by_state_s": by_state,
