@@ -530,3 +530,21 @@ def test_results_do_not_depend_on_chunks_or_on_who_looks(tmp_path):
         assert whole["results", "result"] == other["results", "result"]
         for key, field in ((("decay", "rows"), "counts"), (("intensity", "trace/0"), "counts")):
             np.testing.assert_array_equal(whole[key][field], other[key][field])
+
+
+def test_a_second_opinion_where_it_is_asked_for(tmp_path, folder, capsys):
+    assert "second_opinion" not in json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path), "--second-opinion"]) == 0
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert result["second_opinion"]["photons"] == result["recording"]["photons"]
+    assert result["states"]["dwell_times"]["selected"]["dwells"] >= 0
+    assert (tmp_path / "dwell.csv").exists()
+    assert "change points of the intensity" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_second_opinion_is_for_the_standard_nodes(tmp_path, capsys):
+    own = tmp_path / "own.toml"
+    own.write_text("", encoding="utf-8")
+    arguments = ["replay", "--headless", str(INTERRUPTED), "--second-opinion", "--topology", str(own)]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert f"name a node of the kind changepoint in {own}" in capsys.readouterr().err
