@@ -7,7 +7,7 @@ from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.style import INK, REST, SELECTED, label_axes, plain_figure, say
+from photonstream.dashboard.style import INK, REST, SELECTED, interval, label_axes, plain_figure, say
 from photonstream.dashboard.views import Floats
 
 _SIDES = ((1.0, SELECTED), (0.0, REST))
@@ -21,7 +21,7 @@ def draw_dwell(curve: Curve, *, width: int, height: int) -> figure:
     sides = {on: dwell_columns(curve, on) for on, _ in _SIDES}
     densities = np.concatenate([side["density"] for side in sides.values()])
     if not densities.size:
-        plot = plain_figure((width, height), x_range=Range1d(0, 1), y_range=Range1d(0, 1))
+        plot = plain_figure((width, height), x_range=interval(0, 1), y_range=interval(0, 1))
         label_axes(plot, "Dwell time (s)", "Density (1/s)")
         say(plot, "No complete dwells.", (width, height))
         return plot
@@ -66,4 +66,4 @@ def dwell_columns(curve: Curve, on: float) -> dict[str, Floats]:
 
 
 def _around(low: float, high: float, factor: float) -> Range1d:
-    return Range1d(start=low / factor, end=high * factor, bounds=(low / factor, high * factor))
+    return interval(low / factor, high * factor)

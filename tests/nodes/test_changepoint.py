@@ -1,4 +1,4 @@
-"""The second opinion: as good as the published method on nanocrystals of known truth, whatever pieces photons come in."""
+"""The second opinion: how well it tells nanocrystals of known truth, whatever pieces their photons come in."""
 
 import dataclasses
 
@@ -39,7 +39,7 @@ def neutral_share(path, duration_s):
 
 
 def balanced_accuracy(path, value):
-    """Of "neutral or not" over time, from the time that each level spends in each true state."""
+    """Of "neutral or not" over time, at the middle of every millisecond."""
     at_s, state = _switches(path)
     grid_s = np.arange(0.5 * BIN_S, value["covered_s"], BIN_S)
     truth = state[np.searchsorted(at_s, grid_s, side="right") - 1] == 0
