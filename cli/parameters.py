@@ -23,7 +23,12 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
     ``experiment`` is given the <N> and the wavelength that are used. Raises TopologyError for a bad topology file,
     ParameterError for an option whose node is not there.
     """
-    file = TopologyFile(standard({})) if arguments.topology is None else read_topology(arguments.topology)
+    if arguments.topology is not None and arguments.second_opinion:
+        raise ParameterError(
+            f"--second-opinion is for the standard nodes; name a node of the kind changepoint in {arguments.topology}"
+        )
+    standard_nodes = standard({}, second_opinion=arguments.second_opinion)
+    file = TopologyFile(standard_nodes) if arguments.topology is None else read_topology(arguments.topology)
     nodes = file.topology.nodes
     source = nodes[0].name
     parameters: dict[str, dict[str, Any]] = {spec.name: dict(spec.parameters) for spec in nodes}

@@ -120,6 +120,12 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="FILE.toml",
         help="other nodes than the standard ones (see docs/nodes.md)",
     )
+    parser.add_argument(
+        "--second-opinion",
+        action="store_true",
+        help="at the end also find the states from change points of the intensity, photon by photon, and say where "
+        "they agree (keeps up to 20 million photons in memory)",
+    )
     parser.add_argument("--headless", action="store_true", help="no page: end when the recording ends")
     add_page_options(parser)
     parser.add_argument(

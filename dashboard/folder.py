@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.results import SCHEMA
 
 # The tables that the report draws.
-CURVES = ("trace", "decay", "flid", "coincidences")
+CURVES = ("trace", "decay", "flid", "coincidences", "dwell")
 
 
 class ReportError(ValueError):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from bokeh.embed import components
 from bokeh.model import Model
 from bokeh.resources import Resources
 
-from photonstream.dashboard import calibration, coincidence, facts
+from photonstream.dashboard import calibration, coincidence, facts, opinions
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
@@ -16,6 +17,7 @@ from photonstream.dashboard.numbers import MS, number, quantity
 from photonstream.dashboard.page import BASE_CSS, CSS, PAGE, POLICY
 from photonstream.dashboard.panels.coincidence import draw_coincidence
 from photonstream.dashboard.panels.decay import draw_decay
+from photonstream.dashboard.panels.dwell import draw_dwell
 from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
 from photonstream.dashboard.panels.trace import draw_trace
@@ -30,6 +32,7 @@ __all__ = ["ReportError", "write_report"]
 TRACE_WIDTH, HISTOGRAM_WIDTH, FLID_WIDTH, RATE_HEIGHT = 610, 130, 250, 230
 DECAY_HEIGHT = 400
 PAIRS_WIDTH, PAIRS_HEIGHT = 460, 150
+DWELL_WIDTH, DWELL_HEIGHT = 460, 200
 
 
 def write_report(folder: Path) -> Path:
@@ -60,7 +63,7 @@ def render(run: RunFolder) -> str:
         **plots,
         numbers=_numbers(run, findings),
         caption=_caption(run, findings, decay),
-        facts=_facts(run, findings, plots.get("pairs", "")),
+        facts=_facts(run, findings, plots),
         footer=text(f"photonstream {run.summary.get('photonstream') or '(version unknown)'}."),
         script=script,
     )
@@ -80,6 +83,9 @@ def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> di
     if pairs.rows:
         centre_ns = coincidence.centre_ns(run)
         plots["pairs"] = draw_coincidence(pairs, centre_ns, width=PAIRS_WIDTH, height=PAIRS_HEIGHT)
+    dwell = run.curve("dwell")
+    if dwell.rows:
+        plots["dwell"] = draw_dwell(dwell, width=DWELL_WIDTH, height=DWELL_HEIGHT)
     return plots
 
 
@@ -128,7 +134,7 @@ def _decay_words(findings: Findings, decay: Decay) -> str:
     )
 
 
-def _facts(run: RunFolder, findings: Findings, pairs: str) -> str:
+def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
     parts = list(systematic_rows(run))
     details, about_pairs = list(findings.detail_rows()), list(coincidence.detail_rows(run))
     return "".join(
@@ -138,10 +144,14 @@ def _facts(run: RunFolder, findings: Findings, pairs: str) -> str:
             section("Beside the statistical error", rows_table(parts), f"<p>{text(WORDS)}</p>")
             if parts
             else "",
+            section("Dwell times", plots.get("dwell", ""), opinions.dwell_table(run)),
+            section("Other selections", opinions.selections_table(run)),
             section("Fit in detail", rows_table(details, intervals="95 % interval, or expected"))
             if details
             else "",
-            section("Antibunching", pairs, rows_table(about_pairs, intervals="95 % interval"))
+            section(
+                "Antibunching", plots.get("pairs", ""), rows_table(about_pairs, intervals="95 % interval")
+            )
             if about_pairs
             else "",
             section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),

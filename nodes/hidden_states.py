@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.brightness import FIRST_CHOICE_S, describe
 from photonstream.nodes.decay import dtime_axis
+from photonstream.nodes.dwells import Dwells
 from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
 from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
 from photonstream.nodes.inference.hidden_markov import (
@@ -70,6 +71,7 @@ class HiddenStates:
         # One row a state: photons, photons with a dtime, sum of their dtimes (in TCSPC bins); and its bins, its visits.
         self._sums = np.zeros((STATES, 3), np.int64)
         self._bins, self._visits = np.zeros(STATES, np.int64), np.zeros(STATES, np.int64)
+        self.dwells = Dwells()
         self._previous = -1
         self._missing_s: tuple[int, float] = (0, 0.0)
         if model is not None:
@@ -168,6 +170,7 @@ class HiddenStates:
         """
         sum_states(offsets, states, dtime, np.uint32(NO_DTIME), self._sums)
         self._bins += np.bincount(states, minlength=STATES)
+        self.dwells.add(states)
         entered = np.diff(states, prepend=self._previous) != 0
         self._visits += np.bincount(states[entered], minlength=STATES)
         if len(states):

@@ -22,6 +22,7 @@ from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.inference.systematics import systematics
 from photonstream.nodes.irf_files import load_irf
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
+from photonstream.nodes.second_opinion import Fit, second_opinion
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
 
@@ -112,6 +113,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
             summary["calibration"] = self._calibration.summary(data, self._options, fit)
         if final and selection["method"] == HIDDEN_MARKOV:
             summary["other_selections"] = self._other_selections(fit, rows, selection)
+        if final and (second := self._latest.get("second_opinion")) is not None:
+            summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
         yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
@@ -155,6 +158,14 @@ class Lifetime(ResultNode[LifetimeParameters]):
                 shift = again.beta.value - fit.beta.value
                 found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
         return {"shift": None, "depends": None, **found}
+
+    def _fit_final(self, rows: Mapping[str, Any]) -> Fit:
+        """The final fit for other photons of the same recording."""
+
+        def fit(counts: NDArray[np.int64], channels: NDArray[np.int64], time_s: float) -> DecayFit:
+            return self._fit(_data(counts, {**rows, "channels": channels}, time_s), final=True)
+
+        return fit
 
     def _fit(self, data: DecayData | str, *, final: bool) -> DecayFit:
         if isinstance(data, str):

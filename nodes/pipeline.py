@@ -11,6 +11,8 @@ from photonstream.stream.topology import NodeSpec, Topology
 PHOTON_PATH = ("source", "decode", "intensity", "states", "decay")
 # Where photons end beside the path: each reads a node of it.
 BRANCHES = {"antibunching": "states"}
+# A branch that is there only where it is asked for, and what reads it.
+SECOND_OPINION = {"changepoint": "states"}
 # What reads results only, and whose.
 READERS = {
     "lifetime": ("states", "decay"),
@@ -40,7 +42,11 @@ def branches(parameters: Mapping[str, Mapping[str, Any]]) -> tuple[NodeSpec, ...
     return tuple(NodeSpec(n, kinds()[n], (reads,), parameters.get(n, {})) for n, reads in BRANCHES.items())
 
 
-def standard(parameters: Mapping[str, Mapping[str, Any]]) -> Topology:
-    """The whole line: tag file to result folder."""
-    readers = (NodeSpec(n, kinds()[n], inputs, parameters.get(n, {})) for n, inputs in READERS.items())
-    return Topology((*photon_path(parameters).nodes, *branches(parameters), *readers))
+def standard(parameters: Mapping[str, Mapping[str, Any]], *, second_opinion: bool = False) -> Topology:
+    """The whole line: tag file to result folder; with ``second_opinion`` also the change points."""
+    more = tuple(SECOND_OPINION) if second_opinion else ()
+    extra = (NodeSpec(n, n, (reads,), parameters.get(n, {})) for n, reads in SECOND_OPINION.items() if more)
+    readers = (
+        NodeSpec(n, kinds()[n], (*inputs, *more), parameters.get(n, {})) for n, inputs in READERS.items()
+    )
+    return Topology((*photon_path(parameters).nodes, *branches(parameters), *extra, *readers))

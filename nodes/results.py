@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import with_names
+from photonstream.nodes.dwells import dwell_summary, dwell_table, dwells_of_bins
 from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
@@ -28,14 +29,16 @@ from photonstream.stream.orders import Orders
 
 SCHEMA = 1
 # Nodes whose results have places of their own in result.json.
-STANDARD = frozenset(("source", "decode", "intensity", "states", "decay", "antibunching", "lifetime"))
+STANDARD = frozenset(
+    ("source", "decode", "intensity", "states", "decay", "antibunching", "changepoint", "lifetime")
+)
 # Numbers of an array that result.json takes.
 MOST_ELEMENTS = 20_000
 # What is learned is said with the states.
 _LEARNED = ("states", "model")
 _MEAN_N = ("mean_n", "mean_n_stderr")
 # Names of the curves that a run writes, in any of the formats.
-_OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences)\.(csv|txt|itx)")
+_OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences|dwell)\.(csv|txt|itx)")
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,7 @@ def summarise(
             "contamination": float(selection["contamination"].sum())
             if "contamination" in selection
             else None,
+            "dwell_times": dwell_summary(_dwell(latest)),
         },
         **lifetime["summary"],
         "calibration": with_names(lifetime["summary"]["calibration"], experiment),
@@ -186,7 +190,7 @@ def _others(latest: Latest) -> dict[str, Any]:
 def curves(latest: Latest) -> dict[str, list[Column]]:
     """Every curve of the run by the name of its file."""
     tables = {"trace": _trace(latest), **_decays(latest), "flid": _flid(latest["states", "flid"])}
-    return tables | _coincidences(latest)
+    return tables | _coincidences(latest) | dwell_table(_dwell(latest))
 
 
 def _antibunching(
@@ -211,8 +215,23 @@ def _coincidences(latest: Latest) -> dict[str, list[Column]]:
     return {"coincidences": columns}
 
 
+def _dwell(latest: Latest) -> Mapping[str, Any] | None:
+    """Dwell times in the selected state; of a window they are those of the bins of the trace."""
+    selection = latest["states", "selection"]
+    if selection["method"] == HIDDEN_MARKOV:
+        found = latest.get(("states", "dwell"))
+        return None if found is None else found["times"]
+    trace = _assembled(latest)
+    on = _on(selection, trace["counts"].sum(axis=1, dtype=np.int64), latest)
+    return dwells_of_bins(on, trace["bin_s"])
+
+
+def _assembled(latest: Latest) -> dict[str, Any]:
+    return assemble({key: value for (node, key), value in latest.items() if node == "intensity"})
+
+
 def _trace(latest: Latest) -> list[Column]:
-    trace = assemble({key: value for (node, key), value in latest.items() if node == "intensity"})
+    trace = _assembled(latest)
     selection = latest["states", "selection"]
     counts: NDArray[np.uint32] = trace["counts"]
     total = counts.sum(axis=1, dtype=np.int64)

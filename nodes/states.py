@@ -165,10 +165,16 @@ class States(PhotonNode[StatesParameters]):
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``selection``: what is selected (`rows.selected`), the levels or states with rates, shares, mean dtimes;
-        ``flid``: the map; ``states/K``: the state in which each bin of the trace mostly was, in tiles like the trace's.
+        ``flid``: the map; ``dwell``: how long the selected state lasts (`Dwells.describe`), by states only;
+        ``states/K``: the state in which each bin of the trace mostly was, in tiles like the trace's.
         """
         yield self.result("selection", self._selection(final=final), final=final)
         yield self.result("flid", self._brightness.flid(), final=final)
+        if (hidden := self._hidden) is not None:
+            on_states = np.flatnonzero(self._on_states(final=final)).tolist()
+            yield self.result(
+                "dwell", {"times": hidden.dwells.describe(on_states, hidden.bin_s)}, final=final
+            )
         for tile in self._tiles.touched(0 if final else self._shown):
             first, states = self._tiles.tile(tile)
             yield self.result(state_tile_key(tile), {"first": first, "states": states[:, 0]}, final=final)

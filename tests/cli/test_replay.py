@@ -559,3 +559,21 @@ def test_a_run_at_640_nm_calibrates_another(folder, tmp_path, capsys):
     assert {key: result[key] for key in plain} == plain
     assert main(["replay", "--headless", str(NC_355), "--calibrate", str(tmp_path), "--out", str(out)]) == 2
     assert f"{tmp_path}: not the result folder of a finished run" in capsys.readouterr().err
+
+
+def test_a_second_opinion_where_it_is_asked_for(tmp_path, folder, capsys):
+    assert "second_opinion" not in json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path), "--second-opinion"]) == 0
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert result["second_opinion"]["photons"] == result["recording"]["photons"]
+    assert result["states"]["dwell_times"]["selected"]["dwells"] >= 0
+    assert (tmp_path / "dwell.csv").exists()
+    assert "change points of the intensity" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_second_opinion_is_for_the_standard_nodes(tmp_path, capsys):
+    own = tmp_path / "own.toml"
+    own.write_text("", encoding="utf-8")
+    arguments = ["replay", "--headless", str(INTERRUPTED), "--second-opinion", "--topology", str(own)]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert f"name a node of the kind changepoint in {own}" in capsys.readouterr().err

@@ -1,0 +1,141 @@
+"""How long states last, counted in flow: for every state the dwells in it, and the times between two visits to it.
+
+So whichever state is selected, its dwells and those of all others together are there, and nothing is read again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference.dwell import expected_dwells, fit_dwells
+from photonstream.nodes.inference.rows import STATES
+from photonstream.nodes.tables import Column
+
+Integers = NDArray[np.int64]
+# Shorter dwells, in bins, are below the resolution.
+SHORTEST_BINS = 2
+# Lengths up to this one have classes of their own; beyond it an octave has four.
+_SINGLE = 16
+_OCTAVES = 40
+
+
+# The dwells in the selected state, and the times between them.
+SIDES = ("selected", "other")
+
+
+def _class_begins() -> Integers:
+    """The shortest length in bins of each class, and one more than the longest."""
+    beyond = np.ceil(_SINGLE * 2.0 ** (np.arange(4 * _OCTAVES + 1) / 4)).astype(np.int64)
+    found: Integers = np.unique(np.concatenate([np.arange(1, _SINGLE), beyond]))
+    return found
+
+
+BEGINS = _class_begins()
+
+
+class Dwells:
+    """Counts of dwells by their length, in bins, of every state and of the times without it.
+
+    The first and the last of a recording are cut: how long they are is not known. States come as they are in flow, and
+    any split of them gives the same.
+    """
+
+    def __init__(self) -> None:
+        # By state, in it (0) or not (1), and class.
+        self._counts = np.zeros((STATES, 2, len(BEGINS) - 1), np.int64)
+        self._cut: list[tuple[int, int, int]] = []
+        # Where the last visit of each state ended, 0 where there was none.
+        self._left = np.zeros(STATES, np.int64)
+        self._visited = np.zeros(STATES, bool)
+        self._state, self._begin, self._bins = -1, 0, 0
+
+    def add(self, states: Integers) -> None:
+        """Take the states of the next bins."""
+        if not len(states):
+            return
+        changes = np.flatnonzero(np.diff(states, prepend=self._state))
+        for at in changes.tolist():
+            self._enter(int(states[at]), self._bins + at)
+        self._bins += len(states)
+
+    def _enter(self, state: int, at: int) -> None:
+        if self._state >= 0:
+            self._end(self._state, 0, self._begin, at)
+            self._left[self._state], self._visited[self._state] = at, True
+        if at:
+            self._end(state, 1, int(self._left[state]), at)
+        self._state, self._begin = state, at
+
+    def _end(self, state: int, side: int, begin: int, end: int) -> None:
+        if begin == 0:
+            self._cut.append((state, side, end))
+        else:
+            self._counts[state, side, np.searchsorted(BEGINS, end - begin, side="right") - 1] += 1
+
+    def describe(self, selected: Sequence[int], bin_s: float) -> dict[str, Any] | None:
+        """Dwell times in the selected state and out of it; None unless it is one state that occurred.
+
+        Each of ``selected`` and ``other``: ``edges_s``, ``counts`` of complete dwells, ``fit`` (`fit_dwells`).
+        """
+        if len(selected) != 1 or not self._bins:
+            return None
+        state = selected[0]
+        cut = [(side, bins) for s, side, bins in self._cut if s == state]
+        if self._state == state:
+            cut.append((0, self._bins - self._begin))
+        elif self._visited[state]:
+            cut.append((1, self._bins - int(self._left[state])))
+        else:
+            return None
+        first = SHORTEST_BINS - 1
+        # A dwell of n bins lasted n - 1/2 to n + 1/2 of them, as far as bins can tell.
+        edges_s: NDArray[np.float64] = (BEGINS[first:].astype(np.float64) - 0.5) * bin_s
+        sides = {}
+        for side, name in enumerate(SIDES):
+            counts = self._counts[state, side, first:]
+            cut_s = np.array([bins * bin_s for s, bins in cut if s == side], float)
+            fit = fit_dwells(edges_s, counts, cut_s)
+            highest = np.flatnonzero(counts)
+            shown = int(highest[-1]) + 1 if highest.size else 0
+            sides[name] = {
+                "edges_s": edges_s[: shown + 1].copy(),
+                "counts": counts[:shown].copy(),
+                "shorter": int(self._counts[state, side, :first].sum()),
+                "fit": fit,
+            }
+        return {"bin_s": bin_s, **sides}
+
+
+def dwells_of_bins(on: NDArray[np.bool_], bin_s: float) -> dict[str, Any] | None:
+    """Dwell times of bins that are selected or not, as `Dwells.describe` gives them."""
+    dwells = Dwells()
+    dwells.add(on.astype(np.int64))
+    return dwells.describe([1], bin_s)
+
+
+def dwell_summary(times: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What result.json says of dwell times."""
+    if times is None:
+        return None
+    sides = {name: {**times[name]["fit"], "shorter": times[name]["shorter"]} for name in SIDES}
+    return {"bin_s": times["bin_s"], **sides}
+
+
+def dwell_table(times: Mapping[str, Any] | None) -> dict[str, list[Column]]:
+    """The curve ``dwell``: complete dwells in the selected state (1) and out of it (0), by their length."""
+    if times is None:
+        return {}
+    parts = []
+    for name, on in zip(SIDES, (1, 0), strict=True):
+        side = times[name]
+        edges_s, counts = side["edges_s"], side["counts"]
+        expected = expected_dwells(edges_s, counts, side["fit"])
+        parts.append((np.full(len(counts), on), edges_s[:-1][: len(counts)], edges_s[1:], counts, *expected))
+    names = ("selected", "time_start", "time_stop", "dwells", "exponential", "power_law")
+    units = ("", "s", "s", "dwells", "dwells", "dwells")
+    columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
+    return {"dwell": [Column(*each) for each in zip(names, units, columns, strict=True)]}

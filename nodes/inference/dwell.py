@@ -1,0 +1,101 @@
+"""How long a state lasts: likelihoods of an exponential and of a power law for dwell times in classes.
+
+``edges_s`` (classes + 1,) rise from the cutoff t0: shorter dwells are not looked at. With S(t) the share of those that
+last longer than t, a complete dwell of the class a to b gives ln(S(a) - S(b)), one that the recording cut after t gives
+ln S(t); S = exp(-(t - t0)/tau) or (t/t0)^(1 - alpha) (A. Clauset, C. R. Shalizi, M. E. J. Newman, SIAM Rev. 51, 661
+(2009)). So bins, in which dwells are counted whole, do not bias either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+EXPONENTIAL, POWER_LAW, NEITHER = "exponential", "power law", "neither"
+# With fewer complete dwells nothing is said of their distribution.
+FEWEST_DWELLS = 20
+# A model is favoured when the logarithm of its likelihood is higher by so much.
+LEAST_LEAD = 3.0
+# ln of tau over the cutoff and of alpha - 1 are looked for between these.
+_REACH = (-12.0, 25.0)
+_STEP = 1e-3
+
+
+def exponential_survival(t_s: Floats, t0_s: float, tau_s: float) -> Floats:
+    """ln S of an exponential of mean ``tau_s`` beyond the cutoff."""
+    found: Floats = -(t_s - t0_s) / tau_s
+    return found
+
+
+def power_survival(t_s: Floats, t0_s: float, alpha: float) -> Floats:
+    """ln S of a density t^-alpha, alpha > 1."""
+    found: Floats = (1.0 - alpha) * np.log(t_s / t0_s)
+    return found
+
+
+def fit_dwells(edges_s: Floats, counts: Integers, cut_s: Floats) -> dict[str, Any]:
+    """Both models, their difference in log-likelihood (exponential less power law) and which one is favoured.
+
+    ``counts`` (classes,) complete dwells, ``cut_s`` what was seen of those that the recording cut, in s. Parameters are
+    `{"value", "stderr"}`: ``tau_s``, ``alpha``; all of it null with the ``reason`` where there are too few dwells.
+    """
+    dwells = int(counts.sum())
+    t0_s = float(edges_s[0])
+    found: dict[str, Any] = {"dwells": dwells, "cut": len(cut_s), "shortest_s": t0_s}
+    if dwells < FEWEST_DWELLS:
+        reason = f"too few dwells: {dwells} complete ones, {FEWEST_DWELLS} are needed"
+        return {**found, "tau_s": None, "alpha": None, "difference": None, "favoured": None, "reason": reason}
+    cut_s = cut_s[cut_s > t0_s]
+    used = counts > 0
+    low_s, high_s, number = edges_s[:-1][used], edges_s[1:][used], counts[used]
+
+    def likelihood(survival: Callable[[Floats, float, float], Floats], parameter: float) -> float:
+        a, b = survival(low_s, t0_s, parameter), survival(high_s, t0_s, parameter)
+        inside = a + np.log(-np.expm1(np.minimum(b - a, -1e-300)))
+        return float((number * inside).sum() + survival(cut_s, t0_s, parameter).sum())
+
+    tau, at_tau = _best(lambda x: likelihood(exponential_survival, t0_s * math.exp(x)))
+    alpha, at_alpha = _best(lambda x: likelihood(power_survival, 1.0 + math.exp(x)))
+    difference = at_tau - at_alpha
+    favoured = EXPONENTIAL if difference > 0 else POWER_LAW
+    return {
+        **found,
+        "tau_s": _value(t0_s * math.exp(tau[0]), t0_s * math.exp(tau[0]) * tau[1]),
+        "alpha": _value(1.0 + math.exp(alpha[0]), math.exp(alpha[0]) * alpha[1]),
+        "difference": difference,
+        "favoured": favoured if abs(difference) > LEAST_LEAD else NEITHER,
+        "reason": "",
+    }
+
+
+def expected_dwells(edges_s: Floats, counts: Integers, fit: dict[str, Any]) -> tuple[Floats, Floats]:
+    """Complete dwells in each class by the exponential and the power law of ``fit``; NaN without one."""
+    if fit["tau_s"] is None:
+        return np.full(len(counts), np.nan), np.full(len(counts), np.nan)
+    t0_s = float(edges_s[0])
+    tau_s, alpha = fit["tau_s"]["value"], fit["alpha"]["value"]
+    parts = (exponential_survival(edges_s, t0_s, tau_s), power_survival(edges_s, t0_s, alpha))
+    exponential, power = (counts.sum() * -np.diff(np.exp(each)) for each in parts)
+    return exponential, power
+
+
+def _best(likelihood: Callable[[float], float]) -> tuple[tuple[float, float], float]:
+    """Where a likelihood is highest with the standard error, and its value there."""
+    found = minimize_scalar(
+        lambda x: -likelihood(x), bounds=_REACH, method="bounded", options={"xatol": 1e-6}
+    )
+    x = float(found.x)
+    middle = likelihood(x)
+    bend = (2.0 * middle - likelihood(x - _STEP) - likelihood(x + _STEP)) / _STEP**2
+    return (x, 1.0 / math.sqrt(max(bend, 1e-12))), middle
+
+
+def _value(value: float, stderr: float) -> dict[str, float]:
+    return {"value": value, "stderr": stderr}

@@ -1,0 +1,86 @@
+"""Dwell times in flow: what is a dwell, what is cut, and that pieces do not matter."""
+
+import itertools
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from photonstream.nodes.dwells import Dwells, dwell_summary, dwell_table, dwells_of_bins
+
+
+def states(*runs):
+    """States of bins: (state, bins) for each run."""
+    return np.concatenate([np.full(bins, state, np.int64) for state, bins in runs])
+
+
+def counted(side):
+    """Lower edges in bins of the classes with dwells in them, and how many."""
+    return {
+        round(e / 1e-3 + 0.5): c for e, c in zip(side["edges_s"], side["counts"].tolist(), strict=False) if c
+    }
+
+
+def test_complete_dwells_by_their_length_and_the_ends_apart():
+    dwells = Dwells()
+    dwells.add(states((1, 50), (2, 3), (3, 4), (1, 5), (2, 1), (1, 5), (2, 7), (1, 9), (2, 40)))
+    found = dwells.describe([1], 1e-3)
+    assert counted(found["selected"]) == {5: 2, 9: 1}
+    # States 2 and 3 in a row are one time without 1; the one of a single bin is below the resolution.
+    assert counted(found["other"]) == {7: 2}
+    assert found["other"]["shorter"] == 1
+    assert found["selected"]["fit"]["cut"] == found["other"]["fit"]["cut"] == 1
+    third = dwells.describe([3], 1e-3)
+    assert counted(third["selected"]) == {4: 1}
+    # Before and after its only visit nothing is complete.
+    assert (counted(third["other"]), third["other"]["fit"]["cut"]) == ({}, 2)
+
+
+def test_a_state_that_never_ends_is_cut_at_both_ends():
+    found = Dwells()
+    found.add(states((1, 500)))
+    times = found.describe([1], 1e-3)
+    assert times["selected"]["fit"]["cut"] == 1
+    assert times["other"]["fit"]["cut"] == times["other"]["fit"]["dwells"] == 0
+    assert len(dwell_table(times)["dwell"][0].values) == 0
+
+
+def test_no_dwell_times_of_nothing():
+    dwells = Dwells()
+    assert dwells.describe([1], 1e-3) is None
+    dwells.add(states((2, 5)))
+    assert dwells.describe([1], 1e-3) is None
+    assert dwells.describe([], 1e-3) is None
+    assert dwell_summary(None) is None
+    assert dwell_table(None) == {}
+
+
+@given(st.lists(st.integers(1, 3), min_size=1, max_size=60), st.sets(st.integers(1, 59)))
+def test_any_split_gives_the_same(sequence, cuts):
+    whole, pieces = Dwells(), Dwells()
+    given_states = np.array(sequence, np.int64)
+    whole.add(given_states)
+    edges = [0, *sorted(c for c in cuts if c < len(sequence)), len(sequence)]
+    for a, b in itertools.pairwise(edges):
+        pieces.add(given_states[a:b])
+    for state in (1, 2, 3):
+        a, b = whole.describe([state], 1e-3), pieces.describe([state], 1e-3)
+        assert (a is None) == (b is None) == (state not in sequence)
+        if a is not None:
+            assert dwell_summary(a) == dwell_summary(b)
+            for side in ("selected", "other"):
+                np.testing.assert_array_equal(a[side]["counts"], b[side]["counts"])
+
+
+def test_a_table_of_both_sides_with_what_the_models_expect():
+    rng = np.random.default_rng(1)
+    on = states(*((k % 2, int(n)) for k, n in enumerate(2 + rng.geometric(0.05, 400))))
+    times = dwells_of_bins(on == 1, 0.01)
+    columns = {c.name: c.values for c in dwell_table(times)["dwell"]}
+    for side, name in ((1, "selected"), (0, "other")):
+        inside = columns["selected"] == side
+        assert columns["dwells"][inside].sum() == times[name]["fit"]["dwells"]
+        assert times[name]["fit"]["favoured"] == "exponential"
+        # Nearly all of the distribution lies in the classes that have dwells.
+        total = columns["exponential"][inside].sum()
+        assert total == np.clip(total, 0.9 * times[name]["fit"]["dwells"], times[name]["fit"]["dwells"])
