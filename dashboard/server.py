@@ -57,8 +57,10 @@ class RunLink:
     def poll(self, now_s: float) -> None:
         """Take in what has come. Never blocks."""
         for message in self._reader.receive():
-            self.latest.hear(message, now_s)
-            self._reader.done()
+            try:
+                self.latest.hear(message, now_s)
+            finally:
+                self._reader.done()
         self._follow_control()
         if self._client is not None:
             for ok, words in self._client.receive():

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from pathlib import Path
+from typing import BinaryIO
 
 _BLOCK_BYTES = 1 << 22
 
 
 class Checksum:
-    """SHA-256 of the file ``path``, in a thread of its own from `start` on (hashing releases the interpreter)."""
+    """SHA-256 of a file that is open, in a thread of its own from `start` on (hashing releases the interpreter).
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    ``file`` is read from its beginning, and by nobody else.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
         self._digest: str | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Begin, where it is not known already."""
+        if self._digest is not None:
+            return
+        self._cancelled.clear()
         self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
         self._thread.start()
 
@@ -44,11 +50,11 @@ class Checksum:
     def _run(self) -> None:
         digest = hashlib.sha256()
         try:
-            with self._path.open("rb") as file:
-                while block := file.read(_BLOCK_BYTES):
-                    if self._cancelled.is_set():
-                        return
-                    digest.update(block)
+            self._file.seek(0)
+            while block := self._file.read(_BLOCK_BYTES):
+                if self._cancelled.is_set():
+                    return
+                digest.update(block)
         except OSError:
             # The reader of the records meets the same fault and names it; here there is just no checksum.
             return

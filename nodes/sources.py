@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,13 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.checksum import Checksum
 from photonstream.nodes.formats import open_tag_file
-from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES, TagFileError, keep_open
+from photonstream.nodes.formats.base import (
+    BLOCK_RECORDS,
+    RECORD_BYTES,
+    TagFileError,
+    count_whole_records,
+    keep_open,
+)
 from photonstream.nodes.pacing import Mark, RecordClock
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import PROGRESS, Opening, Source
@@ -67,31 +74,24 @@ class Replay(Source[ReplayParameters]):
         return Pace(self.parameters.speed, since_s=self.clock())
 
     def begin(self) -> Opening:
-        """Open the file, and hold it: a recording that is deleted or moved meanwhile is still read.
-
-        Raises TagFileError where it cannot be opened and is not held from an earlier reading.
+        """Open the file, and hold it: a recording that is deleted, moved or replaced meanwhile is still read, and one
+        that is still written is read as far as it was at first. Raises TagFileError.
         """
         self._given = 0
-        path = Path(self.parameters.path)
-        try:
+        path, earlier = Path(self.parameters.path), self._earlier
+        self._earlier = None
+        if earlier is None or earlier.parameters.path != self.parameters.path:
             self._file = open_tag_file(path)
             self._held = keep_open(path)
-            self._notes = list(self._file.notes)
-        except TagFileError as error:
-            if self._earlier is None:
-                raise
-            self._file, self._held = self._earlier._file, self._earlier._held
-            self._notes = [*self._file.notes, f"{error}; read again from what was open"]
-        if self._earlier is None:
-            self._at_first = self._file.records
+            self._checksum = Checksum(keep_open(path))
         else:
-            self._at_first = self._earlier._at_first
-            if self._file.records < self._at_first:
-                self._notes.append(
-                    f"{path}: it holds {self._file.records} records now; it held {self._at_first} when it was opened"
-                )
-            self._earlier = None
-        self._checksum = Checksum(self._file.path)
+            self._file, self._held, self._checksum = earlier._file, earlier._held, earlier._checksum
+        self._notes = list(self._file.notes)
+        there = count_whole_records(os.fstat(self._held.fileno()).st_size, self._file.data_offset)
+        if there < self._file.records:
+            self._notes.append(
+                f"{path}: it holds {there} records now; it held {self._file.records} when it was opened"
+            )
         info, records = self._file.info, self._file.records
         most = min(self.parameters.chunk_records, records)
         self._times = RecordClock(self._file.record_type, info.macrotime_unit_s, most)

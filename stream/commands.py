@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from photonstream.stream.orders import Orders, Pace, Parameters
+from photonstream.stream.orders import Orders, Pace, Parameters, same_value
 
 LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
@@ -141,7 +141,7 @@ def _set(values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozense
         raise CommandError("set wants the name of a node, that of a parameter, and a value")
     parameters = {k: dict(v) for k, v in scene.orders.parameters.items()}
     given = parameters.setdefault(node, {})
-    if name in given and _listed(given[name]) == _listed(values["value"]):
+    if name in given and same_value(given[name], values["value"]):
         return Change()
     given[name] = values["value"]
     characters = len(repr(parameters))
@@ -158,11 +158,6 @@ def _held(scene: Scene) -> Pace | None:
     """The pace with which a paused run that has gone beyond its place is read anew, None where it may stay."""
     pace, reached_s = scene.orders.pace, scene.reached_s or 0.0
     return pace.at(reached_s, scene.now_s) if pace.paused and reached_s > pace.place_s else None
-
-
-def _listed(value: Any) -> Any:
-    """A tuple as it comes over the wire."""
-    return list(value) if isinstance(value, tuple) else value
 
 
 def _plain(value: Any, depth: int) -> bool:

@@ -12,9 +12,9 @@ from photonstream.stream.chunk import Result
 from photonstream.stream.commands import Change, CommandError, Scene, carry_out
 from photonstream.stream.hub import HUB, Hub, progress
 from photonstream.stream.link import LatestWriter
-from photonstream.stream.node import NodeError, ParameterError
-from photonstream.stream.orders import Orders, Pace
-from photonstream.stream.runner import open_all
+from photonstream.stream.node import NodeError, Opening, ParameterError
+from photonstream.stream.orders import MOST_CHOICES, Orders, Pace, same_value
+from photonstream.stream.runner import never_settled, open_all
 from photonstream.stream.topology import Topology, build, node_class
 
 # The whole of the orders is a result of the run itself.
@@ -32,16 +32,26 @@ class Helm:
     """
 
     def __init__(
-        self, writer: LatestWriter, hub: Hub, topology: Topology, parameters: Mapping[str, Any], pace: Pace
+        self,
+        writer: LatestWriter,
+        hub: Hub,
+        topology: Topology,
+        opening: Opening,
+        parameters: Mapping[str, Any],
+        pace: Pace,
     ) -> None:
         self.stop_asked = False
         self._writer = writer
         self._hub = hub
         self._topology = topology
+        # What the source has said of the recording.
+        self._opening = opening
         self._started = pace.speed is None
         self._first_pace = pace
         # From how many events each node has learned what it works with.
         self._learned_at: dict[str, int] = {}
+        # How often each has learned something new of the whole.
+        self._settling: dict[str, int] = {}
         held = pace if self._started else dataclasses.replace(pace, paused=True)
         self.orders = Orders(version=0, parameters=parameters, pace=held)
         self.change()
@@ -86,8 +96,12 @@ class Helm:
         for name, choice in self._hub.choices().items():
             of, given = self._learns(name), self.orders.parameters.get(name, {})
             value, events = choice.value["value"], choice.value["events"]
-            if of is None or given.get(of) == value:
+            if of is None or same_value(given.get(of), value):
                 continue
+            if choice.final:
+                self._settling[name] = self._settling.get(name, 0) + 1
+                if self._settling[name] > MOST_CHOICES:
+                    raise never_settled(name)
             if choice.final or events > LEARN_AGAIN * self._learned_at.get(name, 0):
                 learned[name] = {**given, of: value}
                 self._learned_at[name] = events
@@ -99,12 +113,17 @@ class Helm:
         return None if spec is None else node_class(spec.kind).learns
 
     def _unlearned(self, parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
-        """``parameters`` without what was learned under others."""
+        """``parameters`` without what was learned under others: of those that differ now, or read who does."""
         found = dict(parameters)
-        self._learned_at.clear()
-        for name in parameters:
-            if (of := self._learns(name)) is not None:
-                found[name] = {**parameters[name], of: None}
+        touched: set[str] = set()
+        for spec in self._topology.nodes:
+            given, present = parameters.get(spec.name, {}), self.orders.parameters.get(spec.name, {})
+            if touched.intersection(spec.inputs) or not same_value(given, present):
+                touched.add(spec.name)
+                if (of := self._learns(spec.name)) is not None:
+                    found[spec.name] = {**given, of: None}
+                    self._learned_at.pop(spec.name, None)
+                    self._settling.pop(spec.name, None)
         return found
 
     def adapt(self, results_s: float) -> None:
@@ -151,6 +170,9 @@ class Helm:
             return False, str(error)
         except OSError as error:
             return False, f"{error.filename}: {error.strerror}"
+        except Exception as error:
+            # Whatever a node has not foreseen: a command is refused, and the run goes on.
+            return False, f"{type(error).__name__}: {error}"
         self._carry_out(change)
         return True, ""
 
@@ -161,8 +183,10 @@ class Helm:
     def _check(self, parameters: Mapping[str, Mapping[str, Any]]) -> None:
         """Raise what the nodes have to say of new parameters, before they are given to those that work.
 
-        By opening nodes like those: only then do they see the recording, and files that a parameter names.
+        By opening nodes like those: only then do they see what the recording says of itself, and files that a parameter
+        names. The recording itself is opened only where its source is told something new.
         """
+        source = self._topology.nodes[0].name
         for spec in self._topology.nodes:
             given, present = parameters.get(spec.name, {}), self.orders.parameters.get(spec.name, {})
             for name in node_class(spec.kind).fixed:
@@ -170,8 +194,12 @@ class Helm:
                     raise ParameterError(
                         f"{spec.name}.{name} is for the whole run and does not change on the way"
                     )
+            of = self._learns(spec.name)
+            if of is not None and not same_value(given.get(of), present.get(of)):
+                raise ParameterError(f"{spec.name}.{of} is learned from the recording, and nobody sets it")
         specs = (dataclasses.replace(s, parameters=parameters.get(s.name, {})) for s in self._topology.nodes)
-        open_all(build(Topology(tuple(specs))))
+        known = same_value(parameters.get(source, {}), self.orders.parameters.get(source, {}))
+        open_all(build(Topology(tuple(specs))), self._opening if known else None)
 
     def _carry_out(self, change: Change) -> None:
         changes: dict[str, Any] = {}

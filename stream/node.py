@@ -100,7 +100,10 @@ class Node(Generic[P]):
         return opening
 
     def inherit(self, earlier: Any) -> None:
-        """Take over from ``earlier``, the node of the epoch before, what is for people; no result depends on it."""
+        """Take over from ``earlier``, the node of the epoch before, what is for people; no result depends on it.
+
+        Asked of sources and of nodes that read results, where they still are in the same process.
+        """
 
     def change(self, parameters: P) -> None:
         """Take new parameters, which differ from the present ones in ``live`` ones only."""
@@ -188,7 +191,7 @@ def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
             raise ParameterError(f"{node}.{key} cannot be {value!r:.80}")
     try:
         return cls(**given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ParameterError(f"node {node}: {error}") from error
 
 

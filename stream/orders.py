@@ -9,6 +9,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 Parameters = Mapping[str, Mapping[str, Any]]
+# A node that still wants another value after so many readings of the whole will never have enough.
+MOST_CHOICES = 8
+
+
+def same_value(one: Any, other: Any) -> bool:
+    """Whether two values of a parameter are the same; on its way to another node a tuple becomes a list."""
+    return bool(_listed(one) == _listed(other))
+
+
+def _listed(value: Any) -> Any:
+    if isinstance(value, tuple | list):
+        return [_listed(each) for each in value]
+    return {key: _listed(each) for key, each in value.items()} if isinstance(value, Mapping) else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from photonstream.stream.chunk import Chunk, ChunkLaws
 from photonstream.stream.link import WINDOW, Context, LosslessWriter
 from photonstream.stream.loop import END, IDLE_S, Loop, open_message, opening_of
 from photonstream.stream.node import CHOICE, NodeError, Opening, Source, blame
-from photonstream.stream.orders import Orders, Parameters
+from photonstream.stream.orders import Orders, Parameters, same_value
 from photonstream.stream.places import Places
 from photonstream.stream.topology import NodeSpec
 from photonstream.stream.wire import ChunkSent, Close, Message, Open
@@ -80,6 +80,9 @@ class SourceLoop(_Writing):
 
     def _serve_run(self) -> None:
         self._epoch = -1
+        # Nothing of the run before is inherited: this one may read another recording.
+        self._put_away()
+        self._pieces, self._node = None, None
 
     def _obey(self, orders: Orders) -> None:
         super()._obey(orders)
@@ -140,6 +143,8 @@ class PhotonLoop(_Writing):
     def __init__(self, context: Context, spec: NodeSpec, places: Places, readers: Iterable[str]) -> None:
         super().__init__(context, spec, places, readers)
         self._came: deque[Message] = deque()
+        # Whether the input of this epoch has ended.
+        self._read_whole = False
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
@@ -165,22 +170,25 @@ class PhotonLoop(_Writing):
             self._reader.done()
 
     def _publish_interim(self) -> None:
-        if self._due():
+        if self._due() and not self._read_whole:
             self._choose(final=False)
         super()._publish_interim()
 
-    def _choose(self, *, final: bool) -> None:
-        """Say what the node has learned, for the run to begin again with it where that is new."""
+    def _choose(self, *, final: bool) -> bool:
+        """Say what the node has learned, for the run to begin again with it where that is new; True where it is not."""
         node: Any = self._node
-        if node.learns is not None:
-            with blame(self._spec.name):
-                choice = node.choice(final=final)
-            value = {"value": choice, "events": node.ledger.events_in}
-            self._publish([node.result(CHOICE, value, final=final)])
+        if node.learns is None:
+            return True
+        with blame(self._spec.name):
+            choice = node.choice(final=final)
+        value = {"value": choice, "events": node.ledger.events_in}
+        self._publish([node.result(CHOICE, value, final=final)])
+        return same_value(choice, getattr(node.parameters, node.learns))
 
     def _begin(self, message: Open) -> None:
         # Whatever is left of the epoch before is of no use to anybody.
         self._came.clear()
+        self._read_whole = False
         node = self._make(message.epoch, message.parameters)
         with blame(self._spec.name):
             opening = node.open(opening_of(message))
@@ -201,7 +209,9 @@ class PhotonLoop(_Writing):
                 rest = list(node.close())
             for chunk in rest:
                 self._give(chunk)
-            self._choose(final=True)
-            self._end()
+            self._read_whole = True
+            # Where all is to be read again, nothing that was found may be taken for the end by anybody.
+            if self._choose(final=True):
+                self._end()
         else:
             raise NodeError(f"node {self._spec.name} cannot take a {message.kind}")

@@ -9,7 +9,7 @@ from typing import Any
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import Context, LinkReader
 from photonstream.stream.loop import STATUS, Loop, open_message, opening_of
-from photonstream.stream.node import blame
+from photonstream.stream.node import CHOICE, blame
 from photonstream.stream.orders import Orders
 from photonstream.stream.places import Places
 from photonstream.stream.topology import NodeSpec
@@ -85,8 +85,8 @@ class ResultLoop(Loop):
             if name == self._spec.inputs[0]:
                 self._begin(message)
             return
-        # How a node is concerns the run only.
-        if isinstance(message, ResultSent) and message.key != STATUS:
+        # How a node is, and what it has learned, concerns the run only.
+        if isinstance(message, ResultSent) and message.key not in (STATUS, CHOICE):
             result = Result(message.node, message.key, message.value, message.final)
             of.newest[result.key] = result
             of.final_version = None

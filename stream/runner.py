@@ -22,7 +22,7 @@ from photonstream.stream.node import (
     Source,
     blame,
 )
-from photonstream.stream.orders import Orders, Pace
+from photonstream.stream.orders import MOST_CHOICES, Orders, Pace, same_value
 from photonstream.stream.topology import Topology, build, photon_edges
 
 
@@ -124,6 +124,14 @@ class Runner:
         return outcome
 
 
+def never_settled(name: str) -> NodeError:
+    """A node learns something else each time it reads the same recording."""
+    return NodeError(
+        f"node {name} cannot go on: it has read the whole recording {MOST_CHOICES} times and learned something else "
+        "each time"
+    )
+
+
 def source_of(nodes: Mapping[str, Node[Any]]) -> Source[Any]:
     """The first of ``nodes``, which is their source."""
     source = next(iter(nodes.values()))
@@ -131,11 +139,14 @@ def source_of(nodes: Mapping[str, Node[Any]]) -> Source[Any]:
     return source
 
 
-def open_all(nodes: Mapping[str, Node[Any]]) -> Opening:
-    """Open every node, each with what its first input says; returns what the source says."""
+def open_all(nodes: Mapping[str, Node[Any]], opening: Opening | None = None) -> Opening:
+    """Open every node, each with what its first input says; returns what the source says.
+
+    With ``opening``, what the source has said before, it is not asked again.
+    """
     source = source_of(nodes)
     with blame(source.name):
-        openings = {source.name: source.begin()}
+        openings = {source.name: source.begin() if opening is None else opening}
     for name, node in nodes.items():
         if node is not source:
             with blame(name):
@@ -147,23 +158,32 @@ class InlineRunner(Runner):
     """Folds the whole recording through the nodes in this thread."""
 
     _halted = False
+    # Whether what was read is being read again.
+    _again = False
 
     def stop(self) -> None:
         self.enough()
 
     def enough(self) -> None:
         self._halted = True
-        self._source.halted = True
+        if not self._again:
+            self._source.halted = True
 
     def run(self) -> Outcome:
         self.open()
         pace = self._source.first_pace().at(0.0, time.monotonic())
         self._read(pace)
-        while learned := self._learned():
-            # What was read is read again with what was learned of it.
-            end_at = self._source.ledger.events_out if self._halted else None
+        self._again = True
+        read = self._source.ledger.events_out
+        for _ in range(MOST_CHOICES):
+            learned = self._learned()
+            if not learned:
+                break
+            # What was read is read again, all of it, with what was learned of it.
             self._begin_again(learned)
-            self._read(Pace(), end_at)
+            self._read(Pace(), read)
+        else:
+            raise never_settled(next(iter(learned)))
         for node in self._nodes.values():
             if not isinstance(node, ResultNode):
                 self._publish(node.account())
@@ -178,7 +198,7 @@ class InlineRunner(Runner):
             if isinstance(node, PhotonNode) and node.learns is not None:
                 with blame(name):
                     choice = node.choice(final=True)
-                if choice != getattr(node.parameters, node.learns):
+                if not same_value(choice, getattr(node.parameters, node.learns)):
                     found[name] = {node.learns: choice}
         return found
 
@@ -191,7 +211,7 @@ class InlineRunner(Runner):
         source.inherit(earlier[source.name])
         open_all(self._nodes)
         for name, node in self._nodes.items():
-            if node is not source:
+            if isinstance(node, ResultNode):
                 node.inherit(earlier[name])
 
     def _read(self, pace: Pace, end_at: int | None = None) -> None:

@@ -166,7 +166,7 @@ class PlacedRunner(Runner):
         self._hub.open(open_message(run, 0, HUB, "latest", facts, parameters))
         self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, parameters))
         pace = self._source.first_pace()
-        self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
+        self._helm = Helm(self._to_nodes, self._hub, self._topology, opening, parameters, pace)
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
         self._complete = 0

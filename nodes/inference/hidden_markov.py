@@ -102,7 +102,7 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         groups, fine = tuple(map(int, value["groups"])), int(value["fine"])
         accuracy, full = float(value["accuracy"]), bool(value["full"])
         learned_from, seen = str(value["learned_from"]), int(value["seen"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"this is no model of states: {error}") from error
     states = len(groups)
     fits = 1 <= states <= MOST_STATES and fine in FINE_BINS
@@ -181,7 +181,7 @@ def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> Stat
             states, best = tried, score
     rates, switch, first = _fit(counts, states)
     weights = left_out(counts, rates, switch, first)
-    occupancy, gated = weights.sum(axis=0), weights.T @ counts
+    occupancy, gated = weights.sum(axis=0), np.einsum("bk,bg->kg", weights, counts)
     signal = gated - occupancy[:, None] * dark
     groups = _by_late_rate(same_shares(gated, signal), signal[:, -1], occupancy, switch)
     certainty = _follow(counts, rates, switch)[1].certainty

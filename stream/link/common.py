@@ -21,6 +21,8 @@ RESULTS_WINDOW = 16
 FORGET_S = 10.0
 MOST_READERS = 64
 MOST_CREDIT = 4096
+# What comes in to be refused, in terms of what is taken, and in bytes.
+OVERSIZE, MOST_OVERSIZE = 8, 1 << 24
 # Numbers stay far below what msgpack can hold.
 MOST_NUMBER = 1 << 62
 MOST_NAME = 200
@@ -84,13 +86,17 @@ def take_uncopied(socket: Socket) -> list[zmq.Frame] | None:
 
 
 def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
-    """Set the options of a new socket; a message of more than ``most_bytes`` ends its connection."""
+    """Set the options of a new socket for messages of up to ``most_bytes``.
+
+    One that is somewhat larger still comes in, so that it can be refused and counted; the frame of a much larger one
+    ends its connection.
+    """
     socket.linger = 0
     # Credit bounds what is under way. ZeroMQ drops (ROUTER) beyond this bound, which credit cannot reach even though a
     # pipe learns only in halves of it what was read; it is there for strangers who send and never read.
     socket.sndhwm = 4 * MOST_CREDIT
     socket.rcvhwm = 4 * MOST_CREDIT
-    socket.maxmsgsize = most_bytes
+    socket.maxmsgsize = max(most_bytes, min(OVERSIZE * most_bytes, MOST_OVERSIZE))
     if endpoint.startswith("tcp:"):
         socket.heartbeat_ivl = round(HEARTBEAT_S * 1000)
         socket.heartbeat_timeout = round(DEAD_S * 1000)

@@ -290,10 +290,19 @@ def test_opening_starts_no_thread_and_nothing_is_left_after_the_end(recording):
     assert latest(replay, final=True) == value
 
 
-@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs a file without an end")
+@pytest.fixture
+def endless():
+    """A file without an end."""
+    zeros = Path("/dev/zero")
+    if not zeros.exists():
+        pytest.skip("needs a file without an end")
+    with zeros.open("rb", buffering=0) as file:
+        yield file
+
+
 @pytest.mark.parametrize("end", ["closed", "halted"])
-def test_a_source_that_is_given_up_leaves_no_thread(recording, monkeypatch, end):
-    monkeypatch.setattr("photonstream.nodes.sources.Checksum", lambda _: Checksum(Path("/dev/zero")))
+def test_a_source_that_is_given_up_leaves_no_thread(recording, monkeypatch, endless, end):
+    monkeypatch.setattr("photonstream.nodes.sources.Checksum", lambda _: Checksum(endless))
     clock = Clock()
     replay = opened(recording, clock, chunk_records=100)
     pieces = replay.chunks()
@@ -341,19 +350,36 @@ def test_a_recording_cut_short_while_its_time_is_looked_for(tmp_path):
     assert (value["records_read"], value["complete"], value["interrupted"]) == (400, False, False)
 
 
-def test_a_recording_that_is_deleted_is_read_again_from_what_is_open(tmp_path):
+def again(first):
+    """A source of the same recording in the epoch after that of ``first``."""
+    replay = Replay("source", first.parameters)
+    replay.inherit(first)
+    replay.begin()
+    return replay
+
+
+def test_a_recording_that_is_deleted_or_replaced_is_read_again_from_what_is_open(tmp_path):
     path = write(tmp_path / "gone.ptu", photons(TICKS))
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
     first = opened(path, Clock())
     path.unlink()
-    again = Replay("source", first.parameters)
-    again.inherit(first)
-    again.begin()
-    assert sum(piece.events for piece in again.chunks()) == 1000
-    value = latest(again, final=True)["recording"]
-    assert value["records_read"] == 1000
-    assert any("there is no such file; read again from what was open" in note for note in value["notes"])
     with pytest.raises(TagFileError, match="no such file"):
         opened(path, Clock())
+    path.write_text("somebody else's", encoding="utf-8")
+    second = again(first)
+    assert sum(piece.events for piece in second.chunks()) == 1000
+    value = latest(second, final=True)["recording"]
+    assert (value["records_read"], value["sha256"]) == (1000, digest)
+    assert value["notes"] == latest(first, final=True)["recording"]["notes"]
+
+
+def test_a_recording_that_still_grows_is_read_as_far_as_it_was_at_first(tmp_path):
+    path = write(tmp_path / "grows.ptu", photons(TICKS))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: -4 * 400])
+    first = opened(path, Clock())
+    path.write_bytes(whole)
+    assert [sum(piece.events for piece in each.chunks()) for each in (first, again(first))] == [600, 600]
 
 
 def test_a_recording_that_has_become_shorter_says_so(tmp_path):
@@ -361,12 +387,19 @@ def test_a_recording_that_has_become_shorter_says_so(tmp_path):
     first = opened(path, Clock())
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 4 * 100)
-    again = Replay("source", first.parameters)
-    again.inherit(first)
-    again.begin()
-    assert sum(piece.events for piece in again.chunks()) == 900
-    notes = latest(again, final=True)["recording"]["notes"]
-    assert any("it holds 900 records now; it held 1000" in note for note in notes)
+    second = again(first)
+    assert sum(piece.events for piece in second.chunks()) == 900
+    value = latest(second, final=True)["recording"]
+    assert any("it holds 900 records now; it held 1000" in note for note in value["notes"])
+    assert not value["complete"]
+
+
+def test_nothing_is_inherited_of_another_recording(tmp_path):
+    first = opened(write(tmp_path / "one.ptu", photons(TICKS)), Clock())
+    other = Replay("source", ReplayParameters(str(write(tmp_path / "two.ptu", photons(TICKS[:10])))))
+    other.inherit(first)
+    other.begin()
+    assert sum(piece.events for piece in other.chunks()) == 10
 
 
 paces = st.builds(

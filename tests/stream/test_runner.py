@@ -9,6 +9,7 @@ import pytest
 
 from photonstream.stream import topology as topology_module
 from photonstream.stream.chunk import Chunk, ChunkLawError, StreamInfo
+from photonstream.stream.helm import Helm
 from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode, ResultNode, Source
 from photonstream.stream.runner import InlineRunner
 from photonstream.stream.threads import ThreadsRunner
@@ -122,6 +123,13 @@ class Highest(PhotonNode[Learned]):
         yield self.result("above", {"highest": self.parameters.highest, "above": self.above}, final=final)
 
 
+class Fickle(Highest):
+    """Learns something else each time."""
+
+    def choice(self, *, final):
+        return (self.parameters.highest or 0) + 1 if final else self.parameters.highest
+
+
 class Keeper(ResultNode[Nothing]):
     """Keeps what it was told, over all epochs."""
 
@@ -153,7 +161,8 @@ class Reader(ResultNode[Nothing]):
 
 
 KINDS = {
-    c.__name__.lower(): c for c in (Count, Evens, Forgetful, Sum, Stutter, Broken, Reader, Highest, Keeper)
+    c.__name__.lower(): c
+    for c in (Count, Evens, Forgetful, Sum, Stutter, Broken, Reader, Highest, Fickle, Keeper)
 }
 
 
@@ -228,6 +237,28 @@ def test_what_is_learned_on_the_way_leaves_the_final_results_as_they_are(runner)
     quiet = runner(line("count", "evens", "highest", count={"chunks": 300})).run()
     busy = runner(line("count", "evens", "highest", count={"chunks": 300}), results_s=0.0).run()
     assert quiet.results == busy.results
+
+
+def test_nothing_is_final_before_what_was_learned_is_used(monkeypatch):
+    """However late the run hears of it: nobody may take for the end what is about to be read again."""
+    heed, seen = Helm.heed, []
+
+    def heed_late(helm):
+        choice = helm._hub.choices().get("highest")
+        if choice is not None and choice.final and helm.orders.epoch == 0 and len(seen) < 20:
+            seen.append(helm._hub.final_under(helm.orders.version))
+        else:
+            heed(helm)
+
+    monkeypatch.setattr(Helm, "heed", heed_late)
+    outcome = ThreadsRunner(line("count", "evens", "highest", "keeper")).run()
+    assert seen == [False] * 20
+    assert outcome.results["keeper", "all"].value["all"] == ["again", 28]
+
+
+def test_a_node_that_never_settles_ends_the_run_with_a_sentence(runner):
+    with pytest.raises(NodeError, match=r"node fickle cannot go on: .* learned something else"):
+        runner(line("count", "evens", "fickle")).run()
 
 
 def test_a_result_node_goes_on_with_what_is_for_the_eye(runner):
