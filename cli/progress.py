@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import time
@@ -34,13 +35,11 @@ class ProgressLine:
         if self._terminal:
             columns = shutil.get_terminal_size().columns
             line = f"{_bar(share)}{left}{text}"
-            self._stream.write(f"\r\x1b[K{line[: columns - 1]}")
-            self._stream.flush()
+            write(f"\r\x1b[K{line[: columns - 1]}", self._stream)
             self._shown = True
         elif now - self._last_log >= LOG_EVERY_S:
             percent = "" if share is None else f"{share:4.0%}  "
-            self._stream.write(f"{percent}{left}{text}\n")
-            self._stream.flush()
+            write(f"{percent}{left}{text}\n", self._stream)
             self._last_log = now
 
     def _left(self, share: float | None, now: float) -> str:
@@ -60,15 +59,28 @@ class ProgressLine:
         if self._terminal:
             self.show(None, text)
         else:
-            self._stream.write(f"{text}\n")
-            self._stream.flush()
+            write(f"{text}\n", self._stream)
 
     def clear(self) -> None:
         """Take the line away, so that what follows begins on a clean one."""
         if self._shown:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+            write("\r\x1b[K", self._stream)
             self._shown = False
+
+
+def say(text: str, stream: TextIO) -> None:
+    """A line of what is worth knowing and not a result: where nobody reads it any more, the run goes on."""
+    write(f"{text}\n", stream)
+
+
+def write(text: str, stream: TextIO) -> None:
+    """``text`` at once, or not at all where the reader has gone."""
+    try:
+        stream.write(text)
+        stream.flush()
+    except BrokenPipeError:
+        # What is still in its buffer goes nowhere either, also at the end of the program.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _bar(share: float | None, width: int = 20) -> str:

@@ -9,10 +9,11 @@ import socket
 import sys
 import threading
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from photonstream.cli.progress import ProgressLine
+from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.folder import read_folder
@@ -141,7 +142,8 @@ class Run:
         """End with what was read so far. For a signal handler: it takes no lock, as printing would."""
         self.runner.stop()
         if self._written is None:
-            os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
+            with suppress(OSError):
+                os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
 
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""
@@ -158,7 +160,7 @@ class Run:
         if self._page is not None and self._written is None:
             self._line.clear()
             self._write(outcome)
-            print("the page stays until Ctrl-C", flush=True)
+            say("the page stays until Ctrl-C", sys.stdout)
 
     def _write(self, outcome: Outcome) -> None:
         self._written = outcome
@@ -193,14 +195,14 @@ class Run:
 
     def _note(self, text: str) -> None:
         self._line.clear()
-        print(text, file=sys.stderr, flush=True)
+        say(text, sys.stderr)
 
     def _show(self, progress: Progress) -> None:
         """Draw the progress line: share, photons, rate and beta so far."""
         url = self._page.look() if self._page is not None else None
         if url is not None:
             self._line.clear()
-            print(f"page: {url}", flush=True)
+            say(f"page: {url}", sys.stdout)
         if self._written is not None:
             return
         self._look_for_enough(progress)

@@ -26,7 +26,7 @@ from photonstream.nodes.inference.hidden_markov import (
     sample_accord,
 )
 from photonstream.nodes.inference.rows import STATES
-from photonstream.nodes.inference.sample import Sample
+from photonstream.nodes.inference.sample import Block, Sample
 from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.kernels.hidden_markov import (
     count_delays,
@@ -40,6 +40,8 @@ from photonstream.stream.node import Opening
 STATE_BIN_S = 1e-3
 # A new model takes the place of another on the way only if it selects so many bins of the sample otherwise.
 LEAST_CHANGE = 0.002
+# On the way so much of the sample is learned from: photons wait meanwhile.
+WAY_BLOCKS = 8
 _CHANNELS = 256
 # Bins of the trace that are divided at once.
 _MOST_AT_ONCE = 1 << 16
@@ -67,7 +69,8 @@ class HiddenStates:
         self._sample = Sample(self._axis.shift, self._axis.limit)
         self._choice_bin = max(1, round(FIRST_CHOICE_S / bin_s))
         self._bins_seen = 0
-        self.due = False
+        # What there was to learn from when a choice on the way was last due: sample, decays, bins.
+        self._due: tuple[Block, Integers, int] | None = None
         # One row a state: photons, photons with a dtime, sum of their dtimes (in TCSPC bins); and its bins, its visits.
         self._sums = np.zeros((STATES, 3), np.int64)
         self._bins, self._visits = np.zeros(STATES, np.int64), np.zeros(STATES, np.int64)
@@ -99,18 +102,19 @@ class HiddenStates:
         first = chunk.start // self._bin_ticks
         bins = len(chunk["counts"])
         found = []
-        # A dark detector may leave hours in one chunk.
-        for begin in range(0, bins, _MOST_AT_ONCE):
-            end = min(bins, begin + _MOST_AT_ONCE)
+        begin = 0
+        while begin < bins:
+            # A dark detector may leave hours in one chunk; and a choice is due after so many bins, whatever the chunks.
+            end = min(bins, begin + _MOST_AT_ONCE, self._choice_bin - first)
             a, b = (int(chunk["offsets"][k]) for k in (begin, end))
             stop = chunk.stop if end == bins else (first + end) * self._bin_ticks
             macrotime, channel, dtime = (chunk[name][a:b] for name in ("macrotime", "channel", "dtime"))
             found.append(self._take(macrotime, channel, dtime, first + begin, stop))
-        self._bins_seen = first + bins
-        if self._bins_seen >= self._choice_bin:
-            self.due = True
-            while self._choice_bin <= self._bins_seen:
+            self._bins_seen = first + end
+            if self._bins_seen == self._choice_bin:
+                self._due = self._sample.taken(WAY_BLOCKS), self._present_decays().copy(), self._bins_seen
                 self._choice_bin *= 2
+            begin = end
         own, others = zip(*found, strict=True)
         return np.concatenate(own), np.concatenate(others)
 
@@ -145,15 +149,26 @@ class HiddenStates:
         own, others, _ = label_bins(self._filter, counts, last=last)
         return self._group[own], self._group[others]
 
+    @property
+    def due(self) -> bool:
+        """Whether there is news to learn from."""
+        return self._due is not None
+
+    def _present_decays(self) -> Integers:
+        """The decays of the channels that have photons, and of those before them."""
+        used = np.flatnonzero(self._decays.any(axis=1))
+        return self._decays[: int(used[-1]) + 1] if used.size else self._decays[:0]
+
     def learned(self, *, final: bool) -> StateModel | None:
         """The model that the recording so far asks for; the present one where, on the way, it would change little."""
-        self.due = False
-        used = np.flatnonzero(self._decays.any(axis=1))
-        decays = self._decays[: int(used[-1]) + 1] if used.size else self._decays[:0]
-        taken = self._sample.taken()
+        if final or self._due is None:
+            taken, decays, seen = self._sample.taken(), self._present_decays(), self._bins_seen
+        else:
+            taken, decays, seen = self._due
+        self._due = None
         if self.model is not None and self.model.learned_from == taken.digest(decays):
             return self.model
-        model = learn_states(taken, decays, self._bins_seen)
+        model = learn_states(taken, decays, seen)
         if final or model is None or self.model is None:
             return model
         return model if 1.0 - sample_accord(taken, self.model, model) > LEAST_CHANGE else self.model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.inference.irf import Circumstances, GaussianIrf, MeasuredIrf, measured_irf
+from photonstream.nodes.inference.rows import WINDOW
 from photonstream.nodes.instrument_files import is_stored, read_stored
 from photonstream.nodes.pipeline import photon_path
 from photonstream.nodes.recording import describe_recording
@@ -37,6 +39,16 @@ def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
         except ValueError as error:
             raise ParameterError(f"IRF: {error}") from error
     path = Path(given)
+    try:
+        about = path.stat()
+    except (OSError, ValueError):
+        return _from_file(path, 0, 0)
+    return _from_file(path, about.st_mtime_ns, about.st_size)
+
+
+@lru_cache(maxsize=4)
+def _from_file(path: Path, _changed_ns: int, _bytes: int) -> GaussianIrf | MeasuredIrf:
+    """The response in a file; kept, because a run that is told new parameters asks for it again."""
     try:
         open_tag_file(path)
     except TagFileError as error:
@@ -62,7 +74,7 @@ def _from_tags(path: Path) -> MeasuredIrf:
 def read_tags(path: Path, bin_s: float | None = None) -> dict[str, Any]:
     """A whole tag file: ``recording`` (docs/result.md), ``settings``, decay ``rows``, ``trace`` in bins of bin_s."""
     everything: dict[str, dict[str, Any]] = {
-        "states": {"on": (0.0, float("inf"))},
+        "states": {"on": (0.0, float("inf")), "method": WINDOW},
         "source": {"path": str(path)},
     }
     if bin_s is not None:

@@ -76,9 +76,10 @@ class Sample:
             self._kept = self._kept[::2]
             self._stride *= 2
 
-    def taken(self) -> Block:
-        """All that is kept, one block after the other."""
-        return _joined([*self._kept, *self._open])
+    def taken(self, most: int = MOST_BLOCKS + 1) -> Block:
+        """What is kept, one block after the other; of more than ``most`` blocks those that are spread evenly."""
+        blocks = [*self._kept, *self._open]
+        return _joined(blocks[:: -(-len(blocks) // most) or 1])
 
 
 def _joined(blocks: list[Block]) -> Block:

@@ -7,8 +7,8 @@ import pytest
 
 from photonstream.nodes.pipeline import photon_path, standard
 from photonstream.nodes.simulate import BLINKING, PRESETS, simulate
-from photonstream.nodes.validate.probe import _switches
 from photonstream.nodes.validate.cells import at_rate
+from photonstream.nodes.validate.probe import _switches
 from photonstream.stream.runner import InlineRunner
 from photonstream.stream.topology import NodeSpec, Topology
 

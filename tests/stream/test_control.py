@@ -651,13 +651,14 @@ def test_hostile_company_at_the_socket_hinders_nobody(context):
     stranger.connect(server.endpoint)
     other = msgpack.packb({"v": 2, "kind": "COMMAND", "number": 1, "name": "stop", "values": {}})
     refused = [[b""], [b"noise", b"noise"], [b"x"] * 400, [other], encode(Need(0, 1, 2)), [b"\x93" * 5000]]
+    refused.append([b"x" * (2 << 20)])
     for frames in refused:
         stranger.send_multipart(frames)
     # Beyond all measure: this ends the connection by which it comes, and nothing else.
     rude = context.socket(zmq.DEALER)
     rude.linger = 0
     rude.connect(server.endpoint)
-    rude.send(b"x" * (8 << 20))
+    rude.send(b"x" * (9 << 20))
     raw = socket.create_connection(("127.0.0.1", int(server.endpoint.rpartition(":")[2])))
     raw.sendall(b"GET / HTTP/1.1\r\n\r\n" * 100)
     page.client.send("pause", {})
