@@ -71,16 +71,19 @@ class DecayData:
         """Photons in bins that begin beyond the period; they are not fitted."""
         return int(self.counts[:, self.bins_in_period :].sum())
 
-    def edges_s(self, group: int = 1) -> Floats:
-        """Edges of ``group`` joined bins over the fitted range, the last one cut at the period."""
+    def edges_s(self, starts: NDArray[np.int64] | None = None) -> Floats:
+        """Edges of the bins joined from ``starts`` on (None: of all bins), the last one cut at the period."""
         bins = self.bins_in_period
-        edges = np.append(np.arange(0, bins, group), bins) * self.bin_width_s
+        edges = np.append(np.arange(bins) if starts is None else starts, bins) * self.bin_width_s
         return np.minimum(edges, self.pulse_period_s)
+
+    def joined(self, starts: NDArray[np.int64]) -> Floats:
+        """Counts of the bins joined from ``starts`` on, float64 (channels, starts)."""
+        return np.add.reduceat(self.counts[:, : self.bins_in_period], starts, axis=1).astype(np.float64)
 
     def grouped(self, group: int) -> Floats:
         """Counts of ``group`` joined bins, float64 (channels, ceil(bins / group))."""
-        bins = self.bins_in_period
-        return np.add.reduceat(self.counts[:, :bins], np.arange(0, bins, group), axis=1).astype(np.float64)
+        return self.joined(np.arange(0, self.bins_in_period, group))
 
     @property
     def fit_group(self) -> int:

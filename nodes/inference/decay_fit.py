@@ -53,11 +53,15 @@ class Curves:
 
 @dataclass(frozen=True, eq=False)
 class FitStart:
-    """Where a later fit of more photons of the same channels may start."""
+    """Where a later fit of more photons of the same channels may start.
+
+    ``searched``: of how many photons the best optimum was last searched from several starts.
+    """
 
     channels: tuple[int, ...]
     single: Floats
     double: Floats
+    searched: int
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photonstream.nodes.inference import claims, corrections, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
@@ -15,13 +16,18 @@ from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
 from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf, unlike
-from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
-from photonstream.nodes.inference.means import recorded_means
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, T0, Likelihood
+from photonstream.nodes.inference.live_bins import live_starts
+from photonstream.nodes.inference.means import at, recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
 from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
 
 _MIN_CHANNEL_PHOTONS = 100
 _RESTARTS = 3
+# Photons over those of the last search from several starts at which a live fit searches again.
+SEARCH_AGAIN = 2
+# A lifetime of so many full widths of the response is none of the instrument's.
+_PLAINLY_LONGER = 10.0
 # A double exponential with a smaller share of fast photons is no place to start from.
 _NO_SHARE = 1e-3
 
@@ -36,6 +42,8 @@ class _Fits:
     single_box: Box
     double: Optimum
     double_box: Box
+    # Of how many photons the optimum was searched from several starts.
+    searched: int
 
     @property
     def ratio(self) -> float:
@@ -106,7 +114,7 @@ def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[st
         likelihood, box, single.theta, report.irf_fwhm_s(options, likelihood, single.theta)
     )
     single, double = search.fit_pair(likelihood, box, double_box, single)
-    return _Fits(tuple(rows), likelihood, single, box, double, double_box), notes
+    return _Fits(tuple(rows), likelihood, single, box, double, double_box, data.photons), notes
 
 
 def _irf_notes(data: DecayData, options: FitOptions, rows: list[int]) -> list[str]:
@@ -128,9 +136,13 @@ def _irf_notes(data: DecayData, options: FitOptions, rows: list[int]) -> list[st
 
 
 def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None:
-    """Fit from an earlier result alone; None where that leads nowhere."""
+    """Fit from an earlier result, in bins that are wide where they may be; None where that leads nowhere.
+
+    One that starts where the last one ended misses the best optimum now and then: whenever the photons have become
+    twice as many, it is searched from several starts.
+    """
     rows = tuple(data.numbers.index(c) for c in start.channels)
-    likelihood = search.likelihood_of(data, options, rows)
+    likelihood = search.likelihood_of(data, options, rows, _live_bins(data, options, rows, start))
     if np.any(likelihood.counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
         return None
     begin = search.rescaled(start.single, likelihood)
@@ -140,16 +152,32 @@ def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None
         return None
     fwhm_s = report.irf_fwhm_s(options, likelihood, single.theta)
     double_box = search.double_box(likelihood, box, single.theta, fwhm_s)
+    if data.photons >= SEARCH_AGAIN * start.searched:
+        single, double = search.fit_pair(likelihood, box, double_box, single)
+        return _Fits(rows, likelihood, single, box, double, double_box, data.photons)
     if start.double[MIX] > _NO_SHARE:
         double = maximise(likelihood, search.rescaled(start.double, likelihood), double_box)
     else:
         double = search.fit_double(likelihood, double_box, single)
     if not math.isfinite(double.half_deviance):
         return None
-    single = min(
-        single, search.single_from(likelihood, box, double), key=lambda optimum: optimum.half_deviance
-    )
-    return _Fits(rows, likelihood, single, box, double, double_box)
+    return _Fits(rows, likelihood, single, box, double, double_box, start.searched)
+
+
+def _live_bins(
+    data: DecayData, options: FitOptions, rows: tuple[int, ...], start: FitStart
+) -> NDArray[np.int64] | None:
+    """Where the bins of a live fit begin; None for all of them, which what the detectors do is worked out in."""
+    if options.detector is not None:
+        return None
+    bin_s, period_s = data.bin_width_s * data.fit_group, data.pulse_period_s
+    whole = search.likelihood_of(data, options, rows, np.zeros(1, np.int64))
+    edges_s = np.array([start.single[at(k, T0)] for k in range(len(rows))])
+    if whole.irf.size:
+        edges_s += np.argmax(whole.irf, axis=1) * whole.irf_bin_s
+    fwhm_s = report.irf_fwhm_s(options, whole, start.single)
+    starts = live_starts(math.ceil(data.bins_in_period / data.fit_group), bin_s, period_s, edges_s, fwhm_s)
+    return starts * data.fit_group
 
 
 def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Detector) -> _Fits:
@@ -194,8 +222,11 @@ def _choose(
     tests = goodness(likelihood.counts, means, int(np.count_nonzero(errors.diagonal())))
     gross, misfit = select.misfit(tests)
     tau_xx_s, share_xx = math.exp(float(theta[LN_TAU_XX])), float(theta[MIX])
+    # A live fit asks only where the answer may matter.
+    asked = intervals or tau_x_s < _PLAINLY_LONGER * fwhm_s
+    gain = _lifetime_gain(fits, optimum) if asked else math.inf
     refused = (
-        select.instrument_reason(tau_x_s, fwhm_s, known_irf, _lifetime_gain(fits, optimum))
+        select.instrument_reason(tau_x_s, fwhm_s, known_irf, gain)
         or select.endless_reason(tau_x_s, longest_s, period_s)
         or (select.scatter_reason(tau_xx_s, share_xx, fwhm_s, known_irf) if double else "")
         or (f"nothing fits: {misfit}" if gross else "")
@@ -205,7 +236,7 @@ def _choose(
         likelihood_ratio=fits.ratio,
         goodness=tests,
         curves=report.curves(data, likelihood, fits.rows, theta),
-        start=FitStart(numbers, fits.single.theta, fits.double.theta),
+        start=FitStart(numbers, fits.single.theta, fits.double.theta, fits.searched),
     )
     if refused:
         return replace(
@@ -220,7 +251,7 @@ def _choose(
         parts.tau_x_s, period_s, background.value, claims.correlation(likelihood, errors)
     )
     # A response narrower than a bin is known to no better than the bin.
-    width_s = max(fwhm_s, float(likelihood.edges_s[1] - likelihood.edges_s[0]), likelihood.irf_bin_s)
+    width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s)
     measured = isinstance(options.irf, MeasuredIrf)
     tail = claims.tail_reason(tau_xx_s, width_s, measured=measured) if double else ""
     beta = BetaFit(None, f"no beta: {doubt}")

@@ -151,7 +151,7 @@ class Joint:
             reach[self.beta : self.beta + SHARED] = 1.0
             blocks.append((self.sample, self.beta + SHARED))
         for run, offset in blocks:
-            bin_s = float(run.likelihood.edges_s[1] - run.likelihood.edges_s[0])
+            bin_s = run.likelihood.bin_s
             for base in range(offset, offset + PER_CHANNEL * len(run.rows), PER_CHANNEL):
                 reach[base + T0] = 2.0 * math.exp(float(phi[base + LN_SIGMA])) + 2.0 * bin_s
                 reach[base + LN_SIGMA] = 1.0

@@ -41,6 +41,12 @@ class Likelihood:
     s: float
     max_ratio: float
 
+    @property
+    def bin_s(self) -> float:
+        """Width of the narrowest bin; the last one may be cut by the period."""
+        widths = np.diff(self.edges_s)
+        return float(widths[: max(1, widths.size - 1)].min())
+
 
 @njit(nogil=True, cache=True)
 def photon_share(mix: float, rho: float, s: float, as_beta: bool) -> tuple[float, float, float]:

@@ -36,7 +36,9 @@ def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], t
     bins = data.bins_in_period
     rows = list(channels)
     parts = np.zeros((3, *data.counts.shape))
-    joined = np.arange(bins) // data.fit_group
+    # The joined bin of the fit in which each bin lies.
+    joined = np.searchsorted(likelihood.edges_s, data.edges_s()[:-1] + 0.5 * data.bin_width_s, "right") - 1
+    joined = np.minimum(joined, likelihood.counts.shape[1] - 1)
     for part, means in zip(parts, model_means(likelihood, theta, data.edges_s()), strict=True):
         part[rows, :bins] = likelihood.efficiency[:, joined] * means
     widths_s = np.diff(data.edges_s())

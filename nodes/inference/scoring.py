@@ -179,6 +179,9 @@ def scoring(
         gradient,
         information,
     )
+    narrowest = edges_s[1] - edges_s[0]
+    for b in range(1, edges_s.size - 2):
+        narrowest = min(narrowest, edges_s[b + 1] - edges_s[b])
     damping = 1e-3
     milestone = value
     for done in range(max_steps):
@@ -199,7 +202,7 @@ def scoring(
             if i < MIX or (i >= SHARED and (i - SHARED) % PER_CHANNEL == LN_SIGMA):
                 shrink = min(shrink, 1.0 / max(abs(step[i]), 1e-300))
             if i >= SHARED and (i - SHARED) % PER_CHANNEL == T0:
-                reach = 2.0 * math.exp(theta[i + 1]) + 2.0 * (edges_s[1] - edges_s[0])
+                reach = 2.0 * math.exp(theta[i + 1]) + 2.0 * narrowest
                 shrink = min(shrink, reach / max(abs(step[i]), 1e-300))
         if gain < _GAIN:
             return value, True

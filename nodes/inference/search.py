@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions, check_irf_width, max_sigma_s
 from photonstream.nodes.inference.decay_model import Floats
@@ -55,8 +56,13 @@ _DOUBLE_STARTS = (
 )
 
 
-def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int]) -> Likelihood:
-    """The likelihood of the named channels with ideal detectors, in joined bins.
+def likelihood_of(
+    data: DecayData,
+    options: FitOptions,
+    channels: Iterable[int],
+    starts: NDArray[np.int64] | None = None,
+) -> Likelihood:
+    """The likelihood of the named channels with ideal detectors, in joined bins that begin at ``starts``.
 
     Raises ValueError for an IRF that does not fit.
     """
@@ -67,13 +73,14 @@ def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int])
         irf, irf_bin_s = shares_on_period(options.irf, [data.numbers[r] for r in rows], data.pulse_period_s)
     elif isinstance(options.irf, GaussianIrf):
         check_irf_width(options.irf, data.pulse_period_s)
-    group = data.fit_group
-    counts = np.ascontiguousarray(data.grouped(group)[rows])
+    if starts is None:
+        starts = np.arange(0, data.bins_in_period, data.fit_group)
+    counts = np.ascontiguousarray(data.joined(starts)[rows])
     return Likelihood(
         counts=counts,
         efficiency=np.ones_like(counts),
         extra=np.zeros_like(counts),
-        edges_s=data.edges_s(group),
+        edges_s=data.edges_s(starts),
         period_s=data.pulse_period_s,
         irf=np.ascontiguousarray(irf),
         irf_bin_s=irf_bin_s,
@@ -85,7 +92,7 @@ def likelihood_of(data: DecayData, options: FitOptions, channels: Iterable[int])
 def box_of(likelihood: Likelihood, options: FitOptions, theta: Floats) -> Box:
     """Bounds around a start, for a single exponential (the fast component is not free)."""
     period_s, channels = likelihood.period_s, likelihood.counts.shape[0]
-    bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
+    bin_s = likelihood.bin_s
     photons = likelihood.counts.sum(axis=1)
     lower, upper = np.full(theta.size, -np.inf), np.full(theta.size, np.inf)
     free = np.ones(theta.size, dtype=np.bool_)
@@ -128,7 +135,7 @@ def best_of(
 
 def _single_starts(likelihood: Likelihood, options: FitOptions) -> list[Floats]:
     """Starts of a single exponential in one channel."""
-    bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
+    bin_s = likelihood.bin_s
     found = guess(likelihood.counts[0], bin_s)
     t0_s = found.t0_s
     sigmas_s = [max(0.5 * bin_s, 0.25 * found.edge_s), max(bin_s, found.edge_s)]
@@ -177,7 +184,7 @@ def joint_start(fits: list[Optimum]) -> Floats:
 
 def double_box(likelihood: Likelihood, box: Box, single: Floats, irf_fwhm_s: float) -> Box:
     """The box of a double exponential: tau_xx from half the IRF's width or one bin to 0.8 tau_x, share >= 0."""
-    bin_s = float(likelihood.edges_s[1] - likelihood.edges_s[0])
+    bin_s = likelihood.bin_s
     lower, free = box.lower.copy(), box.free.copy()
     # A strong fast component can pass for a wide IRF in the single fit, so its width may not shut the range.
     shortest_s = min(max(bin_s, 0.5 * irf_fwhm_s), 0.1 * math.exp(float(single[LN_TAU_X])))

@@ -205,10 +205,11 @@ def test_a_warm_fit_finds_the_cold_optimum(truth):
     start = fit_decay(earlier, FitOptions()).start
     grown = DecayData(earlier.counts + later.counts, decay.bin_s, decay.period_s)
     warm, cold = fit_decay(grown, FitOptions(), cold=False, start=start), fit_decay(grown, FitOptions())
-    assert warm.beta.value == pytest.approx(cold.beta.value, abs=1e-4)
-    assert warm.beta.stderr == pytest.approx(cold.beta.stderr, rel=1e-3)
+    # In wider bins, so not to the last digit.
+    assert warm.beta.value == pytest.approx(cold.beta.value, abs=0.1 * cold.beta.stderr)
+    assert warm.beta.stderr == pytest.approx(cold.beta.stderr, rel=0.01)
     assert warm.beta.ci68 is None
-    assert warm.likelihood_ratio == pytest.approx(cold.likelihood_ratio, abs=1e-4)
+    assert warm.likelihood_ratio == pytest.approx(cold.likelihood_ratio, rel=0.02)
 
 
 def test_a_slow_fast_component_is_no_biexciton(truth):
