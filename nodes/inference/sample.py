@@ -6,6 +6,7 @@ Which blocks are kept depends on the recording alone. When they become too many,
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,10 +77,11 @@ class Sample:
             self._kept = self._kept[::2]
             self._stride *= 2
 
-    def taken(self, most: int = MOST_BLOCKS + 1) -> Block:
-        """What is kept, one block after the other; of more than ``most`` blocks those that are spread evenly."""
-        blocks = [*self._kept, *self._open]
-        return _joined(blocks[:: -(-len(blocks) // most) or 1])
+    def taken(self, most: int | None = None) -> Block:
+        """What is kept, one block after the other; of more than ``most`` blocks only some, spread evenly."""
+        # The open block has as many parts as it came in.
+        blocks = [*self._kept, *([_joined(self._open)] if self._open else [])]
+        return _joined(blocks if most is None else blocks[:: max(1, math.ceil(len(blocks) / most))])
 
 
 def _joined(blocks: list[Block]) -> Block:

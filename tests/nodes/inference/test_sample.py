@@ -27,7 +27,7 @@ def recording(bins, seed=1, rate=3.0):
     return photons, rng.integers(0, 2, n).astype(np.uint8), rng.integers(0, 500, n).astype(np.uint16)
 
 
-def taken(recording, cuts=(), shift=2, limit=400):
+def taken(recording, cuts=(), shift=2, limit=400, most=None):
     photons, channel, dtime = recording
     offsets = np.concatenate([[0], np.cumsum(photons)])
     kept = Sample(shift, limit)
@@ -35,7 +35,7 @@ def taken(recording, cuts=(), shift=2, limit=400):
     for a, b in itertools.pairwise(edges):
         part = slice(offsets[a], offsets[b])
         kept.add(offsets[a : b + 1] - offsets[a], channel[part], dtime[part])
-    return kept.taken()
+    return kept.taken(most)
 
 
 def blocks(recording, numbers, shift=2, limit=400):
@@ -69,6 +69,15 @@ def same(block, expected):
 def test_blocks_spread_over_the_whole_recording(bins, numbers):
     made = recording(bins)
     same(taken(made), blocks(made, numbers))
+
+
+@pytest.mark.parametrize(
+    ("most", "numbers"), [(1, [0]), (2, [0, 3]), (3, [0, 2, 4]), (5, range(5)), (9, range(5))]
+)
+def test_fewer_blocks_are_spread_as_evenly(most, numbers):
+    made = recording(39)
+    for cuts in ((), range(1, 39), (33, 34, 38)):
+        same(taken(made, cuts, most=most), blocks(made, numbers))
 
 
 @given(st.integers(1, 200), st.lists(st.integers(0, 200), max_size=6))
