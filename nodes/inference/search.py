@@ -193,10 +193,10 @@ def double_box(likelihood: Likelihood, box: Box, single: Floats, irf_fwhm_s: flo
     return Box(lower, box.upper, free)
 
 
-def fit_double(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
-    """Best double exponential, from starts around the single one."""
+def fit_double(likelihood: Likelihood, box: Box, single: Optimum, *, few: bool = False) -> Optimum:
+    """Best double exponential, from starts around the single one; from a ``few`` of them between two searches."""
     starts = []
-    for fast, share, slow in _DOUBLE_STARTS:
+    for fast, share, slow in _DOUBLE_STARTS[1::3] if few else _DOUBLE_STARTS:
         theta = single.theta.copy()
         theta[LN_TAU_X] += math.log(slow)
         theta[LN_TAU_XX] = max(single.theta[LN_TAU_X] + math.log(fast), box.lower[LN_TAU_XX])

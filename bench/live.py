@@ -1,0 +1,175 @@
+"""What a live run costs: a fit on the way beside scipy and iminuit on the same data, and the state of a bin.
+
+Prints a table. Wants iminuit for its row: pip install iminuit.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from statistics import median
+
+import numpy as np
+from fits import PERIOD_S, decay
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from photonstream.nodes.inference import search
+from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.hidden_markov import label_bins
+from photonstream.nodes.inference.likelihood import Likelihood, evaluate
+from photonstream.nodes.inference.scoring import Box
+from photonstream.nodes.kernels.hidden_markov import new_filter
+
+STEP, UPDATES = 4_000, 80
+BINS_OF_STATES = 200_000
+
+
+def updates(model: str) -> list[DecayData]:
+    """A decay that grows by 4,000 photons at a time."""
+    total: NDArray[np.int64] | None = None
+    found = []
+    for seed in range(UPDATES):
+        part = decay(STEP, seed)
+        counts = part.counts if model == "bi" else mono(STEP, seed, part.counts.shape[1])
+        total = counts if total is None else total + counts
+        found.append(DecayData(total.copy(), part.bin_width_s, PERIOD_S))
+    return found[5:]
+
+
+def mono(photons: int, seed: int, bins: int) -> NDArray[np.int64]:
+    """Two detectors' histograms of one exponential."""
+    rng = np.random.default_rng(seed)
+    delay_s = (3e-9 + rng.normal(0.0, 40e-12, photons) + rng.exponential(46.8e-9, photons)) % PERIOD_S
+    at = np.minimum((delay_s * (bins / PERIOD_S)).astype(np.int64), bins - 1)
+    return np.bincount(rng.integers(0, 2, photons) * bins + at, minlength=2 * bins).reshape(2, bins)
+
+
+def live(data: list[DecayData]) -> list[float]:
+    """Seconds of each update: both models, beta, errors, tests and curves."""
+    took, start = [], fit_decay(data[0], FitOptions(intervals=False)).start
+    for each in data[1:]:
+        began = time.perf_counter()
+        start = fit_decay(each, FitOptions(), cold=False, start=start).start
+        took.append(time.perf_counter() - began)
+    return took
+
+
+@dataclass
+class Objective:
+    """Half the deviance of the double exponential in all bins, and its gradient, of the free parameters.
+
+    In steps of comparable size, without which both of the others take far longer.
+    """
+
+    likelihood: Likelihood
+    optimum: NDArray[np.float64]
+    free: NDArray[np.int64]
+    scale: NDArray[np.float64]
+
+    def __call__(self, x: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        theta = self.optimum.copy()
+        theta[self.free] = np.asarray(x) * self.scale
+        gradient, information = np.zeros(theta.size), np.zeros((theta.size, theta.size))
+        of = self.likelihood
+        found = evaluate(
+            theta,
+            False,
+            False,
+            of.counts,
+            of.efficiency,
+            of.extra,
+            of.edges_s,
+            of.period_s,
+            of.irf,
+            of.irf_bin_s,
+            of.s,
+            gradient,
+            information,
+        )
+        return found, gradient[self.free] * self.scale
+
+
+def by_scipy(objective: Objective, begin: NDArray[np.float64], box: Box) -> None:
+    """Descend with L-BFGS-B."""
+    low, high = (bound[objective.free] / objective.scale for bound in (box.lower, box.upper))
+    minimize(objective, begin, jac=True, method="L-BFGS-B", bounds=list(zip(low, high, strict=True)))
+
+
+def by_minuit(objective: Objective, begin: NDArray[np.float64], box: Box) -> None:
+    """Descend with MIGRAD."""
+    from iminuit import Minuit
+
+    m = Minuit(lambda x: objective(x)[0], begin, grad=lambda x: objective(x)[1])
+    m.errordef = 0.5
+    m.migrad()
+
+
+def others(data: list[DecayData]) -> dict[str, list[float]]:
+    """Seconds of scipy's and iminuit's fit of one model, with our likelihood and gradient, from a warm start."""
+    ways = {"scipy L-BFGS-B": by_scipy}
+    if find_spec("iminuit") is not None:
+        ways["iminuit"] = by_minuit
+    took: dict[str, list[float]] = {name: [] for name in ways}
+    options = FitOptions(intervals=False)
+    for before, now in zip(data[:-1:8], data[1::8], strict=False):
+        start = fit_decay(before, options).start
+        assert start is not None
+        likelihood = search.likelihood_of(now, options, [0, 1])
+        box = search.double_box(
+            likelihood, search.box_of(likelihood, options, start.single), start.single, 1e-10
+        )
+        free = np.flatnonzero(box.free)
+        size = np.abs(start.double[free])
+        scale = np.where(size < 1e-6, 1e-11, np.maximum(size, 1e-3))
+        objective = Objective(likelihood, start.double, free, scale)
+        for name, way in ways.items():
+            took[name].append(timed(partial(way, objective, start.double[free] / scale, box)))
+    return took
+
+
+def timed(work: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def states() -> float:
+    """Seconds a bin to tell its state: three states, four gates."""
+    rng = np.random.default_rng(1)
+    rates = np.array([[5.0, 6.0, 10.0, 9.0], [6.0, 5.0, 4.0, 2.0], [1.0, 0.5, 0.2, 0.1]])
+    switch = np.full((3, 3), 0.005) + 0.985 * np.eye(3)
+    path = np.repeat(rng.integers(0, 3, BINS_OF_STATES // 100), 100)
+    counts = rng.poisson(rates[path]).astype(np.int32)
+    took = []
+    for _ in range(5):
+        f = new_filter(rates, switch, np.full(3, 1 / 3), 10, 2000.0)
+        took.append(timed(lambda f=f: label_bins(f, counts, last=True)))
+    return min(took[1:]) / len(counts)
+
+
+def main() -> None:
+    """Print the table."""
+    rows = []
+    for model in ("bi", "mono"):
+        data = updates(model)
+        live(data[:10])
+        took = live(data)
+        rows.append((f"live fit, {model}: both models, beta", took))
+        if model == "bi":
+            rows += [(f"{name}, one model, gradient", times) for name, times in others(data).items()]
+    first = median(rows[0][1])
+    print("| fit of two detectors of 2,600 bins | median ms | worst ms | beside the live fit |")
+    print("|---|--:|--:|--:|")
+    for name, took in rows:
+        print(f"| {name} | {1e3 * median(took):.1f} | {1e3 * max(took):.1f} | {median(took) / first:.1f} |")
+    print(f"\nstate of a bin: {1e6 * states():.2f} us (three states, four gates, lag of ten bins, learning)")
+
+
+if __name__ == "__main__":
+    main()
