@@ -122,11 +122,7 @@ class Findings:
         said = self._get("precision")
         said = said if isinstance(said, Mapping) else {}
         target = number(said.get("target_sigma"))
-        label = (
-            "still to measure"
-            if target is None
-            else f"still to measure for ± {plain(100 * target, 2)} % of beta"
-        )
+        label = "still to measure" if target is None else f"to measure for β ± {plain(100 * target, 2)} %"
         photons, time_s = number(said.get("photons_more")), number(said.get("time_more_s"))
         if photons is None:
             return Row(label, "unknown", "", str(said.get("reason") or "not forecast"))

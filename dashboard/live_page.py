@@ -60,7 +60,7 @@ button:hover, select:hover { border-color: var(--accent); }
 .residuals { flex: 0 0 34%; }
 .numbers { padding: 2px 0 0 20px; overflow: hidden; }
 .headline { white-space: nowrap; }
-#beta-interval { font-size: 13px; color: var(--soft); margin-left: 14px; }
+#beta-interval { font-size: 12px; color: var(--soft); margin-left: 8px; }
 .headline small { white-space: nowrap; min-height: 1.4em; }
 .verdict { margin: 5px 0 0; }
 #reason { height: 2.6em; margin: 2px 0 2px; font-size: 12px; line-height: 1.3; color: var(--soft); overflow: hidden;
@@ -69,8 +69,8 @@ button:hover, select:hover { border-color: var(--accent); }
 #numbers table { table-layout: fixed; font-size: 12px; line-height: 1.3; }
 #numbers td, #numbers tbody th { padding: 2px 6px 2px 0; }
 #numbers thead th { padding: 0 0 1px; }
-#numbers thead th:nth-child(1) { width: 40%; }
-#numbers thead th:nth-child(2) { width: 32%; }
+#numbers thead th:nth-child(1) { width: 43%; }
+#numbers thead th:nth-child(2) { width: 33%; }
 #problems { color: #b34700; font-size: 13px; }
 #problems ul { margin: 0 0 8px; padding-left: 18px; }
 footer { display: flex; gap: 18px; color: var(--soft); font-size: 12px; border-top: 1px solid var(--line);
@@ -83,7 +83,7 @@ footer { display: flex; gap: 18px; color: var(--soft); font-size: 12px; border-t
 .deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }
 .deaf .clock :is(#pause, label), .deaf .window { opacity: 0.4; }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
-@media (min-height: 900px) { #reason { height: 5.2em; -webkit-line-clamp: 4; } }
+@media (min-height: 980px) { #reason { height: 5.2em; -webkit-line-clamp: 4; } }
 @media (min-width: 1600px) { #numbers table { font-size: 13.5px; line-height: 1.4; } #reason { font-size: 13px; } }
 .night { background: #000; }
 .night main { filter: invert(0.9) hue-rotate(180deg); background: #fff; }
