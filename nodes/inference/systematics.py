@@ -101,7 +101,7 @@ def _both(step: float) -> tuple[float, float]:
 def _of_widths(refit: Refit) -> Floats:
     """1 where a parameter is the width of a channel's response, else 0."""
     mask = np.zeros(refit.optimum.theta.size)
-    mask[SHARED + LN_SIGMA :: PER_CHANNEL] = 1.0
+    mask[SHARED + LN_SIGMA : SHARED + PER_CHANNEL * len(refit.rows) : PER_CHANNEL] = 1.0
     return mask
 
 
