@@ -36,7 +36,7 @@ from photonstream.nodes.inference.scoring import Box, Optimum, maximise
 from photonstream.nodes.inference.start import guess, rising_edge
 from photonstream.nodes.inference.tail import (
     LONGEST_TAIL_S,
-    MOST_TAIL_SHARE,
+    MOST_FITTED_SHARE,
     SHORTEST_TAIL_S,
     START_SHARE,
     START_TAILS_S,
@@ -124,11 +124,11 @@ def box_of(likelihood: Likelihood, options: FitOptions, theta: Floats) -> Box:
         free[base + LN_SIGMA] = options.irf_fitted
     tail = tail_at(theta, channels)
     if tail is not None:
-        lower[tail + TAIL_SHARE], upper[tail + TAIL_SHARE] = 0.0, MOST_TAIL_SHARE
         fitted = isinstance(options.irf, FittedTail)
         free[tail:] = fitted
         if fitted:
-            shortest_s = max(SHORTEST_TAIL_S, 0.5 * bin_s)
+            lower[tail + TAIL_SHARE], upper[tail + TAIL_SHARE] = 0.0, MOST_FITTED_SHARE
+            shortest_s = max(SHORTEST_TAIL_S, bin_s)
             lower[tail + LN_TAIL] = math.log(shortest_s)
             upper[tail + LN_TAIL] = math.log(max(LONGEST_TAIL_S, 2.0 * shortest_s))
     return Box(lower, upper, free)

@@ -22,8 +22,11 @@ from photonstream.nodes.inference.irf import GaussianIrf
 
 # A larger share would leave no peak to call the response by.
 MOST_TAIL_SHARE = 0.9
-# A fitted tail lies in this range of times: a slower one could not be told from a fast component.
-SHORTEST_TAIL_S, LONGEST_TAIL_S = 0.02e-9, 1e-9
+# A fitted tail is at most so much of the response and lies in this range of times (and is not shorter than a bin). One
+# that is most of it, or shorter, is another description of the edge; a slower one could not be told from a fast
+# component.
+MOST_FITTED_SHARE = 0.5
+SHORTEST_TAIL_S, LONGEST_TAIL_S = 0.05e-9, 1e-9
 # A fit begins with these.
 START_SHARE, START_TAILS_S = 0.1, (0.3e-9, 0.1e-9)
 # Lifetime and tail nearer than this (relative) are moved apart by as much about their mean: the quotient D loses its

@@ -6,6 +6,7 @@ import pytest
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, fwhm_s
+from photonstream.nodes.inference.tail import FittedTail, TailedIrf
 from photonstream.nodes.irf_files import load_irf
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
 from photonstream.nodes.pipeline import standard
@@ -18,6 +19,29 @@ SIGMA_S = FWHM_S / 2.3548
 
 def test_a_width_is_a_gaussian():
     assert load_irf(1e-10) == GaussianIrf(1e-10)
+
+
+def test_a_width_with_a_tail():
+    for text, figures in (
+        ("0.1ns+10%@0.3ns", (1e-10, 0.1, 3e-10)),
+        ("90 ps + 12.5 % @ 250ps", (9e-11, 0.125, 2.5e-10)),
+    ):
+        irf = load_irf(text)
+        assert isinstance(irf, TailedIrf)
+        assert (irf.fwhm_s, irf.tail_share, irf.tail_s) == pytest.approx(figures)
+    assert load_irf("tail") == FittedTail()
+    for wrong in ("0.1ns+0%@0.3ns", "0.1ns+95%@0.3ns", "0.1ns+10%@0ns"):
+        with pytest.raises(ParameterError, match=wrong.replace("+", r"\+")):
+            load_irf(wrong)
+
+
+def test_a_file_may_bear_the_name_of_a_response(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{0.1 * i:.1f} {1000 if i == 20 else 1}" for i in range(64)]
+    for name in ("tail", "0.1ns+10%@0.3ns"):
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+        assert not isinstance(load_irf(name), MeasuredIrf)
+        assert isinstance(load_irf(f"./{name}"), MeasuredIrf)
 
 
 def test_two_columns_of_text(tmp_path):
