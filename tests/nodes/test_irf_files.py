@@ -93,6 +93,20 @@ def fitted(recording, irf):
     return runner.run().results["results", "result"].value["fit"]
 
 
+def test_a_response_with_a_tail_reaches_the_result(tmp_path):
+    recording = decay(tmp_path / "nc.ptu", [0, 1])
+    given = fitted(recording, "0.4ns+0.5%@0.3ns")
+    assert given["irf_tail_share"] == {"value": 0.005, "stderr": None, "ci68": None, "ci95": None}
+    assert given["irf_tail_s"]["value"] == pytest.approx(0.3e-9)
+    assert given["irf_fwhm_s"]["value"] == pytest.approx(0.4e-9)
+    free = fitted(recording, "tail")
+    assert 0.0 <= free["irf_tail_share"]["value"] <= 0.5
+    assert {c["fitted"] for c in free["channels"].values()} == {True}
+    for fit in (given, free):
+        assert fit["tau_x_s"]["value"] == pytest.approx(20e-9, rel=0.03)
+    assert fitted(recording, None)["irf_tail_share"] is None
+
+
 def test_a_recording_of_it_per_channel(tmp_path):
     irf = load_irf(response(tmp_path / "irf.ptu", [0, 1]))
     assert isinstance(irf, MeasuredIrf)
