@@ -62,7 +62,7 @@ def window(text: str) -> str | tuple[float, float]:
 
 
 def irf(text: str) -> float | str:
-    """A full width in seconds from text such as 0.1ns, else the name of a file."""
+    """A full width in seconds from text such as 0.1ns, else text for `irf_files.load_irf`: with a tail, or a file."""
     match = _NUMBER.fullmatch(text)
     if match is not None and not match[2] and not Path(text).exists():
         raise argparse.ArgumentTypeError(

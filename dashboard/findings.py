@@ -107,7 +107,7 @@ class Findings:
                 self._row(f"{fast}, amplitude share Aₓₓ/(Aₓ\u00a0+\u00a0Aₓₓ)", "amplitude_xx", PERCENT),
                 self._row(f"{fast}, photon share", "photon_share_xx", PERCENT),
             ]
-        given = self._lifetime_parameter("irf") is not None
+        given = self._lifetime_parameter("irf") not in (None, "tail")
         rows += [
             self._row("background share of the photons", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given" if given else NO_ERROR),

@@ -109,7 +109,7 @@ def _fitted(folder: RunFolder) -> CalibrationRun:
         _positive(experiment, "power_w"),
         _positive(experiment, "excitation_nm"),
         fit.irf_fwhm_s.value if fit.irf_fwhm_s is not None else 0.0,
-        folder.options.irf is None,
+        folder.options.irf_fitted,
     )
 
 

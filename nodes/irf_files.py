@@ -1,4 +1,4 @@
-"""The instrument response as a person gives it: a width, a recording of it, or two columns of text."""
+"""The instrument response as a person gives it: figures, a recording of it, or two columns of text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
+from photonstream.nodes.inference.decay_data import Irf
 from photonstream.nodes.inference.irf import Circumstances, GaussianIrf, MeasuredIrf, measured_irf
 from photonstream.nodes.inference.rows import WINDOW
+from photonstream.nodes.inference.tail import FittedTail, TailedIrf
 from photonstream.nodes.instrument_files import is_stored, read_stored
 from photonstream.nodes.pipeline import photon_path
 from photonstream.nodes.recording import describe_recording
@@ -23,10 +25,17 @@ from photonstream.nodes.trace import assemble
 from photonstream.stream.node import ParameterError
 from photonstream.stream.runner import InlineRunner
 
+# A full width, the share of the tail and its time, such as 0.1ns+10%@0.3ns; the word for a tail that is fitted.
+_NUMBER = r"(\d+\.?\d*|\.\d+)"
+_TAILED = re.compile(rf"{_NUMBER}\s*(ps|ns)\s*\+\s*{_NUMBER}\s*%\s*@\s*{_NUMBER}\s*(ps|ns)")
+_SECONDS = {"ps": 1e-12, "ns": 1e-9}
+FITTED_TAIL = "tail"
 
-def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
-    """The IRF that is given: a full width in seconds, else a file.
 
+def load_irf(given: str | float) -> Irf:
+    """The IRF that is given: a full width in seconds, one with a tail, or "tail" for one that is fitted; else a file.
+
+    With a tail: ``WIDTH+SHARE%@TIME`` in ps or ns (`tail`). A file that bears such a name is given as ./NAME.
     A file is a tag file, whose photons per channel and dtime are the response of the channel of that number, or
     text in two columns, time in ns and counts, the response of every channel. Background is removed; a recorded
     channel with hardly a photon, or nothing but background, has no response (`measured_irf`). What `photonstream irf`
@@ -38,6 +47,17 @@ def load_irf(given: str | float) -> GaussianIrf | MeasuredIrf:
             return GaussianIrf(float(given))
         except ValueError as error:
             raise ParameterError(f"IRF: {error}") from error
+    if given == FITTED_TAIL:
+        return FittedTail()
+    if tailed := _TAILED.fullmatch(given.strip()):
+        try:
+            return TailedIrf(
+                float(tailed[1]) * _SECONDS[tailed[2]],
+                0.01 * float(tailed[3]),
+                float(tailed[4]) * _SECONDS[tailed[5]],
+            )
+        except ValueError as error:
+            raise ParameterError(f"IRF {given}: {error}") from error
     path = Path(given)
     try:
         about = path.stat()
@@ -54,7 +74,8 @@ def _from_file(path: Path, _changed_ns: int, _bytes: int) -> GaussianIrf | Measu
     except TagFileError as error:
         if error.offset or not path.is_file() or not path.stat().st_size:
             raise ParameterError(
-                f"the IRF is a full width with its unit, such as 0.1ns, or a file; {error}"
+                "the IRF is a full width with its unit, such as 0.1ns, one with a tail, such as 0.1ns+10%@0.3ns, "
+                f"the word tail, or a file; {error}"
             ) from error
         if is_stored(path):
             return read_stored(path)

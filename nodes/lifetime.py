@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.calibration_runs import CalibrationRuns
 from photonstream.nodes.history import History
 from photonstream.nodes.inference.contamination import contaminants
-from photonstream.nodes.inference.decay_data import DecayData, check_irf_width
+from photonstream.nodes.inference.decay_data import DecayData, Irf, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
@@ -193,11 +193,11 @@ def _data(chosen: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float) 
     return DecayData(chosen, rows["resolution_s"], period_s, pulses, tuple(rows["channels"].tolist()))
 
 
-def _check_irf(irf: GaussianIrf | MeasuredIrf | None, period_s: float) -> None:
+def _check_irf(irf: Irf | None, period_s: float) -> None:
     """Raise ValueError for an IRF that no decay of this pulse period can have."""
     if isinstance(irf, GaussianIrf):
         check_irf_width(irf, period_s)
-    elif irf is not None:
+    elif isinstance(irf, MeasuredIrf):
         shares_on_period(irf, irf.numbers, period_s)
 
 
@@ -221,6 +221,8 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "photon_share_xx": plain_value(fit.photon_share_xx),
             "background_share": plain_value(fit.background_share),
             "irf_fwhm_s": plain_value(fit.irf_fwhm_s),
+            "irf_tail_share": plain_value(fit.irf_tail_share),
+            "irf_tail_s": plain_value(fit.irf_tail_s),
             "likelihood_ratio": plain_number(fit.likelihood_ratio),
             "goodness": {key: plain_number(value) for key, value in fit.goodness.items()},
             "s": fit.s,

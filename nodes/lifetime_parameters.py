@@ -13,7 +13,8 @@ MEAN_N_RELATIVE_ERROR = 0.3
 
 @dataclass(frozen=True)
 class LifetimeParameters:
-    """``irf``: full width (such as "0.1ns") or file; None fits a Gaussian. ``mean_n``: photons absorbed per pulse.
+    """``irf``: full width in seconds, with a tail (such as "0.1ns+10%@0.3ns"), "tail" to fit one, or file; None fits
+    a Gaussian. ``mean_n``: photons absorbed per pulse.
 
     ``s``: radiative rate of the biexciton over that of the exciton; ``quantum_yield_x`` enters the physical bound
     on tau_xx; ``assumed_tau_xx_s`` is the fast lifetime of the limit that a single exponential gets;

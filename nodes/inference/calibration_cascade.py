@@ -99,7 +99,7 @@ def _eta(sample: Sample, s: float, scale: float | None, *, solve_s: bool) -> flo
         fwhm_s,
         s=s,
         quantum_yield_x=options.quantum_yield_x,
-        width_fitted=options.irf is None,
+        width_fitted=options.irf_fitted,
     )
 
 

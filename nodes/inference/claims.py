@@ -8,6 +8,7 @@ with 3, 20 and 77 % of the photons fit as two lifetimes and a beta, and no stati
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -22,8 +23,13 @@ from photonstream.nodes.inference.means import at
 # 1 ns at a width of 0.235 ns fit as a component of 1 ns, four widths, and silicon diodes have weak tails further out.
 # A measured response has errors of its own: recorded in bins as wide as itself (80 ps), it makes in half of all
 # recordings of 1e6 photons of one exponential a component of one bin, and a few of up to 0.8 ns.
+# A tail that is part of the model is treated the same, with its time for a width where that is more.
+Shape = Literal["Gaussian", "measured", "tailed"]
+GAUSSIAN: Shape = "Gaussian"
+MEASURED: Shape = "measured"
+TAILED: Shape = "tailed"
 TAIL_WIDTHS, DOUBT_WIDTHS = 5.0, 12.0
-MEASURED_TAIL_WIDTHS, MEASURED_DOUBT_WIDTHS = 2.0, 8.0
+SHAPED_TAIL_WIDTHS, SHAPED_DOUBT_WIDTHS = 2.0, 8.0
 # Background and tau_x, simulated with tau_x 46.8 ns: where the period was so short that the fit found 4 to 15 ns
 # and took the rest for background, the correlation was -0.90 to -0.999 and the background above 60 %. With either
 # one alone the fit found tau_x within its error.
@@ -38,30 +44,37 @@ MOST_MISFIT = 0.2
 LARGEST_BETA = 1.0
 
 
-def tail_reason(tau_xx_s: float, width_s: float, *, measured: bool) -> str:
+def tail_reason(tau_xx_s: float, width_s: float, shape: Shape) -> str:
     """Why a fast component may come from the instrument; empty where it cannot.
 
-    ``width_s``: full width of the response, or a bin where that is wider; ``measured``: its shape was recorded.
+    ``width_s``: full width of the response, or a bin or the time of its tail where that is more; ``shape``: what is
+    known of it.
     """
-    limit = MEASURED_TAIL_WIDTHS if measured else TAIL_WIDTHS
+    limit = TAIL_WIDTHS if shape == GAUSSIAN else SHAPED_TAIL_WIDTHS
     if tau_xx_s > limit * width_s:
         return ""
     fast = f"the fast component ({1e9 * tau_xx_s:.3g} ns) is shorter than {limit:g} widths of the"
-    if measured:
+    if shape == MEASURED:
         return f"{fast} measured instrument response ({1e9 * width_s:.3g} ns), whose own errors can make it"
+    if shape == TAILED:
+        return (
+            f"{fast} instrument response or its tail ({1e9 * width_s:.3g} ns), from which it cannot be told"
+        )
     return (
         f"{fast} instrument response ({1e9 * width_s:.3g} ns) and may be scattered light or the response's tail: "
         "give a measured IRF"
     )
 
 
-def tail_warning(tau_xx_s: float, width_s: float, *, measured: bool) -> str:
+def tail_warning(tau_xx_s: float, width_s: float, shape: Shape) -> str:
     """What to mind where the fast component is not far beyond the width of the response; empty where it is."""
-    if tau_xx_s > (MEASURED_DOUBT_WIDTHS if measured else DOUBT_WIDTHS) * width_s:
+    if tau_xx_s > (DOUBT_WIDTHS if shape == GAUSSIAN else SHAPED_DOUBT_WIDTHS) * width_s:
         return ""
     fast = f"the fast component is only {tau_xx_s / width_s:.1f} widths of the"
-    if measured:
+    if shape == MEASURED:
         return f"{fast} measured instrument response, whose own errors could add to it"
+    if shape == TAILED:
+        return f"{fast} instrument response or its tail, whose figures weigh on it"
     return f"{fast} instrument response, whose tail could pass for it: give a measured IRF"
 
 

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference.decay_model import MAX_SIGMA_PER_PERIOD, Floats
 from photonstream.nodes.inference.detector import AFTERPULSE_S, Detector
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf
+from photonstream.nodes.inference.tail import FittedTail, TailedIrf
 
+# The response as a person may give it.
+Irf = GaussianIrf | TailedIrf | FittedTail | MeasuredIrf
 MAX_FIT_BINS = 4096
 # More absorbed photons per pulse no experiment on one emitter has, and exp(<N>) stays a number.
 MEAN_N_MOST = 20.0
@@ -100,7 +103,7 @@ class FitOptions:
     """How to fit.
 
     ``irf`` None fits a Gaussian of unknown width to each channel (sigma from a fifth of a fitted bin to a twentieth of
-    the period). ``s``: radiative rate of the biexciton over
+    the period), `tail.FittedTail` one with a tail. ``s``: radiative rate of the biexciton over
     that of the exciton. ``quantum_yield_x``: Q_x of the physical bound tau_xx <= tau_x/(s Q_x).
     ``intervals``: profile-likelihood intervals at a cold fit. ``assumed_tau_xx_s``: the fast lifetime at which a
     single exponential is given its signed beta and upper limit (default: the mean of 45 nanocrystals in the
@@ -112,7 +115,7 @@ class FitOptions:
     Raises ValueError for what cannot be.
     """
 
-    irf: GaussianIrf | MeasuredIrf | None = None
+    irf: Irf | None = None
     s: float = 4.0
     quantum_yield_x: float = 1.0
     intervals: bool = True
@@ -159,6 +162,11 @@ class FitOptions:
             raise ValueError(f"mean_n_relative_error is {self.mean_n_relative_error}: cannot be negative")
 
     @property
+    def irf_fitted(self) -> bool:
+        """Whether the width of the response is fitted."""
+        return self.irf is None or isinstance(self.irf, FittedTail)
+
+    @property
     def detector(self) -> Detector | None:
         """The figures to correct for; None where none was given. Raises ValueError for what cannot be."""
         if self.dead_time_s is None and self.afterpulsing is None and self.pile_up is False:
@@ -177,8 +185,12 @@ def max_sigma_s(period_s: float) -> float:
 
 
 def check_irf_width(irf: GaussianIrf, period_s: float) -> None:
-    """Raise ValueError for a Gaussian IRF too wide for the period."""
+    """Raise ValueError for a Gaussian IRF, or a tail of it, too wide for the period."""
     if irf.fwhm_s / FWHM_PER_SIGMA > max_sigma_s(period_s):
         raise ValueError(
             f"an IRF of {irf.fwhm_s:.3g} s full width is too wide for a pulse period of {period_s:.3g} s"
+        )
+    if isinstance(irf, TailedIrf) and irf.tail_s > max_sigma_s(period_s):
+        raise ValueError(
+            f"an IRF tail of {irf.tail_s:.3g} s is too slow for a pulse period of {period_s:.3g} s"
         )

@@ -74,7 +74,8 @@ class DecayFit:
     With "mono" and "bi" ``reason`` carries warnings, or nothing.
 
     ``likelihood_ratio`` is 2 ln(L_bi/L_mono); ``goodness`` is described at ``goodness.goodness``. ``irf_fwhm_s`` is
-    that of the brightest channel. ``parameters`` names the rows of ``covariance``, the inverse Fisher information
+    that of the brightest channel, of its Gaussian where the response has a tail; ``irf_tail_share`` and ``irf_tail_s``
+    are that tail's, None without one. ``parameters`` names the rows of ``covariance``, the inverse Fisher information
     (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
 
     ``corrections`` names the detector figures that were put into the model (`corrections.describe`); the curves are of
@@ -101,6 +102,8 @@ class DecayFit:
     photon_share_xx: Estimate | None = None
     background_share: Estimate | None = None
     irf_fwhm_s: Estimate | None = None
+    irf_tail_share: Estimate | None = None
+    irf_tail_s: Estimate | None = None
     channels: tuple[ChannelFit, ...] = ()
     likelihood_ratio: float | None = None
     goodness: dict[str, float | None] = field(default_factory=dict)

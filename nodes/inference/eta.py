@@ -53,6 +53,6 @@ def fit_eta(
             irf_fwhm_s,
             s=options.s,
             quantum_yield_x=options.quantum_yield_x,
-            width_fitted=options.irf is None,
+            width_fitted=options.irf_fitted,
         )
     return EtaFit(eta, model, reason, models)

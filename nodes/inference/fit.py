@@ -175,7 +175,7 @@ def _live_bins(
     edges_s = np.array([start.single[at(k, T0)] for k in range(len(rows))])
     if whole.irf.size:
         edges_s += np.argmax(whole.irf, axis=1) * whole.irf_bin_s
-    fwhm_s = report.irf_fwhm_s(options, whole, start.single)
+    fwhm_s = report.irf_fwhm_s(options, whole, start.single) + report.tail_s(whole, start.double)
     starts = live_starts(math.ceil(data.bins_in_period / data.fit_group), bin_s, period_s, edges_s, fwhm_s)
     return starts * data.fit_group
 
@@ -214,7 +214,7 @@ def _choose(
     period_s = data.pulse_period_s
     tau_x_s = math.exp(float(theta[LN_TAU_X]))
     fwhm_s = report.irf_fwhm_s(options, likelihood, theta)
-    known_irf = options.irf is not None
+    known_irf = not options.irf_fitted
     numbers = tuple(data.numbers[row] for row in fits.rows)
     longest_s = math.exp(float(box.upper[LN_TAU_X]))
     errors = covariance(optimum, box)
@@ -250,15 +250,17 @@ def _choose(
     doubt = claims.lifetime_reason(
         parts.tau_x_s, period_s, background.value, claims.correlation(likelihood, errors)
     )
-    # A response narrower than a bin is known to no better than the bin.
-    width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s)
-    measured = isinstance(options.irf, MeasuredIrf)
-    tail = claims.tail_reason(tau_xx_s, width_s, measured=measured) if double else ""
+    # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
+    response_tail = report.tail_figures(likelihood, theta, errors)
+    width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s, report.tail_s(likelihood, theta))
+    shape = claims.GAUSSIAN if response_tail is None else claims.TAILED
+    shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
+    tail = claims.tail_reason(tau_xx_s, width_s, shape) if double else ""
     beta = BetaFit(None, f"no beta: {doubt}")
     if not doubt:
         refused = tail or claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx)
         warnings = (
-            claims.tail_warning(tau_xx_s, width_s, measured=measured),
+            claims.tail_warning(tau_xx_s, width_s, shape),
             claims.misfit_warning(misfit),
             claims.leftover_warning(tau_x_s, period_s),
         )
@@ -276,8 +278,10 @@ def _choose(
         reason="; ".join(note for note in (doubt, misfit, tail, *notes) if note),
         background_share=background,
         irf_fwhm_s=report.brightest_fwhm(options, likelihood, theta, errors),
+        irf_tail_share=None if response_tail is None else response_tail[0],
+        irf_tail_s=None if response_tail is None else response_tail[1],
         channels=report.channel_fits(data, options, likelihood, fits.rows, theta, errors),
-        parameters=report.parameter_names(numbers),
+        parameters=report.parameter_names(numbers, tailed=response_tail is not None),
         covariance=errors,
         beta=beta.beta,
         beta_reason=beta.reason,

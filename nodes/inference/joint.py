@@ -5,7 +5,7 @@ nothing else: B_i = 1 - N_i/(exp(N_i) - 1) in the two-level closed form, N_i = s
 lifetimes and s. The ``sample``, where there is one, has lifetimes and a beta of its own and only s in common with them.
 
 Parameters, one float64 vector: ``ln tau_x, ln tau_xx, s``, the logarithms of the scales, the four of each channel of
-each run (`likelihood`), then for the sample ``beta, ln tau_x, ln tau_xx`` and those of its channels.
+each run and its tail (`likelihood`), then for the sample ``beta, ln tau_x, ln tau_xx`` and those of its channels.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ class Joint:
     @property
     def _offsets(self) -> list[int]:
         """Where the channels of each run begin, and where those of the last one end."""
-        sizes = [PER_CHANNEL * len(run.rows) for run in self.runs]
+        sizes = [run.optimum.theta.size - SHARED for run in self.runs]
         return [SCALES + self.scales + sum(sizes[:k]) for k in range(len(sizes) + 1)]
 
     @property
@@ -76,7 +76,7 @@ class Joint:
 
     @property
     def size(self) -> int:
-        own = 0 if self.sample is None else SHARED + PER_CHANNEL * len(self.sample.rows)
+        own = 0 if self.sample is None else self.sample.optimum.theta.size
         return self._offsets[-1] + own
 
     def start(self, s: float, scales: Sequence[float]) -> Floats:
@@ -128,11 +128,11 @@ class Joint:
             factor = poisson_factor(mean_n)
             biexcitons = 1.0 - 1.0 / factor
             by_ln_scale = mean_n * poisson_factor_slope(mean_n) / factor**2
-            places = (LN_TAU_X, LN_TAU_XX, SCALES + group, offset)
+            places = (LN_TAU_X, LN_TAU_XX, SCALES + group, offset, run.optimum.theta.size - SHARED)
             total += _add(run.likelihood, phi, biexcitons, by_ln_scale, places, gradient, information)
         if self.sample is not None:
             beta = self.beta
-            places = (beta + 1, beta + 2, beta, beta + SHARED)
+            places = (beta + 1, beta + 2, beta, beta + SHARED, self.size - beta - SHARED)
             total += _add(self.sample.likelihood, phi, float(phi[beta]), 1.0, places, gradient, information)
         for k, error in enumerate(self.errors, SCALES):
             if error:
@@ -215,7 +215,7 @@ def _add(
     phi: Floats,
     biexcitons: float,
     by_source: float,
-    places: tuple[int, int, int, int],
+    places: tuple[int, int, int, int, int],
     gradient: Floats,
     information: Floats,
 ) -> float:
@@ -224,14 +224,13 @@ def _add(
     ``biexcitons`` per excited pulse, and its derivative to the parameter behind it. ``places``: indices of ln tau_x,
     ln tau_xx, that parameter and the first channel.
     """
-    ln_tau_x, ln_tau_xx, source, offset = places
+    ln_tau_x, ln_tau_xx, source, offset, locals_ = places
     s = float(phi[S])
     rho = math.exp(float(phi[ln_tau_xx] - phi[ln_tau_x]))
     if rho >= 1.0:
         return math.inf
     share, by_beta, by_rho = photon_share(biexcitons, rho, s, True)
     by_s = biexcitons * rho * (1.0 - share) / (1.0 + s * biexcitons * rho)
-    locals_ = PER_CHANNEL * likelihood.counts.shape[0]
     theta = np.concatenate([phi[[ln_tau_x, ln_tau_xx]], [share], phi[offset : offset + locals_]])
     index = np.concatenate([[ln_tau_x, ln_tau_xx, S, source], np.arange(offset, offset + locals_)])
     slopes = np.zeros((theta.size, index.size))

@@ -3,7 +3,8 @@
 Parameters, one flat float64 vector: ``ln tau_x, ln tau_xx, mix``, then for each channel ``photons per period, t0,
 ln sigma, background photons per period`` (seconds; photons summed over the whole measurement). ``mix`` is the
 fast component's share q of the photons, or beta when ``as_beta``: with rho = tau_xx/tau_x the rate model gives
-q = beta rho (s - 1/(1 - rho)) / (1 + s beta rho). Either way 0 is a single exponential.
+q = beta rho (s - 1/(1 - rho)) / (1 + s beta rho). Either way 0 is a single exponential. Where the response has a tail
+(`tail`), its share and the ln of its time end the vector, for all channels.
 """
 
 from __future__ import annotations
@@ -15,11 +16,21 @@ import numpy as np
 from numba import njit
 
 from photonstream.nodes.inference.decay_model import Floats, gaussian_cumulative, measured_cumulative
+from photonstream.nodes.inference.tail import add_tail
 
 SHARED = 3
 PER_CHANNEL = 4
 LN_TAU_X, LN_TAU_XX, MIX = 0, 1, 2
 PHOTONS, T0, LN_SIGMA, BACKGROUND = 0, 1, 2, 3
+# The tail's two, behind the channels.
+TAIL = 2
+TAIL_SHARE, LN_TAIL = 0, 1
+
+
+def tail_at(theta: Floats, channels: int) -> int | None:
+    """Where the tail's parameters begin in ``theta``; None without a tail."""
+    end = SHARED + PER_CHANNEL * channels
+    return end if theta.size > end else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +90,14 @@ def _component(
 
 
 @njit(nogil=True, cache=True)
+def _place(i: int, base: int, ends: int) -> int:
+    """Where the i-th parameter that a channel depends on stands in the vector."""
+    if i < SHARED:
+        return i
+    return base + i - SHARED if i < SHARED + PER_CHANNEL else ends + i - SHARED - PER_CHANNEL
+
+
+@njit(nogil=True, cache=True)
 def evaluate(
     theta: Floats,
     as_beta: bool,
@@ -104,12 +123,18 @@ def evaluate(
     tau_xx = math.exp(theta[LN_TAU_XX])
     rho = tau_xx / tau_x
     q, q_mix, q_rho = photon_share(theta[MIX], rho, s, as_beta)
-    slow = np.empty((4, edges_s.size))
-    fast = np.empty((4, edges_s.size))
     size = SHARED + PER_CHANNEL
-    d = np.empty(size)
-    local_gradient = np.empty(size)
-    local = np.empty((size, size))
+    ends = SHARED + PER_CHANNEL * channels
+    tailed = theta.size > ends
+    tail_share = theta[ends + TAIL_SHARE] if tailed else 0.0
+    tail = math.exp(theta[ends + LN_TAIL]) if tailed else 0.0
+    parts = 6 if tailed else 4
+    slow = np.empty((parts, edges_s.size))
+    fast = np.empty((parts, edges_s.size))
+    pure = np.empty((4, edges_s.size if tailed else 0))
+    d = np.empty(size + TAIL)
+    local_gradient = np.empty(size + TAIL)
+    local = np.empty((size + TAIL, size + TAIL))
     gradient[:] = 0.0
     information[:, :] = 0.0
     total = 0.0
@@ -120,10 +145,15 @@ def evaluate(
         sigma = math.exp(theta[base + LN_SIGMA])
         background = theta[base + BACKGROUND] / period_s
         _component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tau_x, slow)
+        if tailed:
+            _component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tail, pure)
+            add_tail(edges_s, period_s, t0, sigma, tau_x, tail_share, tail, pure, slow)
         if single:
             fast[:, :] = slow
         else:
             _component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tau_xx, fast)
+            if tailed:
+                add_tail(edges_s, period_s, t0, sigma, tau_xx, tail_share, tail, pure, fast)
         local_gradient[:] = 0.0
         local[:, :] = 0.0
         for b in range(np.uint64(bins)):
@@ -159,11 +189,21 @@ def evaluate(
                 weighted = weight * d[i]
                 for k in range(i + 1):
                     local[i, k] += weighted * d[k]
-        for i in range(size):
-            row = i if i < SHARED else base + i - SHARED
+            if tailed:
+                for j in range(TAIL):
+                    i = size + j
+                    part = (1.0 - q) * (slow[4 + j, b + 1] - slow[4 + j, b])
+                    part += q * (fast[4 + j, b + 1] - fast[4 + j, b])
+                    d[i] = seen * photons * part * (tail if j == LN_TAIL else 1.0)
+                    local_gradient[i] += excess * d[i]
+                    weighted = weight * d[i]
+                    for k in range(i + 1):
+                        local[i, k] += weighted * d[k]
+        for i in range(size + TAIL if tailed else size):
+            row = _place(i, base, ends)
             gradient[row] += local_gradient[i]
             for k in range(i + 1):
-                column = k if k < SHARED else base + k - SHARED
+                column = _place(k, base, ends)
                 information[row, column] += local[i, k]
                 if row != column:
                     information[column, row] += local[i, k]

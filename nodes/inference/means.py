@@ -10,6 +10,7 @@ from photonstream.nodes.inference.decay_model import Floats, bin_shares
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
     LN_SIGMA,
+    LN_TAIL,
     LN_TAU_X,
     LN_TAU_XX,
     MIX,
@@ -17,8 +18,11 @@ from photonstream.nodes.inference.likelihood import (
     PHOTONS,
     SHARED,
     T0,
+    TAIL_SHARE,
     Likelihood,
+    tail_at,
 )
+from photonstream.nodes.inference.tail import tailed_shares
 
 
 def at(channel: int, which: int) -> int:
@@ -30,12 +34,18 @@ def component_shares(
     likelihood: Likelihood, theta: Floats, channel: int, edges_s: Floats, tau_s: float, delay_s: float = 0.0
 ) -> Floats:
     """Share of an exponential's photons between ``edges_s``, (edges - 1,), ``delay_s`` later than t0."""
+    t0_s = float(theta[at(channel, T0)]) + delay_s
+    sigma_s = math.exp(float(theta[at(channel, LN_SIGMA)]))
+    tail = tail_at(theta, likelihood.counts.shape[0])
+    if tail is not None:
+        share, tail_s = float(theta[tail + TAIL_SHARE]), math.exp(float(theta[tail + LN_TAIL]))
+        return tailed_shares(edges_s, likelihood.period_s, t0_s, tau_s, sigma_s, share, tail_s)
     return bin_shares(
         edges_s,
         likelihood.period_s,
-        float(theta[at(channel, T0)]) + delay_s,
+        t0_s,
         tau_s,
-        sigma_s=math.exp(float(theta[at(channel, LN_SIGMA)])),
+        sigma_s=sigma_s,
         irf=likelihood.irf[channel] if likelihood.irf.size else None,
         irf_bin_s=likelihood.irf_bin_s,
     )

@@ -14,21 +14,25 @@ from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, Measur
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
     LN_SIGMA,
+    LN_TAIL,
     LN_TAU_X,
     LN_TAU_XX,
     MIX,
     T0,
+    TAIL_SHARE,
     Likelihood,
+    tail_at,
 )
 from photonstream.nodes.inference.means import at, model_means
 from photonstream.nodes.inference.profile import Profile
 
 
-def parameter_names(channels: tuple[int, ...]) -> tuple[str, ...]:
+def parameter_names(channels: tuple[int, ...], *, tailed: bool) -> tuple[str, ...]:
     """Names of the parameter vector's entries, ``channels`` being the fitted ones."""
     local = ("photons", "t0_s", "ln_irf_sigma_s", "background_photons")
     shared = ("ln_tau_x_s", "ln_tau_xx_s", "photon_share_xx")
-    return shared + tuple(f"{name}_{c}" for c in channels for name in local)
+    own = tuple(f"{name}_{c}" for c in channels for name in local)
+    return shared + own + (("irf_tail_share", "ln_irf_tail_s") if tailed else ())
 
 
 def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], theta: Floats) -> Curves:
@@ -115,13 +119,32 @@ def _fwhm(
 
 
 def brightest_fwhm(options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats) -> Estimate:
-    """Full width at half maximum of the IRF of the channel with the most photons."""
+    """Full width at half maximum of the IRF of the channel with the most photons, of its Gaussian if it has a tail."""
     return _fwhm(options, likelihood, theta, errors, int(np.argmax(likelihood.counts.sum(axis=1))))
 
 
 def irf_fwhm_s(options: FitOptions, likelihood: Likelihood, theta: Floats) -> float:
     """The same, without its error."""
     return brightest_fwhm(options, likelihood, theta, np.zeros((theta.size, theta.size))).value
+
+
+def tail_figures(likelihood: Likelihood, theta: Floats, errors: Floats) -> tuple[Estimate, Estimate] | None:
+    """Share and time of the response's tail; None without one. Given figures have no errors."""
+    tail = tail_at(theta, likelihood.counts.shape[0])
+    if tail is None:
+        return None
+    share, time = tail + TAIL_SHARE, tail + LN_TAIL
+    tail_s = math.exp(float(theta[time]))
+    return (
+        Estimate(float(theta[share]), _error(float(errors[share, share]))),
+        Estimate(tail_s, _error(tail_s * tail_s * float(errors[time, time]))),
+    )
+
+
+def tail_s(likelihood: Likelihood, theta: Floats) -> float:
+    """The time of the response's tail, 0 without one."""
+    figures = tail_figures(likelihood, theta, np.zeros((theta.size, theta.size)))
+    return 0.0 if figures is None or figures[0].value <= 0.0 else figures[1].value
 
 
 def unfitted_channels(data: DecayData) -> tuple[ChannelFit, ...]:

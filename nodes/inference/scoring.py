@@ -17,6 +17,7 @@ from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
     LN_SIGMA,
+    LN_TAIL,
     LN_TAU_X,
     LN_TAU_XX,
     MIX,
@@ -158,6 +159,7 @@ def scoring(
 ) -> tuple[float, bool]:
     """Descend from ``theta``, in place; returns half the deviance and whether it stopped by itself."""
     size = theta.size
+    ends = SHARED + PER_CHANNEL * counts.shape[0]
     active = np.zeros(size, np.bool_)
     step = np.empty(size)
     trial_gradient = np.empty(size)
@@ -199,9 +201,10 @@ def scoring(
         shrink = 1.0
         for i in range(size):
             gain -= gradient[i] * step[i]
-            if i < MIX or (i >= SHARED and (i - SHARED) % PER_CHANNEL == LN_SIGMA):
+            own = SHARED <= i < ends
+            if i < MIX or i == ends + LN_TAIL or (own and (i - SHARED) % PER_CHANNEL == LN_SIGMA):
                 shrink = min(shrink, 1.0 / max(abs(step[i]), 1e-300))
-            if i >= SHARED and (i - SHARED) % PER_CHANNEL == T0:
+            if own and (i - SHARED) % PER_CHANNEL == T0:
                 reach = 2.0 * math.exp(theta[i + 1]) + 2.0 * narrowest
                 shrink = min(shrink, reach / max(abs(step[i]), 1e-300))
         if gain < _GAIN:

@@ -20,6 +20,7 @@ from photonstream.nodes.inference.irf import (
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
     LN_SIGMA,
+    LN_TAIL,
     LN_TAU_X,
     LN_TAU_XX,
     MIX,
@@ -27,10 +28,21 @@ from photonstream.nodes.inference.likelihood import (
     PHOTONS,
     SHARED,
     T0,
+    TAIL_SHARE,
     Likelihood,
+    tail_at,
 )
 from photonstream.nodes.inference.scoring import Box, Optimum, maximise
 from photonstream.nodes.inference.start import guess, rising_edge
+from photonstream.nodes.inference.tail import (
+    LONGEST_TAIL_S,
+    MOST_FITTED_SHARE,
+    SHORTEST_TAIL_S,
+    START_SHARE,
+    START_TAILS_S,
+    FittedTail,
+    TailedIrf,
+)
 
 # A "double" exponential whose lifetimes lie closer than this is a single one for any data.
 MAX_RATIO = 0.8
@@ -109,7 +121,16 @@ def box_of(likelihood: Likelihood, options: FitOptions, theta: Floats) -> Box:
         upper[base + T0] = theta[base + T0] + 0.5 * period_s
         lower[base + LN_SIGMA] = math.log(min(MIN_SIGMA_BINS * bin_s, 0.1 * max_sigma_s(period_s)))
         upper[base + LN_SIGMA] = math.log(max_sigma_s(period_s))
-        free[base + LN_SIGMA] = options.irf is None
+        free[base + LN_SIGMA] = options.irf_fitted
+    tail = tail_at(theta, channels)
+    if tail is not None:
+        fitted = isinstance(options.irf, FittedTail)
+        free[tail:] = fitted
+        if fitted:
+            lower[tail + TAIL_SHARE], upper[tail + TAIL_SHARE] = 0.0, MOST_FITTED_SHARE
+            shortest_s = max(SHORTEST_TAIL_S, bin_s)
+            lower[tail + LN_TAIL] = math.log(shortest_s)
+            upper[tail + LN_TAIL] = math.log(max(LONGEST_TAIL_S, 2.0 * shortest_s))
     return Box(lower, upper, free)
 
 
@@ -162,12 +183,23 @@ def _single_starts(likelihood: Likelihood, options: FitOptions) -> list[Floats]:
                 t0_s + offset_s,
                 math.log(sigma_s),
                 max(found.background, 1.0),
+                *tail,
             ]
         )
+        for tail in _tail_starts(options)
         for tau_s in (found.tau_s, 0.2 * found.tau_s)
         for sigma_s in sigmas_s
         for offset_s in offsets_s
     ]
+
+
+def _tail_starts(options: FitOptions) -> list[tuple[float, ...]]:
+    """The parameters of a tail from which a fit may start; none of a response without one."""
+    if isinstance(options.irf, TailedIrf):
+        return [(options.irf.tail_share, math.log(options.irf.tail_s))]
+    if isinstance(options.irf, FittedTail):
+        return [(START_SHARE, math.log(tail_s)) for tail_s in START_TAILS_S]
+    return [()]
 
 
 def fit_channel(likelihood: Likelihood, options: FitOptions) -> Optimum:
@@ -177,9 +209,12 @@ def fit_channel(likelihood: Likelihood, options: FitOptions) -> Optimum:
 
 
 def joint_start(fits: list[Optimum]) -> Floats:
-    """One parameter vector from the fits of single channels; tau_x is that of the brightest."""
+    """One parameter vector from the fits of single channels; tau_x and a tail are those of the brightest."""
     brightest = max(fits, key=lambda fit: float(fit.theta[SHARED + PHOTONS]))
-    return np.concatenate([brightest.theta[:SHARED], *(fit.theta[SHARED:] for fit in fits)])
+    own = slice(SHARED, SHARED + PER_CHANNEL)
+    return np.concatenate(
+        [brightest.theta[:SHARED], *(fit.theta[own] for fit in fits), brightest.theta[SHARED + PER_CHANNEL :]]
+    )
 
 
 def double_box(likelihood: Likelihood, box: Box, single: Floats, irf_fwhm_s: float) -> Box:
@@ -201,6 +236,10 @@ def fit_double(likelihood: Likelihood, box: Box, single: Optimum, *, few: bool =
         theta[LN_TAU_X] += math.log(slow)
         theta[LN_TAU_XX] = max(single.theta[LN_TAU_X] + math.log(fast), box.lower[LN_TAU_XX])
         theta[MIX] = share
+        tail = tail_at(theta, likelihood.counts.shape[0])
+        if tail is not None and box.free[tail]:
+            # A strong fast component leaves the single exponential no tail.
+            theta[tail:] = START_SHARE, math.log(START_TAILS_S[0])
         starts.append(theta)
     return best_of(likelihood, starts, box, keep=3)
 

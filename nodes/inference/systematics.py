@@ -18,10 +18,11 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions, max_s
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
-from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0
+from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0, TAIL_SHARE, tail_at
 from photonstream.nodes.inference.refit import Refit, beta_at, refit_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
+from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 
 # A width that is given without an error is taken to be right to this.
 IRF_WIDTH_ERROR = 0.1
@@ -53,6 +54,7 @@ def systematics(
     return (
         *_of_mean_n(options, fit),
         _of_irf(data, options, refit),
+        *_of_tail(options, refit, data.pulse_period_s),
         Systematic("t0", "free in the fit of every channel: its part is inside the statistical error"),
         _of_contamination(data, options, refit, others),
         _of_s(refit.optimum.theta, options.s),
@@ -81,17 +83,45 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
                 for e in _both(IRF_WIDTH_ERROR)
             ],
         )
+    widths = _of_widths(refit)
     if isinstance(options.irf, GaussianIrf):
-        moves = [np.log1p(e) * _of_widths(refit) for e in _both(IRF_WIDTH_ERROR)]
+        step = np.log1p(-IRF_WIDTH_ERROR) * widths, np.log1p(IRF_WIDTH_ERROR) * widths
         how = f"the given width {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)"
     else:
-        errors = covariance(refit.optimum, refit.box)
-        step = np.sqrt(np.maximum(errors.diagonal(), 0.0)) * _of_widths(refit)
-        moves = [sign * step for sign in _both(1.0)]
+        step = _standard_errors(refit, widths)
         how = "the fitted width by its standard error either way: already in the statistical error"
-        if not step.any():
+        if not step[0].any():
             return Systematic(name, "the fit found no width: it is narrower than the bins can show")
-    return _either_way(name, how, [_beta_with(_moved(refit, data.pulse_period_s, move)) for move in moves])
+    moved = [_moved(refit, data.pulse_period_s, move, widths) for move in step]
+    return _either_way(name, how, [_beta_with(each) for each in moved])
+
+
+def _of_tail(options: FitOptions, refit: Refit, period_s: float) -> tuple[Systematic, ...]:
+    """The share of the response's tail by its standard error, by 10 % of it where that is not known; none without."""
+    tail = tail_at(refit.optimum.theta, len(refit.rows))
+    if tail is None:
+        return ()
+    name = "tail of the instrument response"
+    mask = np.zeros(refit.optimum.theta.size)
+    mask[tail + TAIL_SHARE] = 1.0
+    if options.irf_fitted:
+        step = _standard_errors(refit, mask)
+        how = "the fitted share by its standard error either way: already in the statistical error"
+        if not step[0].any():
+            return (Systematic(name, "the fit found no tail"),)
+    else:
+        share = float(refit.optimum.theta[tail + TAIL_SHARE])
+        step = -IRF_WIDTH_ERROR * share * mask, IRF_WIDTH_ERROR * share * mask
+        how = f"the given share {100 * IRF_WIDTH_ERROR:.0f} % larger and smaller (it has no error)"
+    betas = [_beta_with(_moved(refit, period_s, move, mask)) for move in step]
+    return (_either_way(name, how, betas),)
+
+
+def _standard_errors(refit: Refit, mask: Floats) -> tuple[Floats, Floats]:
+    """Steps of what ``mask`` marks, by a standard error down and up."""
+    errors = covariance(refit.optimum, refit.box)
+    step = np.sqrt(np.maximum(errors.diagonal(), 0.0)) * mask
+    return -step, step
 
 
 def _both(step: float) -> tuple[float, float]:
@@ -101,16 +131,18 @@ def _both(step: float) -> tuple[float, float]:
 def _of_widths(refit: Refit) -> Floats:
     """1 where a parameter is the width of a channel's response, else 0."""
     mask = np.zeros(refit.optimum.theta.size)
-    mask[SHARED + LN_SIGMA :: PER_CHANNEL] = 1.0
+    mask[SHARED + LN_SIGMA : SHARED + PER_CHANNEL * len(refit.rows) : PER_CHANNEL] = 1.0
     return mask
 
 
-def _moved(refit: Refit, period_s: float, move: Floats) -> Refit:
-    """The fit with its widths moved by ``move`` and held there."""
+def _moved(refit: Refit, period_s: float, move: Floats, mask: Floats) -> Refit:
+    """The fit with what ``mask`` marks, widths or a tail's share, moved by ``move`` and held there."""
     theta = refit.optimum.theta + move
-    widths = _of_widths(refit) > 0.0
+    widths, held = _of_widths(refit) > 0.0, mask > 0.0
     theta[widths] = np.minimum(theta[widths], math.log(max_sigma_s(period_s)))
-    box = Box(refit.box.lower, refit.box.upper, refit.box.free & ~widths)
+    shares = held & ~widths
+    theta[shares] = np.clip(theta[shares], 0.0, MOST_TAIL_SHARE)
+    box = Box(refit.box.lower, refit.box.upper, refit.box.free & ~held)
     return replace(refit, optimum=maximise(refit.likelihood, theta, box), box=box)
 
 

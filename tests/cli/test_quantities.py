@@ -50,7 +50,14 @@ def test_windows(text, limits):
 
 @pytest.mark.parametrize(
     ("text", "given"),
-    [("0.1ns", 1e-10), ("100 ps", 1e-10), ("irf.ptu", "irf.ptu"), ("3 dots", "3 dots")],
+    [
+        ("0.1ns", 1e-10),
+        ("100 ps", 1e-10),
+        ("irf.ptu", "irf.ptu"),
+        ("3 dots", "3 dots"),
+        ("0.1ns+10%@0.3ns", "0.1ns+10%@0.3ns"),
+        ("tail", "tail"),
+    ],
 )
 def test_an_irf_is_a_width_with_its_unit_or_a_file(text, given):
     assert irf(text) == (pytest.approx(given) if isinstance(given, float) else given)

@@ -6,6 +6,7 @@ import pytest
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, fwhm_s
+from photonstream.nodes.inference.tail import FittedTail, TailedIrf
 from photonstream.nodes.irf_files import load_irf
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
 from photonstream.nodes.pipeline import standard
@@ -18,6 +19,29 @@ SIGMA_S = FWHM_S / 2.3548
 
 def test_a_width_is_a_gaussian():
     assert load_irf(1e-10) == GaussianIrf(1e-10)
+
+
+def test_a_width_with_a_tail():
+    for text, figures in (
+        ("0.1ns+10%@0.3ns", (1e-10, 0.1, 3e-10)),
+        ("90 ps + 12.5 % @ 250ps", (9e-11, 0.125, 2.5e-10)),
+    ):
+        irf = load_irf(text)
+        assert isinstance(irf, TailedIrf)
+        assert (irf.fwhm_s, irf.tail_share, irf.tail_s) == pytest.approx(figures)
+    assert load_irf("tail") == FittedTail()
+    for wrong in ("0.1ns+0%@0.3ns", "0.1ns+95%@0.3ns", "0.1ns+10%@0ns"):
+        with pytest.raises(ParameterError, match=wrong.replace("+", r"\+")):
+            load_irf(wrong)
+
+
+def test_a_file_may_bear_the_name_of_a_response(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    lines = [f"{0.1 * i:.1f} {1000 if i == 20 else 1}" for i in range(64)]
+    for name in ("tail", "0.1ns+10%@0.3ns"):
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+        assert not isinstance(load_irf(name), MeasuredIrf)
+        assert isinstance(load_irf(f"./{name}"), MeasuredIrf)
 
 
 def test_two_columns_of_text(tmp_path):
@@ -67,6 +91,20 @@ def decay(path, channels, stray=()):
 def fitted(recording, irf):
     runner = InlineRunner(standard({"source": {"path": recording}, "lifetime": {"irf": irf}}))
     return runner.run().results["results", "result"].value["fit"]
+
+
+def test_a_response_with_a_tail_reaches_the_result(tmp_path):
+    recording = decay(tmp_path / "nc.ptu", [0, 1])
+    given = fitted(recording, "0.4ns+0.5%@0.3ns")
+    assert given["irf_tail_share"] == {"value": 0.005, "stderr": None, "ci68": None, "ci95": None}
+    assert given["irf_tail_s"]["value"] == pytest.approx(0.3e-9)
+    assert given["irf_fwhm_s"]["value"] == pytest.approx(0.4e-9)
+    free = fitted(recording, "tail")
+    assert 0.0 <= free["irf_tail_share"]["value"] <= 0.5
+    assert {c["fitted"] for c in free["channels"].values()} == {True}
+    for fit in (given, free):
+        assert fit["tau_x_s"]["value"] == pytest.approx(20e-9, rel=0.03)
+    assert fitted(recording, None)["irf_tail_share"] is None
 
 
 def test_a_recording_of_it_per_channel(tmp_path):

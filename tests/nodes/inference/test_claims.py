@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 
 from photonstream.nodes.inference.claims import (
+    GAUSSIAN,
+    MEASURED,
+    TAILED,
     leftover_warning,
     lifetime_reason,
     misfit_reason,
@@ -105,20 +108,23 @@ def test_the_tail_of_an_unknown_instrument_is_no_biexciton():
 
 
 @pytest.mark.parametrize(
-    ("widths", "measured", "refused", "warned"),
+    ("widths", "shape", "refused", "warned"),
     [
-        (2.0, False, True, True),
-        (4.9, False, True, True),
-        (8.5, False, False, True),
-        (36.0, False, False, False),
-        (1.0, True, True, True),
-        (4.9, True, False, True),
-        (8.5, True, False, False),
+        (2.0, GAUSSIAN, True, True),
+        (4.9, GAUSSIAN, True, True),
+        (8.5, GAUSSIAN, False, True),
+        (36.0, GAUSSIAN, False, False),
+        (1.0, MEASURED, True, True),
+        (4.9, MEASURED, False, True),
+        (8.5, MEASURED, False, False),
+        (1.0, TAILED, True, True),
+        (4.9, TAILED, False, True),
+        (8.5, TAILED, False, False),
     ],
 )
-def test_how_far_from_the_response_a_fast_component_must_be(widths, measured, refused, warned):
-    assert bool(tail_reason(widths * NS, NS, measured=measured)) == refused
-    assert bool(tail_warning(widths * NS, NS, measured=measured)) == warned
+def test_how_far_from_the_response_a_fast_component_must_be(widths, shape, refused, warned):
+    assert bool(tail_reason(widths * NS, NS, shape)) == refused
+    assert bool(tail_warning(widths * NS, NS, shape)) == warned
 
 
 def test_a_coarsely_measured_response_makes_no_biexciton(truth):
