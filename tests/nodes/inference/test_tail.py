@@ -112,6 +112,8 @@ def test_what_a_gaussian_misses_the_tail_restores(truth, share, shift):
     assert given.beta.value == pytest.approx(0.257, abs=1e-4)
     assert given.irf_tail_share.value == share
     assert given.irf_tail_share.stderr is None
+    assert given.reason == ""
+    np.testing.assert_allclose(given.curves.total, data.counts, rtol=1e-4, atol=1.0)
     fitted = fit_decay(data, FitOptions(irf=FittedTail(), intervals=False))
     assert fitted.beta.value == pytest.approx(0.257, abs=1e-4)
     assert fitted.irf_fwhm_s.value == pytest.approx(0.1 * NS, rel=1e-3)
