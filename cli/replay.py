@@ -73,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser.add_argument(
         "--irf",
         type=irf,
-        metavar="FILE|FWHM|FWHM+SHARE%%@TIME|tail",
+        metavar="FILE|FWHM|tail",
         help="instrument response: a recording of it (tag file, two columns, time in ns and counts, or what "
         "photonstream irf has stored), or the full width of a Gaussian such as 0.1ns, with an exponential tail such as "
         "0.1ns+10%%@0.3ns (10 %% of the photons late by 0.3 ns on average); tail fits width, share and time; without "

@@ -127,10 +127,15 @@ def detail_rows(fit: Mapping[str, Any], shown: Collection[str]) -> Iterator[Row]
 
 def _words(key: str) -> tuple[str, Unit]:
     """Words and unit of an estimate; the times of a decay are in nanoseconds."""
+    if key == "irf_tail_share":
+        return "instrument response, share in its tail", PERCENT
     if key in _SHARES:
         return key.replace("_", " "), PERCENT
     words, unit = named_quantity(key)
-    return words.replace("irf fwhm", "instrument response, FWHM"), NS if key.endswith("_s") else unit
+    words = words.replace("irf fwhm", "instrument response, FWHM")
+    return words.replace("irf tail", "instrument response, time of its tail"), NS if key.endswith(
+        "_s"
+    ) else unit
 
 
 def _member_rows(key: str, group: Any) -> Iterator[Row]:

@@ -75,7 +75,8 @@ class DecayFit:
 
     ``likelihood_ratio`` is 2 ln(L_bi/L_mono); ``goodness`` is described at ``goodness.goodness``. ``irf_fwhm_s`` is
     that of the brightest channel, of its Gaussian where the response has a tail; ``irf_tail_share`` and ``irf_tail_s``
-    are that tail's, None without one. ``parameters`` names the rows of ``covariance``, the inverse Fisher information
+    are that tail's, None without one (no time where the share is 0). ``parameters`` names the rows of ``covariance``,
+    the inverse Fisher information
     (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
 
     ``corrections`` names the detector figures that were put into the model (`corrections.describe`); the curves are of

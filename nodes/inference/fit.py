@@ -21,6 +21,7 @@ from photonstream.nodes.inference.live_bins import live_starts
 from photonstream.nodes.inference.means import at, recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
 from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
+from photonstream.nodes.inference.tail import FittedTail
 
 _MIN_CHANNEL_PHOTONS = 100
 _RESTARTS = 3
@@ -201,7 +202,9 @@ def _choose(
     data: DecayData, options: FitOptions, fits: _Fits, notes: list[str], *, intervals: bool
 ) -> DecayFit:
     """Decide between one, two and no exponentials, and report the choice."""
-    threshold = select.MONO_BI_THRESHOLD if options.mono_bi_threshold is None else options.mono_bi_threshold
+    threshold = options.mono_bi_threshold
+    if threshold is None:
+        threshold = select.mono_bi_threshold(tail_fitted=isinstance(options.irf, FittedTail))
     double = fits.ratio > threshold
     optimum, box = (fits.double, fits.double_box) if double else (fits.single, fits.single_box)
     profiles: dict[int, Profile] = {}

@@ -128,23 +128,28 @@ def irf_fwhm_s(options: FitOptions, likelihood: Likelihood, theta: Floats) -> fl
     return brightest_fwhm(options, likelihood, theta, np.zeros((theta.size, theta.size))).value
 
 
-def tail_figures(likelihood: Likelihood, theta: Floats, errors: Floats) -> tuple[Estimate, Estimate] | None:
-    """Share and time of the response's tail; None without one. Given figures have no errors."""
+def tail_figures(
+    likelihood: Likelihood, theta: Floats, errors: Floats
+) -> tuple[Estimate, Estimate | None] | None:
+    """Share and time of the response's tail, no time where the share is 0; None for a response without one.
+
+    Given figures have no errors.
+    """
     tail = tail_at(theta, likelihood.counts.shape[0])
     if tail is None:
         return None
     share, time = tail + TAIL_SHARE, tail + LN_TAIL
+    found = Estimate(float(theta[share]), _error(float(errors[share, share])))
+    if found.value <= 0.0:
+        return Estimate(0.0), None
     tail_s = math.exp(float(theta[time]))
-    return (
-        Estimate(float(theta[share]), _error(float(errors[share, share]))),
-        Estimate(tail_s, _error(tail_s * tail_s * float(errors[time, time]))),
-    )
+    return found, Estimate(tail_s, _error(tail_s * tail_s * float(errors[time, time])))
 
 
 def tail_s(likelihood: Likelihood, theta: Floats) -> float:
     """The time of the response's tail, 0 without one."""
     figures = tail_figures(likelihood, theta, np.zeros((theta.size, theta.size)))
-    return 0.0 if figures is None or figures[0].value <= 0.0 else figures[1].value
+    return 0.0 if figures is None or figures[1] is None else figures[1].value
 
 
 def unfitted_channels(data: DecayData) -> tuple[ChannelFit, ...]:
