@@ -148,7 +148,7 @@ def states() -> float:
     counts = rng.poisson(rates[path]).astype(np.int32)
     took = []
     for _ in range(5):
-        f = new_filter(rates, switch, np.full(3, 1 / 3), 10, 2000.0)
+        f = new_filter(rates, switch, np.full(3, 1 / 3), 10, 2000.0, 100.0, 10_000.0)
         took.append(timed(lambda f=f: label_bins(f, counts, last=True)))
     return min(took[1:]) / len(counts)
 

@@ -168,9 +168,9 @@ def _write(folder: Path, summaries: list[Summary]) -> None:
 
 
 _HEAD = (
-    "cell                                     NCs   sigma   bias        68 %     95 %     variance   bi      "
+    "cell                                     NCs     sigma   bias        68 %     95 %     variance   bi      "
     "accuracy  shift\n"
-    "                                                (CRB)  (sigma)     cover    cover    /CRB       share   "
+    "                                                  (CRB)  (sigma)     cover    cover    /CRB       share   "
     "(1 ms)    (sigma)"
 )
 _LEGEND = """
@@ -187,10 +187,15 @@ def _row(s: Summary) -> str:
     )
     sigma = "-" if math.isnan(s.sigma) else f"{s.sigma:.4f}"
     return (
-        f"{name:<40} {s.count:<5} {sigma:<7}{shown(s.bias, 2):<12}{shown(s.coverage68, 2):<9}"
+        f"{name:<40} {_count(s):<7} {sigma:<7}{shown(s.bias, 2):<12}{shown(s.coverage68, 2):<9}"
         f"{shown(s.coverage95, 2):<9}{shown(s.variance, 2):<11}{shown(s.bi, 2):<8}"
         f"{shown(s.accuracy, 4):<10}{shown(s.shift, 2)}"
     )
+
+
+def _count(s: Summary) -> str:
+    """How many nanocrystals, and of how many of them the figures of two components are, where of fewer."""
+    return str(s.count) if s.two == s.count or math.isnan(s.sigma) else f"{s.two}/{s.count}"
 
 
 def shown(figure: Figure, digits: int) -> str:

@@ -229,10 +229,12 @@ class Findings:
                 words += f" By a window of rates instead: beta {estimate_text(others['window'], PERCENT)}."
             yield words
         if others.get("depends") is True:
-            yield (
-                "Beta depends on the selection: with every bin judged without its own photons it is "
-                f"{estimate_text(others['left_out'], PERCENT)}."
+            other = (
+                f"it is {estimate_text(others['left_out'], PERCENT)}"
+                if is_estimate(others.get("left_out"))
+                else f"there is {others.get('reason') or 'none'}"
             )
+            yield f"Beta depends on the selection: with every bin judged without its own photons {other}."
 
 
 def _span(time_s: float) -> str:

@@ -107,7 +107,7 @@ def _table(numbered: Sequence[tuple[str, Summary]]) -> str:
         (
             name,
             str(s.cell),
-            s.count,
+            s.count if s.two == s.count or math.isnan(s.sigma) else f"{s.two} of {s.count}",
             "" if math.isnan(s.sigma) else f"{s.sigma:.4f}",
             *(_figure(f) for f in (s.bias, s.coverage68, s.coverage95, s.variance, s.bi, s.upper)),
             _figure(s.accuracy, 4),

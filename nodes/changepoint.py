@@ -62,7 +62,8 @@ class Changepoint(PhotonNode[ChangepointParameters]):
         part = tuple(column[:room].copy() for column in columns)
         taken = len(part[0])
         if room > 0:
-            self._stop = chunk.stop if taken == chunk.events else int(part[0][-1])
+            # Whatever the chunks: with the last photon that is kept ends what is known.
+            self._stop = chunk.stop if taken < room else int(part[0][-1])
             self._kept.append(part)
         self._photons += taken
         self._seen += chunk.events

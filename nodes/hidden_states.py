@@ -74,6 +74,7 @@ class HiddenStates:
         # One row a state: photons, photons with a dtime, sum of their dtimes (in TCSPC bins); and its bins, its visits.
         self._sums = np.zeros((STATES, 3), np.int64)
         self._bins, self._visits = np.zeros(STATES, np.int64), np.zeros(STATES, np.int64)
+        self._left_out = np.zeros(STATES, np.int64)
         self.dwells = Dwells()
         self._previous = -1
         self._missing_s: tuple[int, float] = (0, 0.0)
@@ -178,19 +179,27 @@ class HiddenStates:
         rest = stop % self._bin_ticks * self.per_bin / self._bin_ticks
         return (math.ceil(rest) - rest) * self.bin_s
 
-    def account(self, states: Integers, offsets: Integers, dtime: NDArray[Any], missing_s: float) -> None:
+    def account(
+        self, states: Integers, others: Integers, offsets: Integers, dtime: NDArray[Any], missing_s: float
+    ) -> None:
         """Add labelled bins, whose photons are ``offsets[b]:offsets[b + 1]``, to what is said of their states.
 
-        ``missing_s``: by how much the last one is shorter than the others.
+        ``others``: their states without their own photons. ``missing_s``: by how much the last one is shorter than a
+        whole one.
         """
         sum_states(offsets, states, dtime, np.uint32(NO_DTIME), self._sums)
         self._bins += np.bincount(states, minlength=STATES)
+        self._left_out += np.bincount(others, minlength=STATES)
         self.dwells.add(states)
         entered = np.diff(states, prepend=self._previous) != 0
         self._visits += np.bincount(states[entered], minlength=STATES)
         if len(states):
             self._previous = int(states[-1])
             self._missing_s = self._previous, missing_s
+
+    def left_out_s(self, on: NDArray[np.bool_]) -> float:
+        """Time of the states ``on`` (STATES,) when bins are judged without their own photons."""
+        return float(self._left_out[on].sum()) * self.bin_s
 
     def describe(self, on: NDArray[np.bool_]) -> list[dict[str, Any]]:
         """What is said of each state that occurs, with its mean dwell time; ``on`` (STATES,) are selected."""
@@ -223,4 +232,6 @@ class HiddenStates:
         if self.model is None:
             return np.zeros(STATES)
         unsure = foreign_shares(self._filter.certainty, self._group, on)
+        # A bin between two states is in part the selected one's: what is not, the edges count.
+        unsure[[1 + group for group in self.model.between]] = 0.0
         return unsure + edge_shares(self._bins, self._visits, on)

@@ -148,16 +148,20 @@ class Lifetime(ResultNode[LifetimeParameters]):
         labels: NDArray[np.int64] = rows["labels"]
         found: dict[str, Any] = {}
         ways = {
-            "left_out": selected(selection, labels, left_out=True),
-            "window": selected({**selection, "method": WINDOW}, labels),
+            "left_out": (selected(selection, labels, left_out=True), selection["left_out_time_s"]),
+            "window": (selected({**selection, "method": WINDOW}, labels), selection["rule_time_s"]),
         }
-        for way, on in ways.items():
-            again = self._fit(_data(counts[on].sum(axis=0), rows, selection["on_time_s"]), final=True)
+        for way, (on, time_s) in ways.items():
+            again = self._fit(_data(counts[on].sum(axis=0), rows, time_s), final=True)
             found[way] = plain_value(again.beta)
-            if way == "left_out" and again.beta is not None and fit.beta is not None and fit.beta.stderr:
+            if way != "left_out" or fit.beta is None or not fit.beta.stderr:
+                continue
+            if again.beta is None:
+                found |= {"depends": True, "reason": again.beta_reason}
+            else:
                 shift = again.beta.value - fit.beta.value
                 found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
-        return {"shift": None, "depends": None, **found}
+        return {"shift": None, "depends": None, "reason": "", **found}
 
     def _fit_final(self, rows: Mapping[str, Any]) -> Fit:
         """The final fit for other photons of the same recording."""

@@ -89,7 +89,7 @@ class States(PhotonNode[StatesParameters]):
             first = chunk.start // self._bin_ticks
             offsets = hidden.offsets(chunk["macrotime"], first, chunk.stop, hidden.per_bin)
             unknown = np.zeros(len(offsets) - 1, np.int64)
-            hidden.account(unknown, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
+            hidden.account(unknown, unknown, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
             self._tiles.add(np.zeros((len(level), 1), np.uint32))
             return [_without_states(chunk, level)]
         self._stop = chunk.stop
@@ -133,7 +133,7 @@ class States(PhotonNode[StatesParameters]):
         offsets = hidden.offsets(self._held["macrotime"][:photons], self._bins_out, stop, hidden.per_bin)
         pieces = len(offsets) - 1
         own, others = self._own[:pieces], self._others[:pieces]
-        hidden.account(own, offsets, self._held["dtime"][:photons], hidden.missing_s(stop))
+        hidden.account(own, others, offsets, self._held["dtime"][:photons], hidden.missing_s(stop))
         in_bin = np.arange(pieces) // hidden.per_bin
         self._tiles.add(_most(own, in_bin, bins)[:, None])
         label = label_of(self._held["level"][in_bin], own, others)
@@ -190,14 +190,17 @@ class States(PhotonNode[StatesParameters]):
         if hidden is not None:
             selection["states"] = hidden.describe(on_states)
             model = hidden.model
-            selection["accuracy"] = hidden.accuracy
-            selection["resolved"] = model is None or model.resolved
+            selection["accuracy"] = None if model is None else hidden.accuracy
+            # Nothing is known of states where there was too little to learn from.
+            selection["resolved"] = None if model is None else model.resolved
             selection["model"] = self.parameters.model
             if not by_window:
                 selection["contamination"] = hidden.contamination(on_states)
                 chosen = "automatic" if self.parameters.state is None else "given"
                 selection |= {"method": HIDDEN_MARKOV, "chosen": chosen, "levels": selection["states"]}
                 selection |= {"window_hz": None, "rule_window_hz": window["window_hz"]}
+                rule_s = sum(row["time_s"] for row in window["levels"] if row["on"])
+                selection |= {"rule_time_s": rule_s, "left_out_time_s": hidden.left_out_s(on_states)}
         rows = [row for row in selection["levels"] if row["on"]]
         selection["on_time_s"] = sum(row["time_s"] for row in rows)
         selection["recorded_s"] = sum(row["time_s"] for row in selection["levels"])

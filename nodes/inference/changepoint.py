@@ -165,8 +165,8 @@ def neutral_levels(decays: NDArray[np.int64], ticks: Integers) -> NDArray[np.boo
         aligned += np.roll(decays[:, channel].sum(axis=0), -t0)
     widths = gates.widths({c: int(decays[:, c].sum()) for c in gates.t0})
     dark = background_share(aligned) * gated.sum() / ticks.sum() * widths
-    signal = gated - ticks[:, None] * dark
-    groups = np.array(same_shares(gated, signal))
-    late = np.where(share >= _SHORTEST_SHARE, signal[:, -1] / ticks, -np.inf)
+    flat = ticks[:, None] * dark
+    groups = np.array(same_shares(gated, flat))
+    late = np.where(share >= _SHORTEST_SHARE, (gated - flat)[:, -1] / ticks, -np.inf)
     neutral: NDArray[np.bool_] = groups == groups[int(np.argmax(late))]
     return neutral

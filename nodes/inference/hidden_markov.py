@@ -25,10 +25,13 @@ MOST_STATES = 4
 LEAST_GAIN = 10.0
 # States whose shares differ with a smaller probability are two.
 SAME_SHARES = 1e-3
-# Bins that come after a bin before it is labelled, and in how many bins the filter forgets.
+# Parts of the estimated background with which they are compared.
+BACKGROUNDS = (0.0, 0.25, 0.5, 0.75, 1.0)
+# Bins that come after a bin before it is labelled.
 LAG_BINS = 10
-FORGET_BINS = 10_000
-START_WEIGHT = 2_000.0
+# In how many fine bins the filter forgets (10 s), how many the model weighs that it starts from, and how many it always
+# weighs: a state that stays away for long is not forgotten.
+FORGET_FINE, START_FINE, LASTING_FINE = 40_000, 8_000.0, 400.0
 # Fine bins in a bin of the states, the usual number first: shorter ones where the neutral state lasts only so long.
 FINE_BINS = (4, 2, 1)
 SHORTEST_NEUTRAL = 20
@@ -36,6 +39,8 @@ SHORTEST_NEUTRAL = 20
 SHORTEST_STATE = 2.0
 # Below this balanced accuracy, as the model itself expects it, states are not resolved.
 RESOLVED = 0.97
+# Without delays, a neutral state that is less than so many times as bright as the next one may be drift.
+BRIGHTER = 2.0
 # Below this one the neutral state and the one that it is most confused with are taken as one.
 USABLE = 0.85
 # The neutral state holds at least this share of the time: shorter ones are bursts or dust.
@@ -72,12 +77,23 @@ class StateModel:
 
     @property
     def resolved(self) -> bool:
-        """Whether the neutral state can be told from the others."""
-        return self.accuracy >= RESOLVED and not self.full
+        """Whether the neutral state can be told from the others, and from a drift of the brightness."""
+        drift = False
+        if self.gates is None and len(set(self.groups)) > 1:
+            number, rates = np.array(self.groups), self.rates[:, 0]
+            drift = bool(rates[number == 0].min() < BRIGHTER * rates[number != 0].max())
+        return self.accuracy >= RESOLVED and not self.full and not drift
+
+    @property
+    def between(self) -> list[int]:
+        """Groups that only lie between others: their states last a bin, that in which the emitter changes."""
+        lasts = _lasts(self.switch)
+        number = np.array(self.groups)
+        return [g for g in sorted(set(self.groups)) if lasts[number == g].max() < SHORTEST_STATE]
 
     def filter(self) -> Filter:
         """A filter at the beginning of the recording."""
-        return new_filter(self.rates, self.switch, stationary(self.switch), LAG_BINS, START_WEIGHT)
+        return _filter(self.rates, self.switch, self.fine)
 
     def as_dict(self) -> dict[str, Any]:
         """As the value of a parameter."""
@@ -128,6 +144,18 @@ def stationary(switch: Floats) -> Floats:
     return found
 
 
+def _filter(rates: Floats, switch: Floats, fine: int) -> Filter:
+    return new_filter(
+        rates,
+        switch,
+        stationary(switch),
+        LAG_BINS,
+        START_FINE / fine,
+        LASTING_FINE / fine,
+        FORGET_FINE / fine,
+    )
+
+
 def learn_states(sample: Block, decays: NDArray[np.int64], seen: int = 0) -> StateModel | None:
     """The model of a recording; None where there is too little of it.
 
@@ -176,15 +204,15 @@ def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> Stat
     states, best = 1, -np.inf
     for tried in range(1, MOST_STATES + 1):
         rates, switch, _ = _fit(counts[~held_out], tried)
-        score = float(_follow(counts, rates, switch)[0][held_out].sum())
-        if tried == 1 or score > best + LEAST_GAIN:
+        score = float(_follow(counts, rates, switch, fine)[0][held_out].sum())
+        if tried == 1 or score > best + LEAST_GAIN * (tried - states):
             states, best = tried, score
     rates, switch, first = _fit(counts, states)
     weights = left_out(counts, rates, switch, first)
     occupancy, gated = weights.sum(axis=0), np.einsum("bk,bg->kg", weights, counts)
-    signal = gated - occupancy[:, None] * dark
-    groups = _by_late_rate(same_shares(gated, signal), signal[:, -1], occupancy, switch)
-    certainty = _follow(counts, rates, switch)[1].certainty
+    flat = occupancy[:, None] * dark
+    groups = _by_late_rate(same_shares(gated, flat), (gated - flat)[:, -1], occupancy, switch)
+    certainty = _follow(counts, rates, switch, fine)[1].certainty
     while (accuracy := expected_accuracy(certainty, np.array(groups) == 0)) < USABLE:
         groups = _joined(groups, certainty)
     return StateModel(gates, fine, rates, switch, groups, accuracy, len(set(groups)) == MOST_STATES)
@@ -210,7 +238,7 @@ def _by_late_rate(
     others, or hold too little of the time.
     """
     rates = late / np.maximum(occupancy, 1e-12)
-    lasts = 1.0 / np.maximum(1.0 - np.diag(switch), 1e-12)
+    lasts = _lasts(switch)
     rank = {}
     for group in set(groups):
         members = [k for k, each in enumerate(groups) if each == group]
@@ -219,6 +247,12 @@ def _by_late_rate(
         rank[group] = bool(fit), float(rates[members].max())
     order = sorted(rank, key=lambda group: rank[group], reverse=True)
     return tuple(order.index(group) for group in groups)
+
+
+def _lasts(switch: Floats) -> Floats:
+    """Mean number of bins that each state lasts."""
+    found: Floats = 1.0 / np.maximum(1.0 - np.diag(switch), 1e-12)
+    return found
 
 
 def _fit(counts: Counts, states: int) -> tuple[Floats, Floats, Floats]:
@@ -263,9 +297,9 @@ def _running(values: NDArray[np.integer], width: int) -> Floats:
     return found
 
 
-def _follow(counts: Counts, rates: Floats, switch: Floats) -> tuple[Floats, Filter]:
+def _follow(counts: Counts, rates: Floats, switch: Floats, fine: int) -> tuple[Floats, Filter]:
     """Predictive log-likelihoods of all bins, and the filter behind them."""
-    f = new_filter(rates, switch, stationary(switch), LAG_BINS, START_WEIGHT)
+    f = _filter(rates, switch, fine)
     return label_bins(f, counts, last=True)[2], f
 
 
@@ -286,7 +320,7 @@ def label_bins(
     predictive log-likelihood of each that came. ``last``: no more will come, so all are labelled."""
     own, others = np.empty((2, len(counts) + LAG_BINS), np.int64)
     predicted = np.empty(len(counts))
-    labelled = follow(counts, f, 1.0 - 1.0 / FORGET_BINS, last, own, others, predicted)
+    labelled = follow(counts, f, last, own, others, predicted)
     return own[:labelled], others[:labelled], predicted
 
 
@@ -299,16 +333,20 @@ def expected_accuracy(certainty: Floats, on: NDArray[np.bool_]) -> float:
     return float(np.mean([r / max(w, 1e-12) for r, w in zip(right, whole, strict=True)]))
 
 
-def same_shares(gated: Floats, signal: Floats) -> tuple[int, ...]:
+def same_shares(gated: Floats, flat: Floats) -> tuple[int, ...]:
     """Group of each state: states are one while a chi-squared test cannot tell the shares of their gates apart.
 
-    ``gated`` (K, gates) are the counts of each state, ``signal`` those without background. The most similar are joined
-    first. With one gate there are no shares, and every state is a group of its own.
+    ``gated`` (K, gates) are the counts of each state, ``flat`` how many of them are background at the most: states are
+    told apart only if they differ at any background from none to that, because a short period hides how much it is.
+    The most similar are joined first. With one gate there are no shares, and every state is a group of its own.
     """
     groups = [[k] for k in range(len(gated))]
     while len(groups) > 1 and gated.shape[1] > 1:
         pairs = [(i, j) for i in range(len(groups)) for j in range(i)]
-        alike = [_alike(gated, signal, groups[i], groups[j]) for i, j in pairs]
+        alike = [
+            max(_alike(gated, gated - part * flat, groups[i], groups[j]) for part in BACKGROUNDS)
+            for i, j in pairs
+        ]
         best = int(np.argmax(alike))
         if alike[best] < SAME_SHARES:
             break

@@ -141,9 +141,11 @@ def left_out(counts: Counts, rates: Floats, switch: Floats, first: Floats) -> Fl
 class Filter(NamedTuple):
     """The filter's whole state; made by `new_filter`.
 
-    The last ``lag + 1`` bins stand in rings. ``occupancy`` (K,), ``gated`` (K, G) and ``jumps`` (K, K) are what the
-    rates and switches are learned from in flow; they fade. ``certainty`` (K, K) sums the posteriors of the bins with
-    each label, for estimates of error only. ``clock``: bins that came, bins that were labelled.
+    The last ``lag + 2`` bins stand in rings: those that wait for their label, and the one before. ``occupancy`` (K,),
+    ``gated`` (K, G) and ``jumps`` (K, K) are what the rates and switches are learned from in flow; they fade, towards
+    what the filter started from (``own_occupancy`` and so on): a state that has not been visited for long keeps its
+    rates. ``certainty`` (K, K) sums the posteriors of the bins with each label, for estimates of error only. ``clock``:
+    bins that came, bins that were labelled. ``fade``: what is left of a bin's weight in the learning after one more.
     """
 
     rates: Floats
@@ -153,20 +155,36 @@ class Filter(NamedTuple):
     forward: Floats
     emission: Floats
     ring: Counts
-    before: Floats
+    first: Floats
     occupancy: Floats
     gated: Floats
     jumps: Floats
+    own_occupancy: Floats
+    own_gated: Floats
+    own_jumps: Floats
     certainty: Floats
     clock: NDArray[np.int64]
+    fade: float
 
 
-def new_filter(rates: Floats, switch: Floats, first: Floats, lag: int, weight: float) -> Filter:
-    """A filter at its beginning. What it starts from weighs as ``weight`` bins."""
+def new_filter(
+    rates: Floats,
+    switch: Floats,
+    first: Floats,
+    lag: int,
+    weight: float,
+    lasting: float = 0.0,
+    forget: float = math.inf,
+) -> Filter:
+    """A filter at its beginning.
+
+    What it starts from weighs as ``weight`` bins, and always as ``lasting`` ones; the learning forgets in ``forget``.
+    """
     states, gates = rates.shape
-    slots = lag + 1
+    slots = lag + 2
     # Also a rare state keeps its rates for a while.
-    occupancy = weight * np.maximum(first, 0.05)
+    share = np.maximum(first, 0.05)
+    occupancy, own = weight * share, lasting * share
     return Filter(
         rates.copy(),
         np.log(rates),
@@ -179,8 +197,12 @@ def new_filter(rates: Floats, switch: Floats, first: Floats, lag: int, weight: f
         occupancy,
         occupancy[:, None] * rates,
         occupancy[:, None] * switch,
+        own,
+        own[:, None] * rates,
+        own[:, None] * switch,
         np.zeros((states, states)),
         np.zeros(2, np.int64),
+        1.0 - 1.0 / forget,
     )
 
 
@@ -188,7 +210,6 @@ def new_filter(rates: Floats, switch: Floats, first: Floats, lag: int, weight: f
 def follow(
     counts: Counts,
     f: Filter,
-    fade: float,
     last: bool,
     own: NDArray[np.int64],
     others: NDArray[np.int64],
@@ -198,12 +219,12 @@ def follow(
 
     ``own`` gets the most probable state of each labelled bin, ``others`` the one without its own counts; both have
     room for the bins and the lag. ``predicted`` (bins,) gets the log-likelihood (less n!) of each bin that came, given
-    those before it. ``fade``: what is left of a bin's weight in the learning after the next one. Returns how many bins
-    were labelled. Any split of the bins into calls gives the same.
+    those before it. Returns how many bins were labelled. Any split of the bins into calls gives the same.
     """
     states, gates = f.rates.shape
+    fade = f.fade
     slots = f.forward.shape[0]
-    lag = slots - 1
+    lag = slots - 2
     backward, earlier, posterior = np.empty(states), np.empty(states), np.empty(states)
     labelled = 0
     steps = counts.shape[0] + (lag if last else 0)
@@ -216,7 +237,7 @@ def follow(
             value = _emission(counts[step], f.rates, f.log_rates, f.emission[slot])
             total = 0.0
             for k in range(states):
-                expected = f.before[k]
+                expected = f.first[k]
                 if t > 0:
                     expected = 0.0
                     for j in range(states):
@@ -258,18 +279,22 @@ def follow(
         for k in range(states):
             posterior[k] /= total
             f.certainty[best, k] += posterior[k]
+        # What is known of the bin before, by the counts up to that bin alone: those after it are in the other factors.
+        earlier[:] = f.forward[(u - 1) % slots] if u > 0 else f.first
         norm = 0.0
         for j in range(states):
             for k in range(states):
-                norm += f.before[j] * f.switch[j, k] * f.emission[slot, k] * backward[k]
+                norm += earlier[j] * f.switch[j, k] * f.emission[slot, k] * backward[k]
         for j in range(states):
-            f.occupancy[j] = fade * f.occupancy[j] + posterior[j]
+            f.occupancy[j] = fade * f.occupancy[j] + posterior[j] + (1.0 - fade) * f.own_occupancy[j]
             for g in range(gates):
-                f.gated[j, g] = fade * f.gated[j, g] + posterior[j] * f.ring[slot, g]
+                seen = posterior[j] * f.ring[slot, g]
+                f.gated[j, g] = fade * f.gated[j, g] + seen + (1.0 - fade) * f.own_gated[j, g]
             for k in range(states):
-                jump = f.before[j] * f.switch[j, k] * f.emission[slot, k] * backward[k] / norm
-                f.jumps[j, k] = fade * f.jumps[j, k] + (jump if u > 0 else 0.0)
-        f.before[:] = posterior
+                jump = (
+                    earlier[j] * f.switch[j, k] * f.emission[slot, k] * backward[k] / norm if u > 0 else 0.0
+                )
+                f.jumps[j, k] = fade * f.jumps[j, k] + jump + (1.0 - fade) * f.own_jumps[j, k]
         f.clock[1] += 1
         if f.clock[1] % UPDATE_BINS == 0:
             for j in range(states):

@@ -119,10 +119,10 @@ class Cell:
             flat = self.background / (1.0 + self.background)
             counts[channel] = 0.5 * _MANY * ((1.0 - flat) * shares + flat * np.diff(edges_s) / period_s)
         data = DecayData(np.rint(counts).astype(np.int64), bin_s, period_s)
-        beta = fit_decay(data, FitOptions(intervals=False)).beta
-        assert beta is not None
-        assert beta.stderr is not None
-        return beta.stderr * math.sqrt(_MANY)
+        fit = fit_decay(data, FitOptions(intervals=False))
+        if fit.beta is None or fit.beta.stderr is None:
+            raise ParameterError(f"{self}: there is nothing to validate: {fit.beta_reason}")
+        return fit.beta.stderr * math.sqrt(_MANY)
 
     def __str__(self) -> str:
         return (
@@ -145,6 +145,7 @@ def grid(
     ]
     for cell in cells:
         cell.parameters(1)
+        cell.limit()
     return cells
 
 

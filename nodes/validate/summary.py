@@ -26,7 +26,9 @@ _NONE: Figure = (math.nan, math.nan)
 class Summary:
     """One cell. Figures are pairs: value, Monte-Carlo error (NaN where there is none).
 
-    Of the two-component fit, whatever the data say: ``bias`` of beta in standard errors (Cramér-Rao), ``coverage68``,
+    Of the two-component fit, whatever the likelihood ratio says, of the ``two`` nanocrystals for which other rules
+    leave a beta (where fewer than ``count``, they are of a selection): ``bias`` of beta in standard errors
+    (Cramér-Rao), ``coverage68``,
     ``coverage95``, ``variance`` over the Cramér-Rao bound; they are NaN where beta lies within CLEAR_SIGMA of 0, where
     intervals are cut at 0. Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the
     false positives); ``given``, the share with a beta; ``upper``, the share of upper limits above the truth;
@@ -36,6 +38,7 @@ class Summary:
 
     cell: Cell
     count: int
+    two: int
     sigma: float
     bias: Figure
     coverage68: Figure
@@ -74,6 +77,7 @@ def summarise(cell: Cell, trials: Sequence[Trial]) -> Summary:
     return Summary(
         cell,
         len(trials),
+        len(two),
         sigma,
         _mean(z),
         _covered([beta for beta, _ in two], truth, 68) if clear else _NONE,

@@ -147,19 +147,22 @@ def test_states_of_equal_shares_are_one_and_those_of_others_are_not():
     shares = np.array([0.1, 0.2, 0.3, 0.4])
     fast = np.array([0.3, 0.3, 0.3, 0.1])
     gated = np.stack([1e5 * shares, 1e4 * fast, 2e4 * shares, 3e4 * shares])
-    groups = same_shares(gated, gated)
+    none = np.zeros_like(gated)
+    groups = same_shares(gated, none)
     assert groups[0] == groups[2] == groups[3] != groups[1]
     # With one gate there are no shares.
-    assert len(set(same_shares(gated[:, :1], gated[:, :1]))) == 4
-    # A state without any signal is like no other.
-    assert len(set(same_shares(gated[[0, 2]], gated[[0, 2]] * [[1.0], [0.0]]))) == 2
+    assert len(set(same_shares(gated[:, :1], none[:, :1]))) == 4
+    # Where background may be all of the difference, they are one.
+    dim = np.stack([gated[0], 0.1 * gated[0] + 2e3])
+    assert len(set(same_shares(dim, np.zeros((2, 4))))) == 2
+    assert len(set(same_shares(dim, np.array([[2e3] * 4, [2e3] * 4])))) == 1
 
 
 def test_equal_shares_are_taken_for_different_ones_as_rarely_as_said():
     rng, apart = np.random.default_rng(3), 0
     for _ in range(3000):
         gated = rng.poisson(np.array([[300, 500, 900, 1100], [150, 250, 450, 550]])).astype(float)
-        apart += len(set(same_shares(gated, gated))) == 2
+        apart += len(set(same_shares(gated, np.zeros((2, 4))))) == 2
     # Of 3 expected; 12 and more have a probability below 1e-4.
     assert apart < 12
 
@@ -171,31 +174,35 @@ def test_the_expected_accuracy_is_that_of_the_posteriors():
 
 
 @pytest.mark.parametrize(
-    ("means_s", "emitters", "true", "within"),
+    ("means_s", "emitters", "true", "most"),
     [
-        # So alike that bins are mistaken; and well apart, so that only the bins in which it changes are mixed.
-        ((0.1, 0.05), ((12e3, 47.0), (11e3, 22.0)), 0.0104, 0.3),
-        ((0.1, 0.05), (NEUTRAL, (45e3, 20.0)), 0.0034, 0.15),
+        # So alike that bins are mistaken; and well apart, so that only the bins in which it changes are mixed: where
+        # those are a state of their own, what is expected is a bound.
+        ((0.1, 0.05), ((12e3, 47.0), (11e3, 22.0)), 0.0085, 1.3),
+        ((0.1, 0.05), (NEUTRAL, (45e3, 20.0)), 0.0014, 2.2),
     ],
 )
-def test_the_expected_contamination_is_that_of_the_truth(means_s, emitters, true, within):
+def test_the_expected_contamination_is_that_of_the_truth(means_s, emitters, true, most):
     path = switching(160_000, means_s, seed=1)
     block, decays = drawn(path, emitters)
     model = learn_states(block, decays)
     f = model.filter()
     own, _, _ = label_bins(f, sample_counts(block, model.gates, model.fine), last=True)
     group = 1 + np.array(model.groups)
-    assert set(group.tolist()) == {1, 2}
+    # What lies between the two, bins in which the emitter changes, may be a state of its own.
+    assert {1, 2} <= set(group.tolist()) <= {1, 2, 3}
     found = group[own]
     foreign = path[: len(own) * model.fine].reshape(-1, model.fine).mean(axis=1)
-    assert foreign[found == 1].mean() == pytest.approx(true, rel=0.05)
+    assert foreign[found == 1].mean() == pytest.approx(true, rel=0.1)
     on = np.zeros(8, bool)
     on[1] = True
     bins = np.bincount(found, minlength=8)
     visits = np.bincount(found[np.diff(found, prepend=0) != 0], minlength=8)
-    shares = foreign_shares(f.certainty, group, on) + edge_shares(bins, visits, on)
-    assert np.flatnonzero(shares).tolist() == [2]
-    assert shares[2] == pytest.approx(true, rel=within)
+    shares = foreign_shares(f.certainty, group, on)
+    shares[[1 + g for g in model.between]] = 0.0
+    shares += edge_shares(bins, visits, on)
+    assert np.flatnonzero(shares).tolist() == sorted(set(group.tolist()) - {1})
+    assert 0.85 < shares.sum() / foreign[found == 1].mean() < most
 
 
 def test_time_shares_are_those_after_a_long_time():

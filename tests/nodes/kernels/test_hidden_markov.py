@@ -61,14 +61,14 @@ def drawn(seed, bins, states=2):
     return rng.poisson(RATES[path]).astype(np.int32)
 
 
-def run(counts, states, lag, weight=FIXED, fade=1.0, pieces=None):
-    f = new_filter(*model(states), lag, weight)
+def run(counts, states, lag, weight=FIXED, forget=math.inf, pieces=None, lasting=0.0):
+    f = new_filter(*model(states), lag, weight, lasting, forget)
     found = [], [], []
     edges = [0, *sorted(pieces or []), len(counts)]
     for number, (a, b) in enumerate(itertools.pairwise(edges)):
         own, others = np.empty((2, b - a + lag), np.int64)
         predicted = np.empty(b - a)
-        n = follow(counts[a:b], f, fade, number == len(edges) - 2, own, others, predicted)
+        n = follow(counts[a:b], f, number == len(edges) - 2, own, others, predicted)
         for to, values in zip(found, (own[:n], others[:n], predicted), strict=True):
             to.extend(values.tolist())
     return (*found, f)
@@ -125,8 +125,8 @@ def test_learning_finds_the_model_that_the_counts_were_drawn_from():
 @given(st.integers(0, 1000), st.lists(st.integers(0, 400), max_size=5), st.integers(1, 12))
 def test_any_split_of_the_bins_gives_the_same(seed, pieces, lag):
     counts = drawn(seed, 400)
-    whole = run(counts, 2, lag, weight=50.0, fade=0.99)
-    parts = run(counts, 2, lag, weight=50.0, fade=0.99, pieces=pieces)
+    whole = run(counts, 2, lag, weight=50.0, forget=100.0, lasting=5.0)
+    parts = run(counts, 2, lag, weight=50.0, forget=100.0, lasting=5.0, pieces=pieces)
     assert whole[:3] == parts[:3]
     for one, other in zip(whole[3], parts[3], strict=True):
         np.testing.assert_array_equal(one, other)
@@ -140,14 +140,61 @@ def test_the_filter_follows_an_emitter_that_fades():
     path = np.arange(bins) // 200 % 2
     counts = rng.poisson(np.where(path[:, None] == 0, bright, dark) * np.linspace(1, 0.5, bins)[:, None])
     f = new_filter(
-        np.array([bright, dark]), np.array([[0.99, 0.01], [0.01, 0.99]]), np.ones(2) / 2, 10, 500.0
+        np.array([bright, dark]),
+        np.array([[0.99, 0.01], [0.01, 0.99]]),
+        np.ones(2) / 2,
+        10,
+        500.0,
+        25.0,
+        2000.0,
     )
     own, others = np.empty((2, bins + 10), np.int64)
-    n = follow(counts.astype(np.int32), f, 1 - 1 / 2000, True, own, others, np.empty(bins))
+    n = follow(counts.astype(np.int32), f, True, own, others, np.empty(bins))
     assert n == bins
     assert np.mean(own[: bins // 10] == path[: bins // 10]) > 0.99
     assert np.mean(own[bins - bins // 10 : bins] == path[-bins // 10 :]) > 0.99
     np.testing.assert_allclose(f.rates, np.array([bright, dark]) / 2, rtol=0.12)
+
+
+@pytest.mark.parametrize(("counts_a_bin", "stays"), [(30.0, (50, 25)), (8.0, (50, 25)), (5.0, (200, 100))])
+def test_switches_are_learned_as_they_are_and_the_accuracy_as_it_is(counts_a_bin, stays):
+    """Where states overlap, a filter that trusts itself too much sees fewer switches and claims too much."""
+    rng = np.random.default_rng(8)
+    rates = np.array([[0.12, 0.18, 0.32, 0.38], [0.3, 0.33, 0.27, 0.1]]) * [
+        [counts_a_bin],
+        [0.85 * counts_a_bin],
+    ]
+    leave = 1.0 / np.array(stays)
+    path, state = [], 0
+    while len(path) < 200_000:
+        path += [state] * rng.geometric(leave[state])
+        state = 1 - state
+    path = np.array(path)
+    counts = rng.poisson(rates[path]).astype(np.int32)
+    switch = np.array([[1 - leave[0], leave[0]], [leave[1], 1 - leave[1]]])
+    f = new_filter(rates, switch, np.array(stays) / sum(stays), 10, 2000.0, 100.0, 10_000.0)
+    own, others = np.empty((2, len(path) + 10), np.int64)
+    follow(counts, f, True, own, others, np.empty(len(path)))
+    own = own[: len(path)]
+    np.testing.assert_allclose([f.switch[0, 1], f.switch[1, 0]], leave, rtol=0.25)
+    true = np.mean([np.mean(own[path == k] == k) for k in (0, 1)])
+    claimed = np.mean([f.certainty[k, k] / f.certainty[:, k].sum() for k in (0, 1)])
+    assert claimed == pytest.approx(true, abs=0.005)
+
+
+@pytest.mark.parametrize("stays_in", [0, 2])
+def test_a_state_that_stays_away_for_long_is_still_known(stays_in):
+    rng = np.random.default_rng(9)
+    rates = np.array([[4.0, 5.0, 10.0, 11.0], [5.0, 5.0, 3.0, 1.0], [0.5, 0.4, 0.3, 0.2]])
+    switch = np.full((3, 3), 0.005) + 0.985 * np.eye(3)
+    blinks = np.repeat(rng.integers(0, 3, 300), 100)
+    path = np.concatenate([blinks, np.full(300_000, stays_in), blinks])
+    counts = rng.poisson(rates[path]).astype(np.int32)
+    f = new_filter(rates, switch, np.ones(3) / 3, 10, 2000.0, 100.0, 10_000.0)
+    own, others = np.empty((2, len(path) + 10), np.int64)
+    follow(counts, f, True, own, others, np.empty(len(path)))
+    late = slice(len(path) - len(blinks), len(path))
+    assert np.mean(own[late] == path[late]) > 0.99
 
 
 photons = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 70)), max_size=60).map(
