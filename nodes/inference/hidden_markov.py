@@ -60,9 +60,9 @@ class StateModel:
 
     Groups are numbered by their rate of late photons, so group 0 is the neutral state. ``fine``: how many fine bins
     make a bin. ``gates`` is None where delays tell nothing: then all photons of a bin are counted together.
-    ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``: no
-    further state could be tried. ``learned_from`` tells the sample that it was learned from, which was of the first
-    ``seen`` bins of the trace.
+    ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``:
+    no further state could be tried (states that only lie between others are none). ``learned_from`` tells the sample
+    that it was learned from, which was of the first ``seen`` bins of the trace.
     """
 
     gates: Gates | None
@@ -215,7 +215,8 @@ def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> Stat
     certainty = _follow(counts, rates, switch, fine)[1].certainty
     while (accuracy := expected_accuracy(certainty, np.array(groups) == 0)) < USABLE:
         groups = _joined(groups, certainty)
-    return StateModel(gates, fine, rates, switch, groups, accuracy, len(set(groups)) == MOST_STATES)
+    model = StateModel(gates, fine, rates, switch, groups, accuracy, full=False)
+    return replace(model, full=len(set(groups)) - len(model.between) == MOST_STATES)
 
 
 def _joined(groups: tuple[int, ...], certainty: Floats) -> tuple[int, ...]:
