@@ -48,6 +48,17 @@ def rate(text: str) -> float:
     return _parse(text, _RATES, "a rate", "20k")
 
 
+def standard_error(text: str) -> float:
+    """A standard error of beta: between 0 and 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no standard error of beta (for example 0.02)")
+    return value
+
+
 def window(text: str) -> str | tuple[float, float]:
     """The on window: "auto", or LOW:HIGH in counts per second, either of which may be left out."""
     if text == "auto":

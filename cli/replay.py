@@ -10,7 +10,7 @@ from photonstream.cli.folders import claimed, free_folder
 from photonstream.cli.interrupts import Interrupts
 from photonstream.cli.parameters import build_nodes, of_file
 from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import address, duration, irf, setting, speed, window
+from photonstream.cli.quantities import address, duration, irf, setting, speed, standard_error, window
 from photonstream.cli.running import Run, add_page_options
 from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
@@ -87,7 +87,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument(
         "--until-sigma",
-        type=float,
+        type=standard_error,
         metavar="SIGMA",
         help="read no further once beta is known to this standard error, such as 0.02 (replays at "
         f"{LOOKING_SPEED:g} times recorded time unless --speed says otherwise)",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import multiprocessing
+import multiprocessing.connection
 import os
+import signal
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -133,7 +135,7 @@ def _measured(tasks: Iterable[tuple[Cell, int]], jobs: int) -> Iterator[tuple[Ce
     """Each task with its trial, as they are ready; never many more under way than ``jobs``."""
     left = iter(tasks)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    with _ending(), ProcessPoolExecutor(jobs, mp_context=context, initializer=watch_parent) as pool:
         under_way: dict[Future[Trial], tuple[Cell, int]] = {}
         try:
             while True:
@@ -149,6 +151,28 @@ def _measured(tasks: Iterable[tuple[Cell, int]], jobs: int) -> Iterator[tuple[Ce
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+@contextmanager
+def _ending() -> Iterator[None]:
+    """Whoever ends this command in the usual way ends its processes with it."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def watch_parent() -> None:
+    """End this process when the command that started it has gone, in whatever way."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(sentinel: int) -> None:
+    multiprocessing.connection.wait([sentinel])
+    os._exit(1)
 
 
 def measure(cell: Cell, seed: int) -> Trial:

@@ -53,7 +53,8 @@ def render(content: Mapping[str, Any], histograms: Mapping[str, NDArray[Any]]) -
         f"<header><h1>Instrument response</h1><p>{text(subtitle)}</p></header>{body}"
         f"{grid_table(head, [_row(name, c) for name, c in content['channels'].items()])}"
         f"<p>Tail: {text(content['definitions']['tail_share'])}. Skew: {text(content['definitions']['skew'])}. Black: "
-        f"counts; blue: half-maximum width; red: peak; grey: background.</p>{items(content['notes'])}"
+        f"counts; blue: half-maximum width; dashed: peak; grey: background, where it is on the axis.</p>"
+        f"{items(content['notes'])}"
         f"</main>{script}</body></html>\n"
     )
 

@@ -51,6 +51,7 @@ figcaption { margin: 10px 0 20px; font-size: 13px; line-height: 1.5; }
 .facts section { break-inside: avoid; margin-bottom: 20px; }
 .facts section.long { break-inside: auto; }
 .facts .rows tbody th { width: 42%; }
+.facts .rows thead + tbody td { overflow-wrap: break-word; }
 .facts p { color: var(--soft); font-size: 12px; margin: 4px 0 8px; }
 .facts ul { margin: 0; padding-left: 16px; font-size: 13px; overflow-wrap: anywhere; }
 .grid td:not(:first-child):not(:last-child) { white-space: nowrap; }

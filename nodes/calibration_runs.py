@@ -121,6 +121,12 @@ def with_names(calibration: Mapping[str, Any] | None, experiment: Mapping[str, A
     own = experiment.get("particle")
     others = sorted(names - ({str(own)} if own else set()))
     warnings = list(calibration["warnings"])
+    unknown = [run["folder"] for run in calibration["runs"] if run["excitation_nm"] is None]
+    if unknown:
+        warnings.append(
+            f"nothing says at which wavelength {', '.join(unknown)} was excited: where it can multiply carriers, s and "
+            "<N> from it mean nothing (name excitation_nm with --meta)"
+        )
     if own and others:
         warnings.append(
             f"this run is of particle {own!r}, calibration runs are of {', '.join(map(repr, others))}"

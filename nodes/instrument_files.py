@@ -194,8 +194,12 @@ def read_stored(path: Path) -> MeasuredIrf:
         )
     try:
         return _unpacked(content)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ParameterError(f"{path}: a damaged stored IRF: {type(error).__name__}: {error}") from error
+    except KeyError as error:
+        raise ParameterError(f"{path}: a damaged stored IRF: {error} is missing") from error
+    except (AttributeError, TypeError) as error:
+        raise ParameterError(f"{path}: a damaged stored IRF: a part of it is of the wrong kind") from error
+    except (ValueError, OverflowError) as error:
+        raise ParameterError(f"{path}: a damaged stored IRF: {error}") from error
 
 
 def _unpacked(content: Mapping[str, Any]) -> MeasuredIrf:
@@ -232,7 +236,10 @@ def _unpacked(content: Mapping[str, Any]) -> MeasuredIrf:
 
 
 def _known(value: Any) -> float | None:
-    return None if value is None else float(value)
+    known = None if value is None else float(value)
+    if known is not None and not (known > 0.0 and math.isfinite(known)):
+        raise ValueError(f"{value!r:.20} where something positive belongs")
+    return known
 
 
 def _packed(row: NDArray[np.float64]) -> dict[str, Any]:

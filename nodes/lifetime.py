@@ -96,6 +96,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
         on = selected(selection, rows["labels"])
         chosen = counts[on].sum(axis=0)
         data = _data(chosen, rows, selection["on_time_s"])
+        if selection["method"] == HIDDEN_MARKOV and selection["chosen"] == "given" and not on.any():
+            data = f"no photons: there is no such state, only {len(selection['levels'])} (--set states.state)"
         fit = self._fit(data, final=final)
         fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
         self._start = fit.start

@@ -14,6 +14,8 @@ from photonstream.nodes.inference.decay_model import Floats
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 # A numbered channel with fewer photons has seen no response, only strays.
 _MIN_PHOTONS = 100
+# More counts no bin can hold.
+_MOST_COUNTS = 1e15
 # Bins of a measured response are joined while the narrowest row still has so many in its full width.
 _FINE = 24.0
 # Circumstances that count as the same: wavelengths within so many nm, periods to a share, rates within a factor.
@@ -101,6 +103,8 @@ def measured_irf(
         raise ValueError("an IRF histogram needs at least 8 bins a channel")
     if not np.all(np.isfinite(counts)) or np.any(counts < 0.0):
         raise ValueError("an IRF histogram holds counts: finite and not negative")
+    if np.any(counts > _MOST_COUNTS):
+        raise ValueError(f"an IRF histogram holds counts: {counts.max():.3g} in a bin is none")
     rows, kept, notes = [], [], []
     for c, row in zip(channels or range(counts.shape[0]), counts, strict=True):
         shares = cleaned(row)

@@ -13,6 +13,7 @@ from photonstream.cli.quantities import (
     rate,
     setting,
     speed,
+    standard_error,
     window,
     with_prefix,
 )
@@ -115,6 +116,13 @@ def test_what_is_no_quantity_is_refused(parse, text):
 )
 def test_prefixes(value, text):
     assert with_prefix(value, "s") == text
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "5", "nan", "soon"])
+def test_a_standard_error_lies_between_0_and_1(text):
+    assert standard_error("0.02") == 0.02
+    with pytest.raises(argparse.ArgumentTypeError, match="no standard error of beta"):
+        standard_error(text)
 
 
 def test_an_irf_without_a_unit_is_no_width(tmp_path, monkeypatch):

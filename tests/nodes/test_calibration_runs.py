@@ -155,7 +155,16 @@ def test_a_folder_that_is_none_is_refused(tmp_path, write):
     ],
 )
 def test_names_of_other_particles_are_a_warning(own, others, words):
-    section = {"reason": "", "runs": [{"particle": name} for name in others], "warnings": ["first"]}
+    runs = [{"particle": name, "folder": "640", "excitation_nm": 640.0} for name in others]
+    section = {"reason": "", "runs": runs, "warnings": ["first"]}
     found = with_names(section, {"particle": own})
     assert found["warnings"] == ["first", *([words] if words else [])]
     assert with_names(None, {"particle": own}) is None
+
+
+def test_a_run_of_unknown_wavelength_is_a_warning():
+    runs = [
+        {"particle": None, "folder": name, "excitation_nm": nm} for name, nm in (("a", None), ("b", 640.0))
+    ]
+    (warning,) = with_names({"runs": runs, "warnings": []}, {})["warnings"]
+    assert warning.startswith("nothing says at which wavelength a was excited")
