@@ -65,7 +65,9 @@ def fit_beta(
     theta = optimum.theta.copy()
     theta[MIX] = beta_from_photon_share(float(theta[MIX]), tau_xx.value / tau_x.value, options.s)
     within, bounded = within_domain(likelihood, box)
-    estimate = _estimate(within, maximise(within, theta, bounded, as_beta=True), bounded, intervals=intervals)
+    estimate = estimate_beta(
+        within, maximise(within, theta, bounded, as_beta=True), bounded, intervals=intervals
+    )
     beta, note = within_bounds(estimate)
     if beta is None:
         return replace(signed, reason=note)
@@ -82,7 +84,8 @@ def within_domain(likelihood: Likelihood, box: Box) -> tuple[Likelihood, Box]:
     return replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / s)), Box(lower, upper, free)
 
 
-def _estimate(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
+def estimate_beta(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
+    """beta at ``optimum`` of a fit `within_domain`, by its likelihood alone."""
     for _ in range(_RESTARTS):
         errors = covariance(optimum, box)
         estimate = Estimate(float(optimum.theta[MIX]), _root(float(errors[MIX, MIX])))
@@ -121,7 +124,7 @@ def _signed(
         BetaFit(
             None,
             "",
-            signed=_estimate(within, free, bounded, intervals=intervals),
+            signed=estimate_beta(within, free, bounded, intervals=intervals),
             upper95=_upper95(within, free, bounded) if intervals else None,
             assumed_tau_xx_s=tau_xx_s,
         ),

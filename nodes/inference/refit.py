@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from photonstream.nodes.inference import corrections, search
 from photonstream.nodes.inference.beta import beta_from_photon_share
+from photonstream.nodes.inference.beta_fit import estimate_beta, within_domain
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.report import irf_fwhm_s
 from photonstream.nodes.inference.scoring import Box, Optimum, maximise
@@ -42,6 +44,17 @@ def refit_of(data: DecayData, options: FitOptions, fit: DecayFit) -> Refit:
     box = search.box_of(likelihood, options, double)
     box = search.double_box(likelihood, box, single, irf_fwhm_s(options, likelihood, single))
     return Refit(rows, likelihood, maximise(likelihood, double, box), box)
+
+
+def beta_of(refit: Refit, s: float) -> Estimate:
+    """beta by the likelihood alone, with its intervals, whether or not two components may be claimed.
+
+    What `fit_decay` claims is a selection of what it measures: bias and coverage are of this.
+    """
+    theta = refit.optimum.theta.copy()
+    theta[MIX] = beta_at(theta, s)
+    within, box = within_domain(refit.likelihood, refit.box)
+    return estimate_beta(within, maximise(within, theta, box, as_beta=True), box, intervals=True)
 
 
 def beta_at(theta: Floats, s: float) -> float:

@@ -26,11 +26,10 @@ _NONE: Figure = (math.nan, math.nan)
 class Summary:
     """One cell. Figures are pairs: value, Monte-Carlo error (NaN where there is none).
 
-    Of the two-component fit, whatever the likelihood ratio says, of the ``two`` nanocrystals for which other rules
-    leave a beta (where fewer than ``count``, they are of a selection): ``bias`` of beta in standard errors
-    (Cramér-Rao), ``coverage68``,
-    ``coverage95``, ``variance`` over the Cramér-Rao bound; they are NaN where beta lies within CLEAR_SIGMA of 0, where
-    intervals are cut at 0. Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the
+    Of the two-component fit by its likelihood alone, of the ``two`` nanocrystals in which a decay was seen at all
+    (where fewer than ``count``, they are of a selection): ``bias`` of beta in standard errors (Cramér-Rao),
+    ``coverage68``, ``coverage95``, ``variance`` over the Cramér-Rao bound; they are NaN where beta lies within
+    CLEAR_SIGMA of 0, where two lifetimes are hardly told. Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the
     false positives); ``given``, the share with a beta; ``upper``, the share of upper limits above the truth;
     ``accuracy`` of the states per millisecond; ``shift``, root mean square shift of beta by the selection, in standard
     errors; ``reason``, the most frequent one for no beta.

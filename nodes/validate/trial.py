@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.refit import beta_of, refit_of
 from photonstream.nodes.inference.rows import selected
 from photonstream.nodes.pipeline import READERS, photon_path
 from photonstream.nodes.simulate import simulate
@@ -22,9 +22,6 @@ from photonstream.stream.chunk import Result
 from photonstream.stream.runner import InlineRunner
 from photonstream.stream.topology import NodeSpec, Topology
 
-# Claimed whatever the likelihood ratio says: for intervals and variances, which a choice of the model would select.
-_ALWAYS_TWO = 0.0
-
 
 @dataclass(frozen=True)
 class Trial:
@@ -32,9 +29,9 @@ class Trial:
 
     ``accuracy``: balanced accuracy of "neutral or not" over bins of 1 ms (1 where it never left that state and all was
     selected). ``states``: how many were told apart. ``beta``: as the pipeline gives it, None with its ``reason``;
-    ``beta_two``: with two components whatever the data say, from the same photons; ``beta_true``: from the photons of
-    the true neutral state; ``beta_window``: by the window of the rule. ``selected``: photons selected, out of
-    ``photons``. ``upper95``: limit where one component suffices.
+    ``beta_two``: of two components by the likelihood alone, whatever may be claimed, from the same photons;
+    ``beta_true``: the same from the photons of the true neutral state; ``beta_window``: by the window of the rule.
+    ``selected``: photons selected, out of ``photons``. ``upper95``: limit where one component suffices.
     """
 
     photons: int
@@ -76,23 +73,27 @@ def run_trial(
     results = InlineRunner(Topology(nodes)).run().results
     for file in folder.glob(f"{path.name}*"):
         file.unlink()
-    return _judge(results, FitOptions(mono_bi_threshold=_ALWAYS_TWO))
+    return _judge(results)
 
 
-def _judge(results: Mapping[tuple[str, str], Result], options: FitOptions) -> Trial:
+def _judge(results: Mapping[tuple[str, str], Result]) -> Trial:
     rows, selection = results["decay", "rows"].value, results["states", "selection"].value
     truth, summary = results["probe", "truth"].value, results["lifetime", "fit"].value["summary"]
 
-    def fit(counts: NDArray[np.int64], on_time_s: float) -> DecayFit:
+    def two(counts: NDArray[np.int64], on_time_s: float) -> tuple[Estimate | None, float | None]:
         channels = tuple(rows["channels"].tolist())
         period_s = rows["pulse_period_s"]
         data = DecayData(counts, rows["resolution_s"], period_s, on_time_s / period_s, channels)
-        return fit_decay(data, options)
+        options = FitOptions(intervals=False)
+        fit = fit_decay(data, options)
+        if fit.start is None:
+            return None, None
+        return beta_of(refit_of(data, options, fit), options.s), fit.likelihood_ratio
 
     on = selected(selection, rows["labels"])
     counts = rows["counts"][on].sum(axis=0)
-    two = fit(counts, selection["on_time_s"])
-    true = fit(truth["neutral"][rows["channels"]], truth["neutral_s"])
+    beta_two, likelihood_ratio = two(counts, selection["on_time_s"])
+    beta_true, _ = two(truth["neutral"][rows["channels"]], truth["neutral_s"])
     others = summary.get("other_selections") or {}
     return Trial(
         photons=int(rows["counts"].sum()),
@@ -103,12 +104,12 @@ def _judge(results: Mapping[tuple[str, str], Result], options: FitOptions) -> Tr
         model=summary["fit"]["model"],
         reason=summary["beta_reason"] or summary["fit"]["reason"],
         beta=_estimate(summary["beta"]),
-        beta_two=two.beta,
-        beta_true=true.beta,
+        beta_two=beta_two,
+        beta_true=beta_true,
         beta_left_out=_estimate(others.get("left_out")),
         beta_window=_estimate(others.get("window")),
         upper95=summary["beta_upper95"],
-        likelihood_ratio=two.likelihood_ratio,
+        likelihood_ratio=likelihood_ratio,
     )
 
 
