@@ -22,6 +22,7 @@ from photonstream.nodes.inference import search, select
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA
 from photonstream.nodes.inference.scoring import maximise
+from photonstream.nodes.inference.tail import FittedTail
 
 POINTS = (90.0, 95.0, 99.0, 99.9)
 
@@ -37,15 +38,23 @@ class Setting:
     bin_s: float = 80e-12
     fwhm_s: float = 0.1e-9
     channels: int = 1
+    tail_fitted: bool = False
 
 
 SETTINGS = (
+    Setting("210.5 ns, tau 47 ns, 3e2 photons", 300, 47e-9),
+    Setting("the same, 2 channels, 3e2 photons", 300, 47e-9, channels=2),
+    Setting("210.5 ns, tau 47 ns, 1e3 photons", 1_000, 47e-9),
+    Setting("the same, 2 channels, 1e3 photons", 1_000, 47e-9, channels=2),
     Setting("210.5 ns, tau 47 ns, 3e3 photons", 3_000, 47e-9),
     Setting("210.5 ns, tau 47 ns, 1e4 photons", 10_000, 47e-9),
     Setting("210.5 ns, tau 47 ns, 1e5 photons", 100_000, 47e-9),
     Setting("210.5 ns, tau 47 ns, 1e6 photons", 1_000_000, 47e-9),
     Setting("the same, 2 channels, 1e5 photons", 100_000, 47e-9, channels=2),
     Setting("13.2 ns, tau 3.5 ns, 16 ps bins, IRF 0.35 ns, 1e5", 100_000, 3.5e-9, 13.17e-9, 16e-12, 0.35e-9),
+    Setting("a tail fitted that is not there, 1e3 photons", 1_000, 47e-9, tail_fitted=True),
+    Setting("a tail fitted that is not there, 1e4 photons", 10_000, 47e-9, tail_fitted=True),
+    Setting("a tail fitted that is not there, 1e5 photons", 100_000, 47e-9, tail_fitted=True),
     Setting("flat, 210.5 ns, 1e3 photons", 1_000, None),
     Setting("flat, 210.5 ns, 1e5 photons", 100_000, None),
     Setting("flat, 13.2 ns, 4 ps bins, 1e4 photons", 10_000, None, 13.17e-9, 4e-12, 0.35e-9),
@@ -71,7 +80,7 @@ def histograms(setting: Setting, rng: np.random.Generator) -> DecayData:
 
 def statistic(setting: Setting, data: DecayData) -> float:
     """2 ln(L_bi/L_mono), or 2 ln(L_decay/L_flat) for a flat background."""
-    options = FitOptions()
+    options = FitOptions(irf=FittedTail() if setting.tail_fitted else None)
     channels = range(setting.channels)
     alone = [search.likelihood_of(data, options, [c]) for c in channels]
     fits = [search.fit_channel(likelihood, options) for likelihood in alone]
@@ -82,7 +91,8 @@ def statistic(setting: Setting, data: DecayData) -> float:
     box = search.box_of(likelihood, options, start)
     single = maximise(likelihood, start, box)
     width_s = search.half_maximum_width_s(single.theta, 0)
-    double = search.fit_double(likelihood, search.double_box(likelihood, box, single.theta, width_s), single)
+    double_box = search.double_box(likelihood, box, single.theta, width_s)
+    single, double = search.fit_pair(likelihood, box, double_box, single)
     return 2.0 * (single.half_deviance - double.half_deviance)
 
 
@@ -101,7 +111,9 @@ def main() -> None:
         began = time.perf_counter()
         rng = np.random.default_rng([20_240_501, number])
         values = np.array([statistic(setting, histograms(setting, rng)) for _ in range(arguments.runs)])
-        threshold = select.PULSED_THRESHOLD if setting.tau_s is None else select.MONO_BI_THRESHOLD
+        threshold = select.mono_bi_threshold(tail_fitted=setting.tail_fitted)
+        if setting.tau_s is None:
+            threshold = select.PULSED_THRESHOLD
         numbers = [*np.percentile(values, POINTS), values.max()]
         share = float(np.mean(values > threshold))
         cells = [

@@ -42,6 +42,14 @@ DASH = "–"
 # How eta is called: alone it would read as a quantum yield.
 ETA = "CM efficiency per absorbed photon, <N>-corrected"
 
+_VERDICTS = {
+    "mono": "One component suffices",
+    "bi": "Two components",
+    "not enough photons yet": "Not enough photons yet",
+    "does not fit": "Neither one nor two components fit",
+    "none": "No lifetime fitted",
+}
+
 
 class Findings:
     """What the fit of a run says, in the words of the page."""
@@ -65,9 +73,7 @@ class Findings:
     @property
     def verdict(self) -> str:
         """The outcome in a few words."""
-        return {"mono": "One component suffices", "bi": "Two components", "none": "No lifetime fitted"}[
-            self.model
-        ]
+        return _VERDICTS.get(self._fit.get("verdict") or self.model, _VERDICTS["none"])
 
     @property
     def reason(self) -> str:

@@ -216,6 +216,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
     return {
         "fit": {
             "model": fit.model,
+            "verdict": fit.verdict,
             "reason": fit.reason,
             "photons": fit.photons,
             "photons_outside": fit.photons_outside,

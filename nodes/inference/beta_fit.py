@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+from photonstream.nodes.inference import select
 from photonstream.nodes.inference.beta import beta_from_photon_share, domain_reason
 from photonstream.nodes.inference.claims import LARGEST_BETA, within_bounds
 from photonstream.nodes.inference.decay_data import FitOptions
@@ -56,6 +57,8 @@ def fit_beta(
     tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
     if tau_xx is None or parts.amplitude_xx is None:
         why = "no beta: one component suffices"
+        if select.too_few(signed.signed, signed.upper95):
+            why += f", but there are not enough photons yet to exclude a beta of {select.TELLING_BETA:g}"
         return replace(signed, reason=f"{why}; {reason}" if reason else why)
     signed = replace(signed, upper95=None)
     ratio = parts.amplitude_xx.value / max(parts.amplitude_x.value, 1e-300)

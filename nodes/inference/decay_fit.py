@@ -9,6 +9,10 @@ from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate
 
 Model = Literal["mono", "bi", "none"]
+# What may be said of the decay: with "mono" and "bi" that the data decide it.
+Verdict = Literal["mono", "bi", "not enough photons yet", "does not fit", "none"]
+TOO_FEW: Verdict = "not enough photons yet"
+MISFIT: Verdict = "does not fit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +77,10 @@ class DecayFit:
     component is everything and the fast one ``None``; with "none" there are no parameters and ``reason`` says why.
     With "mono" and "bi" ``reason`` carries warnings, or nothing.
 
+    ``verdict`` says what the data decide. "not enough photons yet": one component suffices, but a beta of
+    ``select.TELLING_BETA`` would not have been seen, or there were too few photons to fit at all; "does not fit": the
+    best model misses so much that its components mean nothing (they are still given where they were found).
+
     ``likelihood_ratio`` is 2 ln(L_bi/L_mono); ``goodness`` is described at ``goodness.goodness``. ``irf_fwhm_s`` is
     that of the brightest channel, of its Gaussian where the response has a tail; ``irf_tail_share`` and ``irf_tail_s``
     are that tail's, None without one (no time where the share is 0). ``parameters`` names the rows of ``covariance``,
@@ -105,6 +113,7 @@ class DecayFit:
     irf_fwhm_s: Estimate | None = None
     irf_tail_share: Estimate | None = None
     irf_tail_s: Estimate | None = None
+    verdict: Verdict = "none"
     channels: tuple[ChannelFit, ...] = ()
     likelihood_ratio: float | None = None
     goodness: dict[str, float | None] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference import claims, corrections, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
+from photonstream.nodes.inference.decay_fit import MISFIT, TOO_FEW, DecayFit, FitStart, Verdict
 from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
@@ -63,7 +63,8 @@ def fit_decay(
     Raises ValueError for an IRF or detector figures that do not fit the data.
     """
     if data.photons < options.min_photons:
-        return _none(data, options, f"too few photons: {data.photons}, {options.min_photons} needed")
+        few = _none(data, options, f"too few photons: {data.photons}, {options.min_photons} needed")
+        return replace(few, verdict=TOO_FEW)
     fits: _Fits | None = None
     notes: list[str] = []
     if not cold and start is not None and set(start.channels) <= set(data.numbers):
@@ -244,6 +245,7 @@ def _choose(
     if refused:
         return replace(
             common,
+            verdict=MISFIT if gross else "none",
             reason="; ".join([refused, *notes]),
             beta_reason=f"no beta: {refused}",
             eta_reason=f"no eta: {refused}",
@@ -260,8 +262,9 @@ def _choose(
     shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
     tail = claims.tail_reason(tau_xx_s, width_s, shape) if double else ""
     beta = BetaFit(None, f"no beta: {doubt}")
+    missed = claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx) if double else ""
     if not doubt:
-        refused = tail or claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx)
+        refused = tail or missed
         warnings = (
             claims.tail_warning(tau_xx_s, width_s, shape),
             claims.misfit_warning(misfit),
@@ -269,9 +272,15 @@ def _choose(
         )
         beta = fit_beta(likelihood, optimum, box, options, parts, refused, warnings, intervals=intervals)
     eta = fit_eta(options, beta, parts, period_s, fwhm_s, intervals=intervals)
+    verdict: Verdict = "bi" if double else "mono"
+    if missed:
+        verdict = MISFIT
+    elif not double and select.too_few(beta.signed, beta.upper95):
+        verdict = TOO_FEW
     return replace(
         common,
         model="bi" if double else "mono",
+        verdict=verdict,
         tau_x_s=parts.tau_x_s,
         tau_xx_s=parts.tau_xx_s,
         amplitude_x=parts.amplitude_x,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from photonstream.nodes.inference.estimate import Estimate
+
 # 99 % point of 2 ln(L_bi/L_mono) on single-exponential data, with tau_xx free from half the IRF's width to 0.8 tau_x
 # and a share of at least 0. Simulated by bench/calibrate_mono_bi.py (1000 runs a setting): it lies between 6.5 and
 # 8.1, and 8 is exceeded in 0.2 to 1.1 % of runs from 3e3 to 1e6 photons, with one and two detectors.
@@ -11,6 +13,8 @@ MONO_BI_THRESHOLD = 8.0
 # The same where a tail of the response is fitted beside. With a response that has none, 8 was exceeded in 1.8, 2.7 and
 # 4 % of 400, 300 and 600 runs of 1e4, 1e5 and 1e6 photons, and the 99 % points were 8.3, 9.2 and 8.9 to 11.1.
 MONO_BI_THRESHOLD_TAIL = 12.0
+# One component is a finding only where the data exclude a beta as large as this at 95 %; before that they are too few.
+TELLING_BETA = 0.1
 # Twice the log-likelihood gained by a pulsed decay (lifetime, t0, width, photons) over a flat background. Searching
 # t0 and lifetime over the whole period reaches 25 by chance in one of a thousand flat histograms (same simulation).
 PULSED_THRESHOLD = 30.0
@@ -28,6 +32,8 @@ GROSS_MISFIT = 0.10
 SIGNIFICANT_SHARE_SD = 2.0
 SIGNIFICANT_Z = 4.0
 SIGNIFICANT_LOCAL_Z = 5.0
+# Standard errors to a one-sided limit at 95 %.
+ONE_SIDED_95 = 1.645
 # How the reason begins where nothing speaks for an emitter.
 NO_EMITTER = "no emitter: "
 
@@ -35,6 +41,16 @@ NO_EMITTER = "no emitter: "
 def mono_bi_threshold(*, tail_fitted: bool) -> float:
     """What the likelihood ratio must exceed for two exponentials."""
     return MONO_BI_THRESHOLD_TAIL if tail_fitted else MONO_BI_THRESHOLD
+
+
+def too_few(beta_signed: Estimate | None, upper95: float | None) -> bool:
+    """Whether one component suffices only because there are too few photons to see a second.
+
+    Without the limit of a cold fit that of the Fisher information is taken. What has neither is not judged.
+    """
+    if upper95 is None and beta_signed is not None and beta_signed.stderr is not None:
+        upper95 = max(beta_signed.value, 0.0) + ONE_SIDED_95 * beta_signed.stderr
+    return upper95 is not None and upper95 > TELLING_BETA
 
 
 def flat_reason(gain: float, photons: int) -> str:

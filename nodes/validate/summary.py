@@ -29,10 +29,12 @@ class Summary:
     Of the two-component fit by its likelihood alone, of the ``two`` nanocrystals in which a decay was seen at all
     (where fewer than ``count``, they are of a selection): ``bias`` of beta in standard errors (Cramér-Rao),
     ``coverage68``, ``coverage95``, ``variance`` over the Cramér-Rao bound; they are NaN where beta lies within
-    CLEAR_SIGMA of 0, where two lifetimes are hardly told. Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the
-    false positives); ``given``, the share with a beta; ``upper``, the share of upper limits above the truth;
-    ``accuracy`` of the states per millisecond; ``shift``, root mean square shift of beta by the selection, in standard
-    errors; ``reason``, the most frequent one for no beta.
+    CLEAR_SIGMA of 0, where two lifetimes are hardly told.
+
+    Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the false positives); ``given``,
+    the share with a beta; ``upper``, the share of upper limits above the truth; ``accuracy`` of the states per
+    millisecond; ``shift``, root mean square shift of beta by the selection, in standard errors; ``reason``, the most
+    frequent one for no beta.
     """
 
     cell: Cell

@@ -70,6 +70,11 @@ def test_no_fit_gives_its_reason(result):
     assert found.verdict == "No lifetime fitted"
 
 
+def test_too_few_photons_are_no_finding_of_one_component(result):
+    result["fit"] |= {"model": "mono", "verdict": "not enough photons yet"}
+    assert findings(result).verdict == "Not enough photons yet"
+
+
 @pytest.mark.parametrize(
     "result_part", [{}, {"fit": None}, {"fit": {"model": "none"}}, {"fit": {"model": 7}}]
 )

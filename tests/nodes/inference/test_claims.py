@@ -156,6 +156,7 @@ def test_a_stretched_exponential_has_no_beta(photons):
     assert fit.beta is None
     assert "misses the data beyond chance" in fit.beta_reason
     assert fit.beta_upper95 is None
+    assert fit.verdict == "does not fit"
 
 
 def test_a_misfit_is_judged_by_the_fast_component():

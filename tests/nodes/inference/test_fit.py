@@ -125,6 +125,25 @@ def test_the_upper_limit_is_above_the_truth_in_95_percent(truth):
     assert 52 <= sum(limit > 0.02 for limit in limits) <= 60
 
 
+@pytest.mark.parametrize(
+    ("beta", "photons", "verdict"),
+    [
+        (0.0, 1_000, "not enough photons yet"),
+        (0.0, 30_000, "mono"),
+        (0.257, 500, "not enough photons yet"),
+        (0.257, 30_000, "bi"),
+    ],
+)
+@pytest.mark.parametrize("intervals", [True, False])
+def test_one_component_is_a_finding_only_once_a_second_would_have_been_seen(
+    truth, beta, photons, verdict, intervals
+):
+    decay = truth(beta=beta, photons=photons)
+    fit = fit_decay(drawn(decay, 5), FitOptions(intervals=intervals))
+    assert fit.verdict == verdict
+    assert ("not enough photons yet" in fit.beta_reason) is (verdict == "not enough photons yet")
+
+
 def test_two_detectors_with_a_skew(truth):
     first, second = truth(photons=200_000), truth(photons=200_000, t0_s=20.53e-9, fwhm_s=0.2e-9)
     rng = np.random.default_rng(11)
@@ -225,6 +244,7 @@ def test_too_few_photons():
     fit = fit_decay(DecayData(np.full((1, 100), 2, dtype=np.int64), 1e-9, 100e-9), FitOptions())
     assert (fit.model, fit.beta) == ("none", None)
     assert fit.reason == "too few photons: 200, 300 needed"
+    assert fit.verdict == "not enough photons yet"
     assert fit_decay(DecayData(np.zeros((2, 0), dtype=np.int64), 1e-9, 100e-9), FitOptions()).model == "none"
 
 

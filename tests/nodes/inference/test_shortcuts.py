@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.optimize import least_squares
 
 from photonstream.nodes.inference import search
 from photonstream.nodes.inference.beta import beta_from_amplitudes, beta_from_photon_share
@@ -132,3 +133,43 @@ def test_t0_put_at_the_highest_bin(fwhm_ns, shift, truth):
     assert late_beta(decay, peak_s + 0.5 * decay.bin_s - decay.t0_s) / 0.257 - 1 == pytest.approx(
         shift, abs=0.03
     )
+
+
+def neyman_beta(data, decay):
+    """beta by least squares, each bin weighted by its own counts and empty ones left out."""
+    edges_s, n = data.edges_s(), data.counts[0].astype(float)
+    weight = np.where(n > 0.0, 1.0 / np.sqrt(np.maximum(n, 1.0)), 0.0)
+    sigma_s = decay.fwhm_s / FWHM_PER_SIGMA
+
+    def parts(p):
+        return [
+            bin_shares(edges_s, decay.period_s, p[4] * 1e-9, tau * 1e-9, sigma_s=sigma_s)
+            for tau in (p[1], p[2])
+        ]
+
+    def residuals(p):
+        slow, fast = parts(p)
+        flat = np.diff(edges_s) / decay.period_s
+        return (p[0] * ((1.0 - p[3]) * slow + p[3] * fast) + p[5] * flat - n) * weight
+
+    photons, q = float(n.sum()), decay.photon_share_xx
+    start = [0.99 * photons, 46.8, 3.6, q, decay.t0_s * 1e9, 0.01 * photons]
+    found = least_squares(residuals, start, x_scale=np.abs(start)).x
+    return beta_from_photon_share(found[3], found[2] / found[1], 4.0)
+
+
+def test_least_squares_weighted_by_the_counts_themselves(truth):
+    """Bins that by chance hold little weigh most. How much that is depends on how few photons the bins hold."""
+    decay = truth(photons=100_000)
+    found = []
+    for seed in range(24):
+        drawn = np.random.default_rng(seed).poisson(decay.expected())
+        here = DecayData(drawn[None].astype(np.int64), decay.bin_s, decay.period_s)
+        found.append((neyman_beta(here, decay), fit_decay(here, KNOWN).beta.value))
+    neyman, likelihood = np.array(found).T
+    # On the same histograms, so that most of the chance is taken away.
+    moved = neyman - likelihood
+    assert moved.mean() == pytest.approx(-0.011, abs=0.006)
+    assert moved.mean() < -5.0 * moved.std() / math.sqrt(len(moved))
+    # The best possible error at so many photons is .0105.
+    assert math.sqrt(((neyman - 0.257) ** 2).mean()) > 1.2 * 0.0105
