@@ -43,10 +43,10 @@ def main_rows(run: RunFolder) -> Iterator[Row]:
         s, scale = plain(number(way["s"]["value"]) or 0.0), way.get("scale")
         factor = f"; {estimate_text(scale)} of the given" if is_estimate(scale) else ""
         words = f"<N> of the calibration runs: {_means(way)}{factor}"
-        yield _row(f"beta, <N> calibrated at s = {s}", way, "beta", words)
+        yield _row(f"beta, <N> calibrated at s = {s} exactly", way, "beta", words)
         scaled = "<N> of this run by the same factor; " if factor else ""
         words = scaled + _cascade(way, "mean_n")
-        yield _row(f"CM efficiency, <N> calibrated at s = {s}", way, "eta", words)
+        yield _row(f"CM efficiency, <N> calibrated at s = {s} exactly", way, "eta", words)
     elif way.get("reason"):
         yield Row("<N> at the given s", "none", remark=str(way["reason"]))
 

@@ -42,12 +42,13 @@ _LEAST_GAPS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class RunFolder:
-    """A calibration run as its folder has it; ``experiment`` is what was known of it."""
+    """A calibration run as its folder has it; ``experiment`` is what was known of it, ``sha256`` tells its recording."""
 
     path: Path
     data: DecayData
     options: FitOptions
     experiment: Mapping[str, Any]
+    sha256: str | None
 
 
 class CalibrationRuns:
@@ -113,14 +114,23 @@ def _fitted(folder: RunFolder) -> CalibrationRun:
     )
 
 
-def with_names(calibration: Mapping[str, Any] | None, experiment: Mapping[str, Any]) -> dict[str, Any] | None:
-    """``calibration`` with a warning where its runs and this one (``experiment``) name different particles."""
+def with_names(
+    calibration: Mapping[str, Any] | None, experiment: Mapping[str, Any], sha256: str | None = None
+) -> dict[str, Any] | None:
+    """``calibration`` with a warning where its runs and this one (``experiment``, of the recording ``sha256``) are of
+    different particles, or of one recording.
+    """
     if calibration is None or "runs" not in calibration:
         return None if calibration is None else dict(calibration)
     names = {str(run["particle"]) for run in calibration["runs"] if run["particle"]}
     own = experiment.get("particle")
     others = sorted(names - ({str(own)} if own else set()))
     warnings = list(calibration["warnings"])
+    same = [run["folder"] for run in calibration["runs"] if sha256 is not None and run["sha256"] == sha256]
+    if same:
+        warnings.append(
+            f"{', '.join(same)} is of the very recording that it calibrates, so it says nothing new"
+        )
     unknown = [run["folder"] for run in calibration["runs"] if run["excitation_nm"] is None]
     if unknown:
         warnings.append(
@@ -140,6 +150,7 @@ def _run(folder: RunFolder, run: CalibrationRun) -> dict[str, Any]:
     stderr = None if run.mean_n is None else run.mean_n * run.mean_n_relative_error
     return {
         "folder": run.name,
+        "sha256": folder.sha256,
         "particle": folder.experiment.get("particle"),
         "excitation_nm": run.excitation_nm,
         "power_w": run.power_w,
@@ -190,7 +201,8 @@ def _read(path: Path) -> RunFolder:
     pulses = on_time_s / period_s if on_time_s else None
     try:
         data = DecayData(counts, width_s, float(period_s), pulses, channels)
-        return RunFolder(path, data, _options(path, summary), experiment)
+        sha256 = (summary.get("recording") or {}).get("sha256")
+        return RunFolder(path, data, _options(path, summary), experiment, sha256)
     except ValueError as error:
         raise ParameterError(f"{path}: {error}") from error
 

@@ -152,7 +152,7 @@ def summarise(
             "dwell_times": dwell_summary(_dwell(latest)),
         },
         **lifetime["summary"],
-        "calibration": with_names(lifetime["summary"]["calibration"], experiment),
+        "calibration": with_names(lifetime["summary"]["calibration"], experiment, recording["sha256"]),
         "antibunching": _antibunching(latest, lifetime["summary"]["fit"], experiment, recording),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],

@@ -83,10 +83,10 @@ def test_both_ways_stand_side_by_side_with_what_they_rest_on(run):
     assert value == "none"
     assert "no eta: <N> is not known" in remark
     assert "by the n² cascade s = 2.2" in remark
-    value, remark = rows["beta, <N> calibrated at s = 4"]
+    value, remark = rows["beta, <N> calibrated at s = 4 exactly"]
     assert value == "27.0 ± 1.1 %"
     assert "0.256 ± 0.021; 0.512 ± 0.042 of the given" in remark
-    value, remark = rows["CM efficiency, <N> calibrated at s = 4"]
+    value, remark = rows["CM efficiency, <N> calibrated at s = 4 exactly"]
     assert value == "25.1 ± 1.1 %"
     assert "by the same factor" in remark
     assert "<N> = 0.229 and 23 %" in remark
@@ -105,7 +105,11 @@ def test_they_stand_in_the_report_and_in_the_table(run):
     for words in ("runs/640", "Beside the statistical error", "beta, s calibrated at the given &lt;N&gt;"):
         assert words in page
     assert "14 nW" in plain(calibration_html(run))
-    for words in ("beta, <N> calibrated at s = 4", "Beside the statistical error", "beta: other states"):
+    for words in (
+        "beta, <N> calibrated at s = 4 exactly",
+        "Beside the statistical error",
+        "beta: other states",
+    ):
         assert words in text
     assert "warning: Calibration: this run is of particle 'A'" in text
     assert warnings(run) == ["Calibration: this run is of particle 'A', calibration runs are of 'B'."]

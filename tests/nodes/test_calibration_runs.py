@@ -155,7 +155,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path, write):
     ],
 )
 def test_names_of_other_particles_are_a_warning(own, others, words):
-    runs = [{"particle": name, "folder": "640", "excitation_nm": 640.0} for name in others]
+    runs = [{"particle": name, "folder": "640", "excitation_nm": 640.0, "sha256": "aa"} for name in others]
     section = {"reason": "", "runs": runs, "warnings": ["first"]}
     found = with_names(section, {"particle": own})
     assert found["warnings"] == ["first", *([words] if words else [])]
@@ -164,7 +164,20 @@ def test_names_of_other_particles_are_a_warning(own, others, words):
 
 def test_a_run_of_unknown_wavelength_is_a_warning():
     runs = [
-        {"particle": None, "folder": name, "excitation_nm": nm} for name, nm in (("a", None), ("b", 640.0))
+        {"particle": None, "folder": name, "excitation_nm": nm, "sha256": None}
+        for name, nm in (("a", None), ("b", 640.0))
     ]
     (warning,) = with_names({"runs": runs, "warnings": []}, {})["warnings"]
     assert warning.startswith("nothing says at which wavelength a was excited")
+
+
+def test_a_run_of_the_recording_itself_is_a_warning():
+    runs = [
+        {"particle": None, "folder": name, "excitation_nm": 640.0, "sha256": name[0]} for name in ("a1", "b1")
+    ]
+    section = {"runs": runs, "warnings": []}
+    (warning,) = with_names(section, {}, "a")["warnings"]
+    assert warning == "a1 is of the very recording that it calibrates, so it says nothing new"
+    # A recording that was not read to its end has no checksum.
+    runs[0]["sha256"] = None
+    assert with_names(section, {}, None)["warnings"] == []
