@@ -42,7 +42,7 @@ _LEAST_GAPS = 2.0
 
 @dataclass(frozen=True, eq=False)
 class RunFolder:
-    """A calibration run as its folder has it; ``experiment`` is what was known of it, ``sha256`` tells its recording."""
+    """A calibration run as its folder has it; ``experiment``: what was known of it; ``sha256`` of its recording."""
 
     path: Path
     data: DecayData
