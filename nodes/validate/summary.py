@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.inference.estimate import Estimate, Interval, plain_number
 from photonstream.nodes.validate.cells import CLEAR_SIGMA, Cell
-from photonstream.nodes.validate.trial import Trial
+from photonstream.nodes.validate.trial import Trial, balanced_accuracy
 
 Figure = tuple[float, float]
 _NONE: Figure = (math.nan, math.nan)
@@ -33,8 +33,8 @@ class Summary:
 
     Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the false positives); ``given``,
     the share with a beta; ``upper``, the share of upper limits above the truth; ``accuracy`` of the states per
-    millisecond; ``shift``, root mean square shift of beta by the selection, in standard errors; ``reason``, the most
-    frequent one for no beta.
+    millisecond, balanced, over all bins; ``shift``, root mean square shift of beta by the selection, in standard
+    errors; ``reason``, the most frequent one for no beta.
     """
 
     cell: Cell
@@ -87,7 +87,7 @@ def summarise(cell: Cell, trials: Sequence[Trial]) -> Summary:
         _share([trial.model == "bi" for trial in trials]),
         _share([trial.beta is not None for trial in trials]),
         _share([limit95 > truth for limit95 in limits]),
-        _mean(np.array([trial.accuracy for trial in trials])),
+        _accuracy(np.array([trial.bins for trial in trials])),
         _mean_square(shifts),
         reasons.most_common(1)[0][0] if reasons else "",
     )
@@ -104,6 +104,16 @@ def _variance(z: NDArray[np.float64]) -> Figure:
         return _NONE
     value = float(z.var(ddof=1))
     return value, value * math.sqrt(2.0 / (z.size - 1))
+
+
+def _accuracy(bins: NDArray[np.int64]) -> Figure:
+    """Of all bins of all nanocrystals, one with few dark bins says little; its error by leaving each out in turn."""
+    whole, n = bins.sum(axis=0), len(bins)
+    value = balanced_accuracy(whole)
+    if n < 2:
+        return value, math.nan
+    without = np.array([balanced_accuracy(whole - each) for each in bins])
+    return value, float(np.sqrt((n - 1) / n * ((without - without.mean()) ** 2).sum()))
 
 
 def _mean_square(values: NDArray[np.float64]) -> Figure:

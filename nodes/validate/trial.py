@@ -27,16 +27,16 @@ from photonstream.stream.topology import NodeSpec, Topology
 class Trial:
     """One nanocrystal.
 
-    ``accuracy``: balanced accuracy of "neutral or not" over bins of 1 ms (1 where it never left that state and all was
-    selected). ``states``: how many were told apart. ``beta``: as the pipeline gives it, None with its ``reason``;
-    ``beta_two``: of two components by the likelihood alone, whatever may be claimed, from the same photons;
-    ``beta_true``: the same from the photons of the true neutral state; ``beta_window``: by the window of the rule.
-    ``selected``: photons selected, out of ``photons``. ``upper95``: limit where one component suffices.
+    ``bins`` of 1 ms, (2, 2): how many were truly not neutral (0) or neutral (1), and taken for that. ``states``: how
+    many were told apart. ``beta``: as the pipeline gives it, None with its ``reason``; ``beta_two``: of two components
+    by the likelihood alone, whatever may be claimed, from the same photons; ``beta_true``: the same from the photons of
+    the true neutral state; ``beta_window``: by the window of the rule. ``selected``: photons selected, out of
+    ``photons``. ``upper95``: limit where one component suffices.
     """
 
     photons: int
     selected: int
-    accuracy: float
+    bins: tuple[tuple[int, int], tuple[int, int]]
     states: int
     resolved: bool
     model: str
@@ -48,6 +48,11 @@ class Trial:
     beta_window: Estimate | None
     upper95: float | None
     likelihood_ratio: float | None
+
+    @property
+    def accuracy(self) -> float:
+        """Balanced accuracy of "neutral or not" per bin; 1 where it never left that state and all was selected."""
+        return balanced_accuracy(np.array(self.bins))
 
     @property
     def shift_sigma(self) -> float | None:
@@ -98,7 +103,7 @@ def _judge(results: Mapping[tuple[str, str], Result]) -> Trial:
     return Trial(
         photons=int(rows["counts"].sum()),
         selected=int(counts.sum()),
-        accuracy=_accuracy(truth["bins"], selection["on_states"]),
+        bins=_told(truth["bins"], selection["on_states"]),
         states=len({row["state"] for row in selection.get("states", [])}),
         resolved=bool(selection.get("resolved", True)),
         model=summary["fit"]["model"],
@@ -121,8 +126,13 @@ def _estimate(value: Mapping[str, Any] | None) -> Estimate | None:
     return Estimate(value["value"], value["stderr"], (low68, high68), (low95, high95))
 
 
-def _accuracy(bins: NDArray[np.int64], on_states: NDArray[np.bool_]) -> float:
-    """Balanced accuracy from how many bins (not neutral, neutral) got each state."""
-    right = [bins[0, ~on_states].sum(), bins[1, on_states].sum()]
-    shares = [r / whole for r, whole in zip(right, bins.sum(axis=1), strict=True) if whole]
+def _told(bins: NDArray[np.int64], on_states: NDArray[np.bool_]) -> tuple[tuple[int, int], tuple[int, int]]:
+    """`Trial.bins` from how many bins (not neutral, neutral) got each state."""
+    taken = [[int(row[~on_states].sum()), int(row[on_states].sum())] for row in bins]
+    return (taken[0][0], taken[0][1]), (taken[1][0], taken[1][1])
+
+
+def balanced_accuracy(bins: NDArray[np.int64]) -> float:
+    """Mean share of the bins taken for what they are, from counts (truth, taken for); of the truths that there are."""
+    shares = [row[k] / row.sum() for k, row in enumerate(bins) if row.sum()]
     return float(np.mean(shares)) if shares else 1.0

@@ -13,14 +13,14 @@ from photonstream.nodes.validate.trial import Trial
 CELL = Cell(0.257, 1e5)
 
 
-def trial(value, stderr, *, model="bi", beta=True, upper95=None, accuracy=1.0, true=None):
+def trial(value, stderr, *, model="bi", beta=True, upper95=None, bins=((100, 0), (0, 900)), true=None):
     estimate = Estimate(
         value, stderr, (value - stderr, value + stderr), (value - 1.96 * stderr, value + 1.96 * stderr)
     )
     return Trial(
         photons=110_000,
         selected=100_000,
-        accuracy=accuracy,
+        bins=bins,
         states=2,
         resolved=True,
         model=model,
@@ -74,3 +74,17 @@ def test_the_shift_is_a_root_mean_square():
     found = summarise(CELL, [trial(0.257, 0.01, true=0.257 + d) for d in (0.003, -0.003, 0.004, -0.004)])
     assert found.shift[0] == pytest.approx(math.sqrt((0.09 + 0.16) / 2))
     assert summarise(CELL, [trial(0.257, 0.01)]).shift[0] != found.shift[0]
+
+
+def test_accuracy_is_of_all_bins_together():
+    """One that was dark for two bins, both missed, is no half of the truth."""
+    found = summarise(
+        CELL,
+        [trial(0.257, 0.01, bins=((190, 10), (2, 798))), trial(0.257, 0.01, bins=((0, 2), (0, 998)))],
+    )
+    assert found.accuracy[0] == pytest.approx(0.5 * (190 / 202 + 1796 / 1798))
+    assert 0.0 < found.accuracy[1] < 0.3
+    # Without a dark bin there is only the other share.
+    assert summarise(CELL, [trial(0.257, 0.01, bins=((0, 0), (100, 900)))] * 3).accuracy == pytest.approx(
+        (0.9, 0.0)
+    )
