@@ -47,6 +47,7 @@ SETTINGS = (
     Setting("210.5 ns, tau 47 ns, 1e3 photons", 1_000, 47e-9),
     Setting("the same, 2 channels, 1e3 photons", 1_000, 47e-9, channels=2),
     Setting("210.5 ns, tau 47 ns, 3e3 photons", 3_000, 47e-9),
+    Setting("the same, 2 channels, 3e3 photons", 3_000, 47e-9, channels=2),
     Setting("210.5 ns, tau 47 ns, 1e4 photons", 10_000, 47e-9),
     Setting("210.5 ns, tau 47 ns, 1e5 photons", 100_000, 47e-9),
     Setting("210.5 ns, tau 47 ns, 1e6 photons", 1_000_000, 47e-9),
@@ -111,7 +112,7 @@ def main() -> None:
         began = time.perf_counter()
         rng = np.random.default_rng([20_240_501, number])
         values = np.array([statistic(setting, histograms(setting, rng)) for _ in range(arguments.runs)])
-        threshold = select.mono_bi_threshold(tail_fitted=setting.tail_fitted)
+        threshold = select.mono_bi_threshold(setting.photons, tail_fitted=setting.tail_fitted)
         if setting.tau_s is None:
             threshold = select.PULSED_THRESHOLD
         numbers = [*np.percentile(values, POINTS), values.max()]

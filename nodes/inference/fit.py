@@ -205,7 +205,7 @@ def _choose(
     """Decide between one, two and no exponentials, and report the choice."""
     threshold = options.mono_bi_threshold
     if threshold is None:
-        threshold = select.mono_bi_threshold(tail_fitted=isinstance(options.irf, FittedTail))
+        threshold = select.mono_bi_threshold(data.photons, tail_fitted=isinstance(options.irf, FittedTail))
     double = fits.ratio > threshold
     optimum, box = (fits.double, fits.double_box) if double else (fits.single, fits.single_box)
     profiles: dict[int, Profile] = {}

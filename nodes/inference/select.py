@@ -10,6 +10,9 @@ from photonstream.nodes.inference.estimate import Estimate
 # and a share of at least 0. Simulated by bench/calibrate_mono_bi.py (1000 runs a setting): it lies between 6.5 and
 # 8.1, and 8 is exceeded in 0.2 to 1.1 % of runs from 3e3 to 1e6 photons, with one and two detectors.
 MONO_BI_THRESHOLD = 8.0
+# The same of few photons: below 3,000 in two detectors 8 was exceeded in 2.6 and 2.9 % of 1000 runs of 300 and 1000
+# photons, and the 99 % points were 9.6 and 11.4.
+MONO_BI_THRESHOLD_FEW, FEW_PHOTONS = 12.0, 3_000
 # The same where a tail of the response is fitted beside. With a response that has none, 8 was exceeded in 1.8, 2.7 and
 # 4 % of 400, 300 and 600 runs of 1e4, 1e5 and 1e6 photons, and the 99 % points were 8.3, 9.2 and 8.9 to 11.1.
 MONO_BI_THRESHOLD_TAIL = 12.0
@@ -38,9 +41,10 @@ ONE_SIDED_95 = 1.645
 NO_EMITTER = "no emitter: "
 
 
-def mono_bi_threshold(*, tail_fitted: bool) -> float:
+def mono_bi_threshold(photons: int, *, tail_fitted: bool) -> float:
     """What the likelihood ratio must exceed for two exponentials."""
-    return MONO_BI_THRESHOLD_TAIL if tail_fitted else MONO_BI_THRESHOLD
+    threshold = MONO_BI_THRESHOLD_TAIL if tail_fitted else MONO_BI_THRESHOLD
+    return max(threshold, MONO_BI_THRESHOLD_FEW) if photons < FEW_PHOTONS else threshold
 
 
 def too_few(beta_signed: Estimate | None, upper95: float | None) -> bool:
