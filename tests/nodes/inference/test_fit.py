@@ -128,7 +128,7 @@ def test_the_upper_limit_is_above_the_truth_in_95_percent(truth):
 @pytest.mark.parametrize(
     ("beta", "photons", "verdict"),
     [
-        (0.0, 1_000, "not enough photons yet"),
+        (0.0, 500, "not enough photons yet"),
         (0.0, 30_000, "mono"),
         (0.257, 500, "not enough photons yet"),
         (0.257, 30_000, "bi"),
