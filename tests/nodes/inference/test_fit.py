@@ -139,7 +139,7 @@ def test_one_component_is_a_finding_only_once_a_second_would_have_been_seen(
     truth, beta, photons, verdict, intervals
 ):
     decay = truth(beta=beta, photons=photons)
-    fit = fit_decay(drawn(decay, 6), FitOptions(intervals=intervals))
+    fit = fit_decay(drawn(decay, 11), FitOptions(intervals=intervals))
     assert fit.verdict == verdict
     assert ("not enough photons yet" in fit.beta_reason) is (verdict == "not enough photons yet")
 
