@@ -28,13 +28,13 @@ class Summary:
 
     Of the two-component fit by its likelihood alone, of the ``two`` nanocrystals in which a decay was seen at all
     (where fewer than ``count``, they are of a selection): ``bias`` of beta in standard errors (Cramér-Rao),
-    ``coverage68``, ``coverage95``, ``variance`` over the Cramér-Rao bound; they are NaN where beta lies within
-    CLEAR_SIGMA of 0, where two lifetimes are hardly told.
+    ``coverage68``, ``coverage95``, ``variance`` over the Cramér-Rao bound, and ``shift``, root mean square shift of
+    beta by the selection, in standard errors; they are NaN where beta lies within CLEAR_SIGMA of 0, where two lifetimes
+    are hardly told.
 
     Of the pipeline's own answer: ``bi``, the share called bi-exponential (at beta 0 the false positives); ``given``,
     the share with a beta; ``upper``, the share of upper limits above the truth; ``accuracy`` of the states per
-    millisecond, balanced, over all bins; ``shift``, root mean square shift of beta by the selection, in standard
-    errors; ``reason``, the most frequent one for no beta.
+    millisecond, balanced, over all bins; ``reason``, the most frequent one for no beta.
     """
 
     cell: Cell
@@ -88,7 +88,7 @@ def summarise(cell: Cell, trials: Sequence[Trial]) -> Summary:
         _share([trial.beta is not None for trial in trials]),
         _share([limit95 > truth for limit95 in limits]),
         _accuracy(np.array([trial.bins for trial in trials])),
-        _mean_square(shifts),
+        _mean_square(shifts) if clear else _NONE,
         reasons.most_common(1)[0][0] if reasons else "",
     )
 
