@@ -14,7 +14,10 @@ BAD_INPUT = 2
 BROKEN_RUN = 3
 # What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
 ABORTED = 130
-COMMANDS = ("replay", "dashboard", "info", "irf", "background", "simulate", "validate", "node")
+COMMANDS = (
+    *("replay", "dashboard", "info", "irf", "background"),
+    *("record", "devices", "simulate", "validate", "node"),
+)
 
 _EPILOG = """\
 examples:

@@ -58,7 +58,7 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
     owners = parameter_owners({spec.name: spec.kind for spec in nodes})
     for key, text in arguments.set:
         node, name = _owner(key, owners)
-        parameters[node][name] = _literal(text)
+        parameters[node][name] = literal(text)
     if "lifetime" in parameters:
         for name in ("mean_n", "mean_n_stderr", "excitation_nm"):
             experiment[name] = parameters["lifetime"].get(name)
@@ -103,7 +103,7 @@ def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
     return found[0], name
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """A number, true, false or none where the text is one; else the text."""
     words = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in words:

@@ -116,6 +116,13 @@ def address(text: str) -> str:
     return text
 
 
+def channels(text: str) -> tuple[int, ...]:
+    """Detector inputs such as 0,1, each once."""
+    if not re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} are no channels (for example 0,1; they count from 0)")
+    return tuple(sorted({int(each) for each in text.split(",")}))
+
+
 def setting(text: str) -> tuple[str, str]:
     """KEY=VALUE."""
     key, equals, value = text.partition("=")

@@ -187,7 +187,7 @@ def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
         if key not in hints:
             names = ", ".join(sorted(hints)) or "none"
             raise ParameterError(f"node {node} has no parameter {key!r} (it has: {names})")
-        if not _fits(value, hints[key]):
+        if not fits(value, hints[key]):
             raise ParameterError(f"{node}.{key} cannot be {value!r:.80}")
     try:
         return cls(**given)
@@ -195,7 +195,7 @@ def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
         raise ParameterError(f"node {node}: {error}") from error
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
     """Whether ``value`` is of the type ``hint``: plain types, unions, tuples and mappings; numbers are finite.
 
     In a tuple an infinite number is an open end.
@@ -203,15 +203,15 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
     if isinstance(hint, UnionType):
-        return any(_fits(value, each) for each in get_args(hint))
+        return any(fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         if inner[-1] is Ellipsis:
-            return isinstance(value, tuple | list) and all(_fits(v, inner[0]) for v in value)
+            return isinstance(value, tuple | list) and all(fits(v, inner[0]) for v in value)
         return (
             isinstance(value, tuple | list)
             and len(value) == len(inner)
-            and all(v in (math.inf, -math.inf) or _fits(v, h) for v, h in zip(value, inner, strict=True))
+            and all(v in (math.inf, -math.inf) or fits(v, h) for v, h in zip(value, inner, strict=True))
         )
     if get_origin(hint) is Mapping:
         return isinstance(value, Mapping)

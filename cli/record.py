@@ -1,0 +1,205 @@
+"""``photonstream record``: a device into a tag file, and nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from photonstream.cli.parameters import literal
+from photonstream.cli.progress import ProgressLine, say
+from photonstream.cli.quantities import channels, duration, rate, setting, with_prefix
+from photonstream.nodes.drivers import driver_class
+from photonstream.nodes.drivers.base import Driver
+from photonstream.nodes.drivers.settings import make_settings, split_device, with_channels
+from photonstream.nodes.recorder import Recorded, Recorder, RecorderState
+from photonstream.nodes.recording_events import events_path
+from photonstream.stream.node import ParameterError
+
+FAILED = 3
+# How long the end of the command waits for a terminal that takes nothing any more.
+LAST_WORDS_S = 1.0
+
+_DESCRIPTION = """\
+Records a device into a tag file (PTU), which every reader can open at any moment, also while it grows; photonstream
+follow FILE shows it. What the records cannot say (gaps with their causes, how the device is) goes to
+FILE.events.jsonl. An existing file is never overwritten. Ctrl-C ends the recording and completes the file; a terminal
+that is closed does not end it.
+"""
+
+_EPILOG = """\
+examples:
+  photonstream record simulated --time 30s --out nc.ptu
+  photonstream record simulated:preset=640nm,seed=7      settings of the device
+  photonstream record simulated --set background_hz=500,300
+  photonstream devices simulated                         which settings there are
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "record",
+        help="a device into a tag file, and nothing else",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_device_options(parser)
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.ptu", help="the file to write (default: a new one, DATE_DEVICE.ptu)"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that records a device."""
+    parser.add_argument(
+        "device",
+        metavar="DEVICE",
+        help="one of photonstream devices, perhaps with DEVICE:KEY=VALUE,KEY=VALUE",
+    )
+    parser.add_argument(
+        "--channels",
+        type=channels,
+        metavar="N,N",
+        help="inputs to record, from 0 (default: all that there are)",
+    )
+    parser.add_argument(
+        "--time", type=duration, metavar="T", help="how long to record (default: until Ctrl-C)"
+    )
+    parser.add_argument(
+        "--set",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the device, such as binning=2 (repeatable)",
+    )
+    parser.add_argument("--comment", default="", metavar="TEXT", help="stands in the header of the file")
+
+
+def make_driver(arguments: argparse.Namespace) -> Driver[Any]:
+    """The driver with its settings. Raises ParameterError for what there is not."""
+    name, pairs = split_device(arguments.device)
+    cls = driver_class(name)
+    given = {key: _value(key, text) for key, text in (*pairs, *arguments.set)}
+    if arguments.channels is not None:
+        given = with_channels(cls.Settings, given, arguments.channels, name)
+    return cls(make_settings(cls.Settings, given, name))
+
+
+def _value(key: str, text: str) -> Any:
+    """``text`` as a number, pair, true, false, none or text; a time or a rate may have its unit."""
+    value = literal(text)
+    parse = {"s": duration, "hz": rate}.get(key.rpartition("_")[2])
+    if not isinstance(value, str) or parse is None:
+        return value
+    try:
+        values = tuple(parse(part) for part in text.split(","))
+    except argparse.ArgumentTypeError as error:
+        raise ParameterError(f"--set {key}: {error}") from None
+    return values if len(values) > 1 else values[0]
+
+
+def new_name(device: str) -> str:
+    """Name of a new recording of ``device``, by the time."""
+    return f"{datetime.now().astimezone():%Y-%m-%d_%H%M%S}_{split_device(device)[0]}.ptu"
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record until the end; returns the exit code."""
+    driver = make_driver(arguments)
+    path = arguments.out or Path(new_name(arguments.device))
+    if not path.absolute().parent.is_dir():
+        raise ParameterError(f"{path}: there is no folder {path.parent}")
+    recorder = Recorder(driver, path, limit_s=arguments.time, comment=arguments.comment)
+    with _signals(recorder), _shown(recorder, arguments.time):
+        recorded = recorder.run()
+    _last_words(path, recorded)
+    return FAILED if recorded.failed else 0
+
+
+@contextmanager
+def _signals(recorder: Recorder) -> Iterator[None]:
+    """Ctrl-C and SIGTERM end the recording, however often they come; the end of the terminal does not."""
+
+    def stop(signum: int, frame: object) -> None:
+        recorder.stop()
+
+    handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
+    if sys.platform != "win32":
+        handlers[signal.SIGHUP] = signal.SIG_IGN
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # Nobody is there to be told, and nothing is left to be ended.
+            signal.signal(number, signal.SIG_IGN if handler is stop else handler)
+
+
+@contextmanager
+def _shown(recorder: Recorder, limit_s: float | None) -> Iterator[None]:
+    """Show how the recording is, from a thread of its own: a terminal that takes nothing must not hold it up."""
+    over = threading.Event()
+    line = ProgressLine()
+
+    def show() -> None:
+        warnings: tuple[str, ...] = ()
+        while not over.wait(line.interval_s):
+            state = recorder.state
+            for warning in state.warnings:
+                if warning not in warnings:
+                    line.clear()
+                    say(f"warning: {warning}", sys.stderr)
+            warnings = state.warnings
+            line.show(min(1.0, state.elapsed_s / limit_s) if limit_s else None, _text(state))
+        line.clear()
+
+    thread = threading.Thread(target=_until_nobody_listens, args=(show,), name="progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(LAST_WORDS_S)
+
+
+def _until_nobody_listens(show: Any) -> None:
+    try:
+        show()
+    except OSError:
+        # The terminal is gone; the recording is not.
+        return
+
+
+def _text(state: RecorderState) -> str:
+    parts = [
+        f"{state.elapsed_s:.0f} s",
+        f"{state.records:,} records",
+        with_prefix(state.records_hz, "/s"),
+        with_prefix(float(state.bytes), "B"),
+        f"{state.gaps} gaps",
+    ]
+    if state.status.count_rates_hz is not None:
+        parts.insert(3, " + ".join(with_prefix(each, "cps") for each in state.status.count_rates_hz))
+    return "  ".join(parts)
+
+
+def _last_words(path: Path, recorded: Recorded) -> None:
+    state = recorded.state
+    gaps = f"{state.gaps} gaps (events in {events_path(path).name})" if state.gaps else "no gaps"
+    text = f"{path}: {state.records:,} records in {state.elapsed_s:.1f} s, {gaps}; {recorded.reason}"
+    stream = sys.stderr if recorded.failed else sys.stdout
+    if recorded.unsaid:
+        text += f"\nthe disk had no room for these events:\n{recorded.unsaid}"
+    thread = threading.Thread(target=_until_nobody_listens, args=(lambda: say(text, stream),), daemon=True)
+    thread.start()
+    thread.join(LAST_WORDS_S)
