@@ -55,9 +55,15 @@ class ArmedDevice:
     def read_into(self, buffer: NDArray[np.uint32]) -> int:
         """As of the driver. Raises DeviceError and nothing else."""
         try:
-            return self._driver.read_into(buffer)
+            count = self._driver.read_into(buffer)
         except Exception as error:
             raise _fault(error) from error
+        if not 0 <= count <= len(buffer):
+            raise DeviceError(
+                Cause.DRIVER_ERROR,
+                f"the driver says that it put {count} records into room for {len(buffer)}",
+            )
+        return count
 
     def passed(self, records: NDArray[np.uint32]) -> None:
         """These records have been written."""
@@ -72,7 +78,7 @@ class ArmedDevice:
             return Status(warnings=(f"the device does not tell how it is: {_fault(error).text}",))
 
     def disarm(self) -> None:
-        """As of the driver, or nothing where that fails: what can still be read is seen then."""
+        """As of the driver. Raises DeviceError and nothing else."""
         try:
             self._driver.disarm()
         except Exception as error:
@@ -83,18 +89,26 @@ class ArmedDevice:
         if fault.goes_on:
             return Mended(fault.lost_s, self._newly_lost())
         armed, cause = self._arm_again(fault, pause)
-        unit_s = self.facts.macrotime_unit_s
-        lost_s = fault.lost_s
-        if lost_s is None:
-            lost_s = max(0.0, self._clock() - self.armed_at - self._time.ticks * unit_s)
         if not armed:
-            return Mended(lost_s, self._newly_lost(), armed=False, cause=cause)
+            return self.give_up(fault, cause)
+        lost_s = self._lost_s(fault)
         wrap = self.facts.record_type.wrap_ticks
         # The new counter begins at a wrap, so at least one is needed for the time not to go back.
-        goal = round((self._time.ticks + lost_s / unit_s) / wrap)
+        goal = round((self._time.ticks + lost_s / self.facts.macrotime_unit_s) / wrap)
         wraps = max(1, goal - self._time.ticks // wrap)
         self._begin()
         return Mended(lost_s, self._newly_lost(), wraps)
+
+    def give_up(self, fault: DeviceError, cause: str | None = None) -> Mended:
+        """What a fault has cost by now, after which the device is not armed again."""
+        return Mended(self._lost_s(fault), self._newly_lost(), armed=False, cause=cause)
+
+    def _lost_s(self, fault: DeviceError) -> float:
+        """As the device says, else what its time lags behind the clock that started with it."""
+        if fault.lost_s is not None:
+            return fault.lost_s
+        reached_s = self._time.ticks * self.facts.macrotime_unit_s
+        return max(0.0, self._clock() - self.armed_at - reached_s)
 
     def _arm_again(self, fault: DeviceError, pause: Callable[[float], bool]) -> tuple[bool, str | None]:
         while self._tries < TRIES:

@@ -6,6 +6,7 @@ slow it down: it neither waits for anybody nor talks to anybody.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
@@ -16,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from photonstream.nodes.armed_device import ArmedDevice
+from photonstream.nodes.armed_device import ArmedDevice, Mended
 from photonstream.nodes.device_time import wrap_records
 from photonstream.nodes.disk_space import DiskSpace
 from photonstream.nodes.drivers.base import DeviceError, Driver, Status
 from photonstream.nodes.recording_events import GAP, START, STATUS, STOP
-from photonstream.nodes.recording_file import RecordingFile
+from photonstream.nodes.recording_file import RecordingFile, refuse_existing
 
 # What is read from a device at once, at most: 4 MiB.
 BUFFER_RECORDS = 1 << 20
@@ -108,6 +109,7 @@ class Recorder:
 
         Raises InputError where the device cannot be armed at all, ParameterError where the file is there already.
         """
+        refuse_existing(self._path)
         try:
             self._device = ArmedDevice(self._driver, self._clock)
             self._began = self._device.armed_at
@@ -120,7 +122,9 @@ class Recorder:
             finally:
                 reason, failed = self._finish()
         finally:
-            self._driver.close()
+            # What somebody else's driver does at its end changes nothing in what has been recorded.
+            with contextlib.suppress(Exception):
+                self._driver.close()
         return Recorded(self.state, reason, failed, self._file.unsaid)
 
     def _start(self) -> None:
@@ -180,7 +184,7 @@ class Recorder:
                 self._file.write(wrap_records(self._device.facts.record_type, mended.wraps))
             except OSError as error:
                 self._disk_failed(error, 0)
-        self._gap(fault.cause.value, fault.text, record, mended.lost_s, mended.lost_records)
+        self._note(fault, mended, record)
         self._out = not mended.armed
         if mended.cause is not None:
             self._end = mended.cause, True
@@ -195,6 +199,9 @@ class Recorder:
             self._look_if_due()
             self._wait(min(0.05, left_s))
         return False
+
+    def _note(self, fault: DeviceError, mended: Mended, record: int) -> None:
+        self._gap(fault.cause.value, fault.text, record, mended.lost_s, mended.lost_records)
 
     def _gap(
         self, cause: str, text: str, record: int, lost_s: float | None, lost_records: int | None
@@ -275,7 +282,7 @@ class Recorder:
             while self._clock() < until and (count := self._device.read_into(self._buffer)):
                 self._keep(count)
         except DeviceError as fault:
-            self._gap(fault.cause.value, fault.text, self._file.records, fault.lost_s, None)
+            self._note(fault, self._device.give_up(fault), self._file.records)
 
     def _finish(self) -> tuple[str, bool]:
         now = self._clock()

@@ -8,8 +8,10 @@ and to the disk with the records. Waiting for the disk happens in a thread of it
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,10 +31,7 @@ class RecordingFile:
     """A tag file that grows, and its events. Raises ParameterError where one of the two is there already."""
 
     def __init__(self, path: Path, facts: DeviceFacts, comment: str = "") -> None:
-        for place in (path, events_path(path)):
-            if place.exists():
-                raise ParameterError(f"{place} exists, and a recording is never overwritten")
-        self.path = path
+        refuse_existing(path)
         try:
             self._writer = PtuWriter(
                 path,
@@ -52,9 +51,9 @@ class RecordingFile:
                 exclusive=True,
             )
             self._events = events_path(path).open("xb", buffering=0)
+            os.fsync(self._writer.fileno())
         except FileExistsError as error:
             raise ParameterError(f"{error.filename} exists, and a recording is never overwritten") from None
-        os.fsync(self._writer.fileno())
         _sync_folder(path.parent)
         # Lines that could not be written yet.
         self._unsaid = b""
@@ -87,7 +86,8 @@ class RecordingFile:
         The recording goes on where that fails; the line is then written with the next one.
         """
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        event = RecordingEvent(self.records if record is None else record, kind, text, utc, more)
+        place = self.records if record is None else record
+        event = RecordingEvent(place, kind, text, utc, {key: _plain(value) for key, value in more.items()})
         self._unsaid += event.to_json().encode() + b"\n"
         with contextlib.suppress(OSError):
             while self._unsaid:
@@ -117,10 +117,33 @@ class RecordingFile:
         try:
             with contextlib.suppress(OSError):
                 os.fsync(self._events.fileno())
+            if self._flush is not None:
+                # A disk says only once that it has failed.
+                self._flush.result()
             os.fsync(self._writer.fileno())
         finally:
             self._events.close()
             self._writer.close(elapsed_s, COMPLETE_TAG)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise ParameterError where a recording, or what is beside it, is there already."""
+    for place in (path, events_path(path)):
+        if place.exists():
+            raise ParameterError(f"{place} exists, and a recording is never overwritten")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold of what somebody's driver says of itself."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return _plain(value.item())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)
 
 
 def _sync(*descriptors: int) -> None:
