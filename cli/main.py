@@ -15,7 +15,7 @@ BROKEN_RUN = 3
 # What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
 ABORTED = 130
 COMMANDS = (
-    *("replay", "dashboard", "info", "irf", "background"),
+    *("replay", "follow", "dashboard", "info", "irf", "background"),
     *("record", "devices", "simulate", "validate", "node"),
 )
 
@@ -23,6 +23,7 @@ _EPILOG = """\
 examples:
   photonstream replay replay_data/nc_355nm.ptu       watch a recording play: trace, decay, beta on a page
   photonstream replay FILE --headless                the same without a page, to its end
+  photonstream follow run.ptu                        the same live, while run.ptu is being written
   photonstream info recording.ptu                    what a tag file holds
   photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
 
@@ -95,8 +96,11 @@ def _code_of(error: Exception) -> int | None:
     from photonstream.dashboard.folder import ReportError
     from photonstream.stream.chunk import ChunkLawError
     from photonstream.stream.node import InputError, NodeError, ParameterError
+    from photonstream.stream.runner import NothingReadError
     from photonstream.stream.topology import TopologyError
 
+    if isinstance(error, NothingReadError):
+        return ABORTED
     if isinstance(error, InputError | ParameterError | TopologyError):
         return BAD_INPUT
     return BROKEN_RUN if isinstance(error, NodeError | ChunkLawError | ReportError) else None

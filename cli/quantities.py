@@ -43,6 +43,13 @@ def duration(text: str) -> float:
     return value
 
 
+def idle_timeout(text: str) -> float | None:
+    """How long a recording may be silent in seconds, None for ever: 0 or "none"."""
+    if text == "none" or _parse(text, _SECONDS, "a time", "10s, or none") == 0:
+        return None
+    return duration(text)
+
+
 def rate(text: str) -> float:
     """A rate in Hz from text such as 20k or 5MHz; a bare number is counts per second."""
     return _parse(text, _RATES, "a rate", "20k")

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.news import News
 from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.summary import summary_table
@@ -94,7 +95,10 @@ def check_port(number: int) -> None:
 
 
 class Run:
-    """One run into the folder ``out``; ``arguments`` are those of ``replay``."""
+    """One run into the folder ``out``; ``arguments`` are those of ``replay`` or ``follow``.
+
+    ``arguments.watched``: it takes so long that somebody may want to look at it.
+    """
 
     def __init__(
         self, file: TopologyFile, out: Path, line: ProgressLine, arguments: argparse.Namespace
@@ -103,6 +107,8 @@ class Run:
         self._line = line
         self._written: Outcome | None = None
         self._page: Page | None = None
+        self._news = News()
+        self._said = ""
         self._until_sigma: float | None = arguments.until_sigma
         self._reached, self._looked_at = False, 0
         placement = arguments.placement or file.placement or "threads"
@@ -130,7 +136,7 @@ class Run:
         watch = Watch(
             address=arguments.address,
             attendants={} if page is None else {PAGE: page.command},
-            on_address=self._tell_address if page is None and arguments.speed is not None else None,
+            on_address=self._tell_address if page is None and arguments.watched else None,
             on_note=self._note,
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch}
@@ -205,9 +211,14 @@ class Run:
             say(f"page: {url}", sys.stdout)
         if self._written is not None:
             return
+        for note in self._news.of(progress):
+            self._note(note)
         self._look_for_enough(progress)
         counts = progress.results.get(("decode", "counts"))
         fit = progress.results.get(("lifetime", "fit"))
+        if counts is None and progress.says != self._said:
+            self._said = progress.says
+            self._line.announce(progress.says)
         parts = []
         if counts is not None:
             photons, duration_s = counts.value["photons"], counts.value["duration_s"]
@@ -216,4 +227,6 @@ class Run:
                 parts.append(with_prefix(photons / duration_s, "cps"))
         if fit is not None:
             parts.append(fit.value["headline"])
+        if progress.says:
+            parts.append(progress.says)
         self._line.show(progress.share, "  ".join(parts))

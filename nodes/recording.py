@@ -12,7 +12,7 @@ def describe_recording(header: Mapping[str, Any], counts: Mapping[str, Any]) -> 
     ``duration_s`` is the time of the last record of any kind; numbers of channels count from 0.
     """
     notes = [*header["notes"], *counts["notes"]]
-    if not header["complete"]:
+    if header["records_read"] < header["records_in_file"]:
         notes.append(
             f"stopped after {header['records_read']:,} of {header['records_in_file']:,} records: "
             "all figures are of that part"
