@@ -6,8 +6,9 @@ import argparse
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,16 @@ from photonstream.cli.quantities import channels, duration, rate, setting, with_
 from photonstream.nodes.drivers import driver_class
 from photonstream.nodes.drivers.base import Driver
 from photonstream.nodes.drivers.settings import make_settings, split_device, with_channels
+from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.recorder import Recorded, Recorder, RecorderState
-from photonstream.nodes.recording_events import events_path
+from photonstream.nodes.recording_events import COMPLETE_TAG, events_path
 from photonstream.stream.node import ParameterError
 
 FAILED = 3
 # How long the end of the command waits for a terminal that takes nothing any more.
 LAST_WORDS_S = 1.0
+# How long another process may take to end a recording.
+STOP_WITHIN_S, STOP_LOOK_S = 30.0, 0.1
 
 _DESCRIPTION = """\
 Records a device into a tag file (PTU), which every reader can open at any moment, also while it grows; photonstream
@@ -39,6 +43,7 @@ examples:
   photonstream record simulated:preset=640nm,seed=7      settings of the device
   photonstream record simulated --set background_hz=500,300
   photonstream devices simulated                         which settings there are
+  photonstream record --stop nc.ptu                      end a recording that runs elsewhere
 """
 
 
@@ -51,17 +56,33 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add_device_options(parser)
+    add_device_options(parser, required=False)
+    parser.add_argument(
+        "--set",
+        type=setting,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of the device, such as binning=2 (repeatable)",
+    )
+    parser.add_argument(
+        "--stop",
+        type=Path,
+        metavar="FILE.ptu",
+        help="end the recording of this file, wherever it was started",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
     parser.add_argument(
         "--out", type=Path, metavar="FILE.ptu", help="the file to write (default: a new one, DATE_DEVICE.ptu)"
     )
     parser.set_defaults(run=run)
 
 
-def add_device_options(parser: argparse.ArgumentParser) -> None:
+def add_device_options(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """The options of every command that records a device."""
     parser.add_argument(
         "device",
+        nargs=None if required else "?",
         metavar="DEVICE",
         help="one of photonstream devices, perhaps with DEVICE:KEY=VALUE,KEY=VALUE",
     )
@@ -74,22 +95,14 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time", type=duration, metavar="T", help="how long to record (default: until Ctrl-C)"
     )
-    parser.add_argument(
-        "--set",
-        type=setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of the device, such as binning=2 (repeatable)",
-    )
     parser.add_argument("--comment", default="", metavar="TEXT", help="stands in the header of the file")
 
 
-def make_driver(arguments: argparse.Namespace) -> Driver[Any]:
-    """The driver with its settings. Raises ParameterError for what there is not."""
+def make_driver(arguments: argparse.Namespace, more: Sequence[tuple[str, str]]) -> Driver[Any]:
+    """The driver with its settings, ``more`` of them as pairs. Raises ParameterError for what there is not."""
     name, pairs = split_device(arguments.device)
     cls = driver_class(name)
-    given = {key: _value(key, text) for key, text in (*pairs, *arguments.set)}
+    given = {key: _value(key, text) for key, text in (*pairs, *more)}
     if arguments.channels is not None:
         given = with_channels(cls.Settings, given, arguments.channels, name)
     return cls(make_settings(cls.Settings, given, name))
@@ -115,15 +128,46 @@ def new_name(device: str) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Record until the end; returns the exit code."""
-    driver = make_driver(arguments)
+    if arguments.stop is not None:
+        return _stop_other(arguments.stop)
+    if arguments.device is None:
+        raise ParameterError("name the DEVICE to record (photonstream devices lists them)")
+    driver = make_driver(arguments, arguments.set)
     path = arguments.out or Path(new_name(arguments.device))
     if not path.absolute().parent.is_dir():
         raise ParameterError(f"{path}: there is no folder {path.parent}")
-    recorder = Recorder(driver, path, limit_s=arguments.time, comment=arguments.comment)
-    with _signals(recorder), _shown(recorder, arguments.time):
-        recorded = recorder.run()
+    order = stop_order(path)
+    order.unlink(missing_ok=True)
+    recorder = Recorder(driver, path, limit_s=arguments.time, comment=arguments.comment, asked=order.exists)
+    shown = nullcontext() if arguments.quiet else _shown(recorder, arguments.time)
+    try:
+        with _signals(recorder), shown:
+            recorded = recorder.run()
+    finally:
+        order.unlink(missing_ok=True)
     _last_words(path, recorded)
     return FAILED if recorded.failed else 0
+
+
+def stop_order(path: Path) -> Path:
+    """A file beside the recording at ``path`` that asks its recorder to end."""
+    return path.with_name(f"{path.name}.stop")
+
+
+def _stop_other(path: Path) -> int:
+    """Ask the recorder of ``path``, another process, to end, and wait until it has."""
+    if open_tag_file(path).header.get(COMPLETE_TAG) is not False:
+        raise ParameterError(f"{path}: no recording of photonstream that still goes on")
+    order = stop_order(path)
+    order.touch()
+    for _ in range(round(STOP_WITHIN_S / STOP_LOOK_S)):
+        time.sleep(STOP_LOOK_S)
+        file = open_tag_file(path)
+        if file.header.get(COMPLETE_TAG) is True:
+            print(f"{path}: the recording has ended with {file.records:,} records")
+            return 0
+    order.unlink(missing_ok=True)
+    raise ParameterError(f"{path}: no recorder has heard in {STOP_WITHIN_S:g} s; it has probably died")
 
 
 @contextmanager

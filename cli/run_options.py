@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +109,15 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
     )
 
 
-def run_pipeline(arguments: argparse.Namespace, kind: str, source: Mapping[str, Any]) -> int:
+def run_pipeline(
+    arguments: argparse.Namespace,
+    kind: str,
+    source: Mapping[str, Any],
+    make: Callable[..., Run] = Run,
+) -> int:
     """Read, print the table, write the folder. Returns the exit code.
 
-    ``kind`` of the source, and what the command line says of it, by parameter.
+    ``kind`` of the source, and what the command line says of it, by parameter. ``make`` makes the run.
     """
     line = ProgressLine()
     with Interrupts() as interrupts:
@@ -120,11 +125,11 @@ def run_pipeline(arguments: argparse.Namespace, kind: str, source: Mapping[str, 
         out = arguments.out or free_folder(Path(arguments.file))
         with of_file(arguments.topology):
             file = build_nodes(arguments, experiment, out, kind, source)
-            one = Run(file, out, line, arguments)
+            one = make(file, out, line, arguments)
         if not kernels_are_kept():
             line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
         # What is wrong with the file or a parameter is told before anything is made for it.
         one.runner.check()
         with claimed(out):
-            interrupts.call(one.stop)
+            interrupts.call(one.stop, one.leave)
             return one.run()

@@ -30,12 +30,12 @@ LOOK_S = 0.1
 BROKEN_LEDGER = 3
 PAGE = "page"
 # Never what lies in the folder where the command was typed.
-_COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
+COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
 
 
 def node_command(topology: Path, name: str) -> list[str]:
     """The command of the process of node ``name``, which ends with this one."""
-    return [*_COMMAND, "node", str(topology), name, "--lifeline"]
+    return [*COMMAND, "node", str(topology), name, "--lifeline"]
 
 
 class Page:
@@ -52,7 +52,7 @@ class Page:
         self._file = folder / "page.url"
         port = self.url.rstrip("/").rpartition(":")[2] if self.url is not None else str(self._port)
         options = ["--port", port, "--no-browser", "--announce", str(self._file), "--lifeline"]
-        return [*_COMMAND, "dashboard", address, *options]
+        return [*COMMAND, "dashboard", address, *options]
 
     def look(self) -> str | None:
         """The address of the page, once; then a browser is opened, too."""
@@ -150,6 +150,10 @@ class Run:
         if self._written is None:
             with suppress(OSError):
                 os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
+
+    def leave(self) -> None:
+        """The terminal is gone. For a signal handler, too."""
+        self.stop()
 
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""

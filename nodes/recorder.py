@@ -68,7 +68,8 @@ class Recorded:
 class Recorder:
     """Records ``driver`` into a new file at ``path``, for ``limit_s`` or until `stop`.
 
-    ``clock`` and ``wait`` are the machine's, or those of a test. ``buffer_records`` is what is read at once.
+    ``asked`` is asked once a second whether to stop. ``clock`` and ``wait`` are the machine's, or those of a test.
+    ``buffer_records`` is what is read at once.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Recorder:
         *,
         limit_s: float | None = None,
         comment: str = "",
+        asked: Callable[[], bool] = lambda: False,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] = time.sleep,
         buffer_records: int = BUFFER_RECORDS,
@@ -88,6 +90,7 @@ class Recorder:
         self._path = path
         self._limit_s = limit_s
         self._comment = comment
+        self._asked = asked
         self._clock = clock
         self._wait = wait
         self._buffer = np.empty(buffer_records, np.uint32)
@@ -224,6 +227,7 @@ class Recorder:
 
     def _look(self, now: float) -> None:
         """Once a second: disk, count in the header, status."""
+        self._stopped = self._stopped or self._asked()
         self._disk.look(now, self._file.bytes)
         if self._disk.full:
             self._end = f"{self._path}: the disk is nearly full", True
