@@ -182,11 +182,10 @@ class Recorder:
         """Go on after a fault, and write down what is missing."""
         record = self._file.records
         mended = self._device.mend(fault, self._pause)
-        if mended.wraps:
-            try:
-                self._file.write(wrap_records(self._device.facts.record_type, mended.wraps))
-            except OSError as error:
-                self._disk_failed(error, 0)
+        try:
+            self._file.write(wrap_records(self._device.facts.record_type, mended.wraps))
+        except OSError as error:
+            self._disk_failed(error, 0)
         self._note(fault, mended, record)
         self._out = not mended.armed
         if mended.cause is not None:
@@ -206,13 +205,13 @@ class Recorder:
     def _note(self, fault: DeviceError, mended: Mended, record: int) -> None:
         self._gap(fault.cause.value, fault.text, record, mended.lost_s, mended.lost_records)
 
-    def _gap(
-        self, cause: str, text: str, record: int, lost_s: float | None, lost_records: int | None
-    ) -> None:
+    def _gap(self, cause: str, text: str, record: int, lost_s: float | None, lost: int | None) -> None:
+        """A gap before ``record``; what has been written since then is the recorder's own."""
         self._gaps += 1
         self._lost_s += lost_s or 0.0
-        self._lost_records += lost_records or 0
-        self._file.say(GAP, text, record=record, cause=cause, lost_s=lost_s, lost_records=lost_records)
+        self._lost_records += lost or 0
+        more = {"lost_s": lost_s, "lost_records": lost, "inserted_records": self._file.records - record}
+        self._file.say(GAP, text, record=record, cause=cause, **more)
 
     def _disk_failed(self, error: OSError, lost: int) -> None:
         text = f"{self._path} cannot be written: {error.strerror or error}"

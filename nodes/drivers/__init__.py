@@ -30,12 +30,7 @@ def all_drivers() -> Iterator[Found]:
         except ParameterError as error:
             yield Found(entry.name, None, str(error))
             continue
-        try:
-            problem = cls.problem()
-        except Exception as error:
-            # Somebody else's module: whatever is wrong in it.
-            problem = f"the driver {entry.name!r} cannot look for it: {type(error).__name__}: {error}"
-        yield Found(entry.name, cls, problem)
+        yield Found(entry.name, cls, _problem(entry.name, cls))
 
 
 def driver_class(name: str) -> type[Driver[Any]]:
@@ -45,7 +40,7 @@ def driver_class(name: str) -> type[Driver[Any]]:
         known = ", ".join(sorted(found.names)) or "none"
         raise ParameterError(f"there is no device {name!r} (there are: {known}; see photonstream devices)")
     cls = _load(found[name])
-    problem = cls.problem()
+    problem = _problem(name, cls)
     if problem is not None:
         raise ParameterError(f"device {name}: {problem}")
     return cls
@@ -61,3 +56,11 @@ def _load(entry: EntryPoint) -> type[Driver[Any]]:
     if not (isinstance(cls, type) and issubclass(cls, Driver)):
         raise ParameterError(f"the driver {entry.name!r} is registered as {cls!r}, which is no driver")
     return cls
+
+
+def _problem(name: str, cls: type[Driver[Any]]) -> str | None:
+    try:
+        return cls.problem()
+    except Exception as error:
+        # Somebody else's module: whatever is wrong in it.
+        return f"the driver {name!r} cannot tell whether it is there: {type(error).__name__}: {error}"

@@ -109,9 +109,12 @@ class Simulated(Driver[SimulatedSettings]):
         now_s = self._pass_time()
         if self._out is not None and self._out.holds(now_s):
             raise _fault_of(self._out)
+        # What is left of the present slice is lost, too.
+        self._from = int(np.ceil(now_s / self._slices.slice_s))
+        while self._passed < self._from:
+            self._pass_slice()
         self._out = self._fault = None
         self._drop()
-        self._from = int(np.ceil(now_s / self._slices.slice_s))
         encoder, simulation = self._slices.encoder, self._slices.parameters
         return DeviceFacts(
             record_type=self._record_type,
@@ -179,15 +182,18 @@ class Simulated(Driver[SimulatedSettings]):
         now_s = self.clock() - self._began
         due = int(now_s / self._slices.slice_s)
         while self._passed < due:
-            self._passed += 1
-            self._latest = self._world.next()
-            while self._planned and self._planned[0].at_s < self._passed * self._slices.slice_s:
-                self._happen(self._planned.popleft())
-            if self._from is not None and self._passed > self._from and self._fault is None:
-                self._take(self._latest)
-            elif self._from is not None or self._fault is not None:
-                self._lost += self._latest.size
+            self._pass_slice()
         return now_s
+
+    def _pass_slice(self) -> None:
+        self._passed += 1
+        self._latest = self._world.next()
+        while self._planned and self._planned[0].at_s < self._passed * self._slices.slice_s:
+            self._happen(self._planned.popleft())
+        if self._fault is not None:
+            self._lost += self._latest.size
+        elif self._from is not None and self._passed > self._from:
+            self._take(self._latest)
 
     def _take(self, records: NDArray[np.uint32]) -> None:
         room = self.settings.fifo_records - self._held
