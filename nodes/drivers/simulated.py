@@ -104,9 +104,7 @@ class Simulated(Driver[SimulatedSettings]):
 
     def arm(self) -> DeviceFacts:
         """Measure from the next slice on."""
-        if self._began is None:
-            self._begin()
-        now_s = self._pass_time()
+        now_s = self._begin() if self._began is None else self._pass_time()
         if self._out is not None and self._out.holds(now_s):
             raise _fault_of(self._out)
         # What is left of the present slice is lost, too.
@@ -128,13 +126,14 @@ class Simulated(Driver[SimulatedSettings]):
             settings={"HW_BaseResolution": encoder.tick_s},
         )
 
-    def _begin(self) -> None:
-        """The clock starts when everything is there, with the kernels compiled."""
+    def _begin(self) -> float:
+        """The clock starts, at 0, when everything is there, with the kernels compiled."""
         if self.settings.repeat_s is not None:
             self._world = Repeated(self._slices, self.settings.repeat_s)
         else:
             Slices(self._slices.parameters, self._record_type, SLICE_S).next()
         self._began = self.clock()
+        return 0.0
 
     def read_into(self, buffer: NDArray[np.uint32]) -> int:
         """What the memory holds, up to the size of ``buffer``."""
