@@ -131,9 +131,9 @@ class Recording:
             self._process.wait()
 
     def last_words(self) -> str:
-        """What it said at its end; nothing is left of that where it has nothing to say."""
+        """What it said at its end. That is kept only beside a recording, and where there is anything."""
         text = self._words.read_text(encoding="utf-8", errors="replace") if self._words.exists() else ""
-        if not text.strip():
+        if not text.strip() or not self.path.exists():
             self._words.unlink(missing_ok=True)
         return text.strip().rpartition("\n")[2].removeprefix("photonstream: ")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import platform
 import signal
 import sys
 import threading
@@ -21,7 +23,7 @@ from photonstream.nodes.drivers.base import Driver
 from photonstream.nodes.drivers.settings import make_settings, split_device, with_channels
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.recorder import Recorded, Recorder, RecorderState
-from photonstream.nodes.recording_events import COMPLETE_TAG, events_path
+from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
 from photonstream.stream.node import ParameterError
 
 FAILED = 3
@@ -158,6 +160,8 @@ def _stop_other(path: Path) -> int:
     """Ask the recorder of ``path``, another process, to end, and wait until it has."""
     if open_tag_file(path).header.get(COMPLETE_TAG) is not False:
         raise ParameterError(f"{path}: no recording of photonstream that still goes on")
+    if not _may_live(path):
+        raise ParameterError(f"{path}: its recorder has died; what it has written can be read as it is")
     order = stop_order(path)
     order.touch()
     for _ in range(round(STOP_WITHIN_S / STOP_LOOK_S)):
@@ -168,6 +172,26 @@ def _stop_other(path: Path) -> int:
             return 0
     order.unlink(missing_ok=True)
     raise ParameterError(f"{path}: no recorder has heard in {STOP_WITHIN_S:g} s; it has probably died")
+
+
+def _may_live(path: Path) -> bool:
+    """Whether the recorder of ``path`` is there, as far as can be told from here."""
+    try:
+        with events_path(path).open(encoding="utf-8") as lines:
+            start = parse_event(lines.readline())
+    except (OSError, ValueError):
+        return True
+    pid = start.more.get("pid")
+    # To ask after a process would end it on Windows.
+    if start.more.get("host") != platform.node() or type(pid) is not int or sys.platform == "win32":
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @contextmanager

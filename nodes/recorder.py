@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -142,6 +143,7 @@ class Recorder:
             serial=facts.serial,
             settings=asdict(self._driver.settings),
             versions={"photonstream": version("photonstream")},
+            host=platform.node(),
             pid=os.getpid(),
         )
         self._look(self._began)

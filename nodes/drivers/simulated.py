@@ -105,6 +105,8 @@ class Simulated(Driver[SimulatedSettings]):
     def arm(self) -> DeviceFacts:
         """Measure from the next slice on."""
         now_s = self._begin() if self._began is None else self._pass_time()
+        while self._planned and self._planned[0].at_s <= now_s:
+            self._happen(self._planned.popleft())
         if self._out is not None and self._out.holds(now_s):
             raise _fault_of(self._out)
         # What is left of the present slice is lost, too.
