@@ -117,7 +117,7 @@ class Follow(TagSource[FollowParameters]):
             try:
                 missing = coming.awaits()
             except TagFileError as error:
-                self._notes.append(f"{note}; what came then is no recording: {error.cause}")
+                growing.notes.append(f"{note}; what came then is no recording: {error.cause}")
                 break
             if not missing:
                 coming.notes = [
@@ -127,7 +127,7 @@ class Follow(TagSource[FollowParameters]):
                 self._next = coming
                 return
             if idle_s is not None and self.clock() - began_s >= idle_s and coming.empty:
-                self._notes.append(f"{note}; nothing came after that")
+                growing.notes.append(f"{note}; nothing came after that")
                 break
             self.says = f"{growing.successor}: {missing}"
             yield CALM_POLL_S
