@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.growing import GrowingFile
 from photonstream.nodes.tag_source import TagParameters, TagSource
+from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening
 
 # How often a file is looked at that grows, and one that has not for some time.
@@ -106,7 +107,11 @@ class Follow(TagSource[FollowParameters]):
                 return
             yield self._wait_s(growing)
         self.says = ""
-        growing.stop(self._given)
+
+    def account(self) -> Result:
+        # Whoever was told to end is not asked for the next chunk.
+        self._adopt().stop(self._given)
+        return super().account()
 
     def _await_next(self, growing: GrowingFile) -> Iterator[float]:
         """Until the header of the next run of data is there; where it never comes, this one has ended."""

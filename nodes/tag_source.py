@@ -82,8 +82,12 @@ class TagSource(Source[P]):
                 raise
             # What was read before the file broke off is worth as much as any interrupted recording.
             self._notes.append(str(error))
+
+    def account(self) -> Result:
+        """Its line in the ledger, with what the device lost in what was given."""
         self._events.finish(self._given)
         self.ledger.gaps = self._events.gaps(self._given)
+        return super().account()
 
     def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
         """Records that go out at once, or for how many seconds there are none."""

@@ -121,6 +121,8 @@ class Live:
         return np.concatenate([np.empty(0, np.uint32), *(chunk["records"] for chunk in self.chunks)])
 
     def results(self, *, final=True):
+        if final:
+            self.source.account()
         return {result.key: result.value for result in self.source.snapshot(final=final)}
 
     def recording(self):
