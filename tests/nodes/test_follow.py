@@ -2,9 +2,7 @@
 
 import hashlib
 import os
-import random
 from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pytest
