@@ -55,6 +55,7 @@ class TagSource(Source[P]):
     def _opening(self) -> Opening:
         """What is known of the stream of the file that is open."""
         self._given = 0
+        self._told = self._events.known(0)
         self._notes: list[str] = []
         info = self._file.info
         given_hz = self.parameters.sync_rate_hz
@@ -121,9 +122,11 @@ class TagSource(Source[P]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``progress`` and ``events``; at the end also ``recording``: what the file says, and how far it was read."""
         yield self.result(PROGRESS, self._progress(), final=final)
-        events = self._events.value(self._given)
-        if final or any(events["counts"].values()):
-            yield self.result(EVENTS, events, final=final)
+        known = self._events.known(self._given)
+        if final or known != self._told:
+            # Of a long recording they are many, and told only when there is something new.
+            self._told = known
+            yield self.result(EVENTS, self._events.value(self._given), final=final)
         if not final:
             return
         info, complete, records = self._file.info, self._complete, self._records_there

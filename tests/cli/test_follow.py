@@ -150,7 +150,7 @@ def same(folder, path, replayed):
 
 
 T3, T2 = "nc_355nm.ptu", "nc_355nm_t2.ptu"
-PLACEMENTS = {"inline": (InlineRunner, range(6)), "threads": (ThreadsRunner, range(3))}
+PLACEMENTS = {"inline": (InlineRunner, range(4)), "threads": (ThreadsRunner, range(2))}
 
 
 @pytest.fixture
