@@ -21,11 +21,14 @@ from photonstream.stream.ledger import Gaps
 # Records that are looked at in one step, and places between which a late event is looked for again.
 STEP_RECORDS = 1 << 17
 MARK_RECORDS = 1 << 20
-# No line is longer than a block that is read at once.
+# So much is read at once; a longer line is none.
 BLOCK_BYTES = 1 << 22
-# Events that are kept at all, that a result lists, and lines that a note is made of.
+LINE_BYTES = 1 << 14
+# Events that are kept at all, that a result lists, their bytes together (a message must hold them), and lines that a
+# note is made of.
 MOST_KEPT = 100_000
 MOST_LISTED = 1000
+MOST_LISTED_BYTES = 400_000
 MOST_NOTES = 20
 
 Read = Callable[[int, int], NDArray[np.uint32]]
@@ -50,9 +53,12 @@ class EventLog:
         self._times_s: dict[int, float] = {0: 0.0}
         self._identity: tuple[int, int] | None = None
         self._seen: tuple[int, int] | None = None
+        # Rises with whatever changes in what there is to say.
+        self.version = 0
         self._forget()
 
     def _forget(self) -> None:
+        self.version += 1
         self.notes: list[str] = []
         self._events: list[RecordingEvent] = []
         self._status: RecordingEvent | None = None
@@ -99,11 +105,14 @@ class EventLog:
 
     def _take(self, whole: bytes) -> None:
         self._offset += len(whole)
+        self.version += 1
         for raw in whole.splitlines():
             self._line += 1
             if not raw.strip():
                 continue
             try:
+                if len(raw) > LINE_BYTES:
+                    raise ValueError(f"{len(raw)} bytes, a line has {LINE_BYTES} at most")
                 event = parse_event(raw.decode("utf-8"))
             except ValueError as error:
                 self._note(str(error), self._line)
@@ -144,6 +153,7 @@ class EventLog:
         further = self._clock.after(mark, piece)
         if further.records == target:
             self._times_s[target] = further.time_s
+            self.version += 1
         self._keep(place, further)
         return True
 
@@ -154,6 +164,10 @@ class EventLog:
             self._marks[place] = mark
         elif self._marks[place].records < mark.records:
             self._marks.insert(place + 1, mark)
+
+    def known(self, reached: int) -> tuple[int, int]:
+        """Something that is another one when there is something new to say of the first ``reached`` records."""
+        return self.version, bisect.bisect_right(self._events, reached, key=lambda event: event.record)
 
     def finish(self, reached: int) -> None:
         """Take in what there is, and find all times."""
@@ -177,7 +191,12 @@ class EventLog:
 
         ``events`` (the first `MOST_LISTED`), ``counts`` of all lines by kind, ``status``: how the device was last.
         """
-        listed = [event for event in self._events if event.record <= reached][:MOST_LISTED]
+        listed, room = [], MOST_LISTED_BYTES
+        for event in self._events[:MOST_LISTED]:
+            room -= len(event.to_json().encode())
+            if event.record > reached or room < 0:
+                break
+            listed.append(event)
         status = self._status if self._status is not None and self._status.record <= reached else None
         return {
             "events": [self._told(event) for event in listed],
@@ -188,4 +207,7 @@ class EventLog:
     def _told(self, event: RecordingEvent) -> dict[str, Any]:
         time_s = self._times_s.get(event.record)
         known = time_s is not None and math.isfinite(time_s)
-        return {"record": event.record, "time_s": time_s if known else None, **event.value()}
+        told = {"record": event.record, "time_s": time_s if known else None, **event.value()}
+        if event.kind == GAP:
+            told |= {"cause": event.cause, "lost_s": event.lost_s, "lost_records": event.lost_records}
+        return told

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.growing import GrowingFile
 from photonstream.nodes.tag_source import TagParameters, TagSource
+from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening
 
 # How often a file is looked at that grows, and one that has not for some time.
@@ -106,7 +107,11 @@ class Follow(TagSource[FollowParameters]):
                 return
             yield self._wait_s(growing)
         self.says = ""
-        growing.stop(self._given)
+
+    def account(self) -> Result:
+        # Whoever was told to end is not asked for the next chunk.
+        self._adopt().stop(self._given)
+        return super().account()
 
     def _await_next(self, growing: GrowingFile) -> Iterator[float]:
         """Until the header of the next run of data is there; where it never comes, this one has ended."""
@@ -117,7 +122,7 @@ class Follow(TagSource[FollowParameters]):
             try:
                 missing = coming.awaits()
             except TagFileError as error:
-                self._notes.append(f"{note}; what came then is no recording: {error.cause}")
+                growing.notes.append(f"{note}; what came then is no recording: {error.cause}")
                 break
             if not missing:
                 coming.notes = [
@@ -127,7 +132,7 @@ class Follow(TagSource[FollowParameters]):
                 self._next = coming
                 return
             if idle_s is not None and self.clock() - began_s >= idle_s and coming.empty:
-                self._notes.append(f"{note}; nothing came after that")
+                growing.notes.append(f"{note}; nothing came after that")
                 break
             self.says = f"{growing.successor}: {missing}"
             yield CALM_POLL_S

@@ -226,7 +226,7 @@ class GrowingFile:
         """It is over, and what followed it is nothing that can be read."""
         self.whole = self.records >= taken
         self.records = max(self.records, taken)
-        self.ended = True
+        self.successor, self.ended = "", True
 
     def end(self) -> GrowingFile | None:
         """Nothing more is read; the same run by its header as it is now where that says other physics, else None."""

@@ -22,6 +22,10 @@ EVENTS_ENDING = ".events.jsonl"
 # Kinds that are known here; others are kept as they are.
 START, GAP, STATUS, NOTE, STOP = "start", "gap", "status", "note", "stop"
 
+# Whole numbers of a line are such as every reader can hold; lists and objects stand within each other so deep.
+MOST = 1 << 63
+DEEPEST = 8
+
 _OWN = frozenset({"record", "kind", "text", "utc"})
 
 
@@ -77,13 +81,18 @@ class RecordingEvent:
 def parse_event(line: str) -> RecordingEvent:
     """The event of one whole line; raises ValueError with what is wrong with it."""
     try:
-        given = json.loads(line, parse_constant=_no_number)
+        given = json.loads(line, parse_constant=_no_number, parse_int=_whole, parse_float=_finite)
+        _check_depth(given, DEEPEST)
     except json.JSONDecodeError as error:
         raise ValueError(f"this is no JSON: {error.msg} (column {error.colno})") from None
     except RecursionError:
-        raise ValueError("lists and objects stand too deep within each other") from None
+        raise ValueError(_TOO_DEEP) from None
     if not isinstance(given, dict):
         raise ValueError("this is no JSON object")
+    try:
+        json.dumps(given, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("it holds half a character") from None
     record = given.get("record")
     if type(record) is not int or record < 0:
         raise ValueError("record is the index of a record, a whole number from 0" + _instead(given, "record"))
@@ -96,6 +105,32 @@ def parse_event(line: str) -> RecordingEvent:
 
 def _instead(given: Mapping[str, Any], key: str) -> str:
     return f", not {given[key]!r:.40}" if key in given else "; it is missing"
+
+
+_TOO_DEEP = "lists and objects stand too deep within each other"
+
+
+def _check_depth(value: Any, depth: int) -> None:
+    if not isinstance(value, dict | list):
+        return
+    if not depth:
+        raise ValueError(_TOO_DEEP)
+    for each in value.values() if isinstance(value, dict) else value:
+        _check_depth(each, depth - 1)
+
+
+def _whole(text: str) -> int:
+    # A text of thousands of digits is not even turned into a number.
+    if len(text) > len(str(MOST)) + 1 or abs(int(text)) >= MOST:
+        raise ValueError(f"{text:.40} is too large a number")
+    return int(text)
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text:.40} is too large a number")
+    return value
 
 
 def _no_number(text: str) -> float:

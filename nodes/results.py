@@ -121,7 +121,8 @@ def summarise(
     """
     trace, selection = latest["intensity", TRACE], latest["states", "selection"]
     lifetime = latest["lifetime", "fit"]
-    recording = describe_recording(latest["source", "recording"], latest["decode", "counts"])
+    events = latest.get(("source", EVENTS), {}).get("events", [])
+    recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
     duration_s = recording["duration_s"]
     shown = ("state", "rate_hz", "time_share", "mean_dtime_s", "dwell_s", "on")
     return {
@@ -134,7 +135,7 @@ def summarise(
         },
         "experiment": dict(experiment),
         "recording": recording,
-        "recording_events": plain(latest.get(("source", EVENTS), {}).get("events", [])),
+        "recording_events": plain(events),
         "intensity": {
             "bin_s": trace["bin_s"],
             "bins": trace["bins"],

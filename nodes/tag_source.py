@@ -55,6 +55,7 @@ class TagSource(Source[P]):
     def _opening(self) -> Opening:
         """What is known of the stream of the file that is open."""
         self._given = 0
+        self._told = self._events.known(0)
         self._notes: list[str] = []
         info = self._file.info
         given_hz = self.parameters.sync_rate_hz
@@ -82,8 +83,12 @@ class TagSource(Source[P]):
                 raise
             # What was read before the file broke off is worth as much as any interrupted recording.
             self._notes.append(str(error))
+
+    def account(self) -> Result:
+        """Its line in the ledger, with what the device lost in what was given."""
         self._events.finish(self._given)
         self.ledger.gaps = self._events.gaps(self._given)
+        return super().account()
 
     def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
         """Records that go out at once, or for how many seconds there are none."""
@@ -117,9 +122,11 @@ class TagSource(Source[P]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``progress`` and ``events``; at the end also ``recording``: what the file says, and how far it was read."""
         yield self.result(PROGRESS, self._progress(), final=final)
-        events = self._events.value(self._given)
-        if final or any(events["counts"].values()):
-            yield self.result(EVENTS, events, final=final)
+        known = self._events.known(self._given)
+        if final or known != self._told:
+            # Of a long recording they are many, and told only when there is something new.
+            self._told = known
+            yield self.result(EVENTS, self._events.value(self._given), final=final)
         if not final:
             return
         info, complete, records = self._file.info, self._complete, self._records_there

@@ -76,6 +76,11 @@ GOOD = {"record": 0, "kind": "note", "text": "t", "utc": "u"}
         (json.dumps(GOOD | {"kind": None}), "kind is a text, not None"),
         (json.dumps({k: v for k, v in GOOD.items() if k != "utc"}), "utc is a text; it is missing"),
         (json.dumps(GOOD)[:-1] + ', "lost_s": NaN}', "NaN is no number"),
+        (json.dumps(GOOD)[:-1] + ', "lost_s": 1e999}', "1e999 is too large"),
+        (json.dumps(GOOD | {"record": 2**63}), "9223372036854775808 is too large"),
+        (json.dumps(GOOD)[:-1] + ', "n": ' + "7" * 10_000 + "}", "is too large"),
+        (json.dumps(GOOD | {"text": "\ud800"}), "half a character"),
+        (json.dumps(GOOD | {"a": [[[[[[[[1]]]]]]]]}), "too deep"),
     ],
 )
 def test_a_broken_line_says_what_is_wrong(line, says):
