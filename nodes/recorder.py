@@ -22,7 +22,7 @@ from photonstream.nodes.armed_device import ArmedDevice, Mended
 from photonstream.nodes.device_time import wrap_records
 from photonstream.nodes.disk_space import DiskSpace
 from photonstream.nodes.drivers.base import DeviceError, Driver, Status
-from photonstream.nodes.recording_events import GAP, START, STATUS, STOP
+from photonstream.nodes.recording_events import GAP, START, STOP
 from photonstream.nodes.recording_file import RecordingFile, refuse_existing
 
 # What is read from a device at once, at most: 4 MiB.
@@ -101,6 +101,8 @@ class Recorder:
         self._end: tuple[str, bool] | None = None
         self._gaps, self._lost_s, self._lost_records = 0, 0.0, 0
         self._warnings: tuple[str, ...] = ()
+        # What is wrong while the device is being armed again.
+        self._trouble: str | None = None
         # Whether the device has failed and does not measure, or the disk has.
         self._out = False
 
@@ -183,13 +185,15 @@ class Recorder:
     def _mend(self, fault: DeviceError) -> None:
         """Go on after a fault, and write down what is missing."""
         record = self._file.records
+        self._trouble = f"{fault.text}; the device is being armed again"
         mended = self._device.mend(fault, self._pause)
+        self._trouble = None
         try:
             self._file.write(wrap_records(self._device.facts.record_type, mended.wraps))
         except OSError as error:
             self._disk_failed(error, 0)
         self._note(fault, mended, record)
-        self._out = not mended.armed
+        self._out = self._out or not mended.armed
         if mended.cause is not None:
             self._end = mended.cause, True
 
@@ -237,30 +241,15 @@ class Recorder:
         except OSError as error:
             self._disk_failed(error, 0)
         status = self._device.status()
-        silent_s = now - self._gave
-        silent = f"the device has given nothing for {SILENT_S:g} s or more"
-        own = (self._disk.warning, silent if silent_s >= SILENT_S else None)
-        warnings = (*status.warnings, *filter(None, own))
+        trouble = self._trouble
+        if trouble is None and now - self._gave >= SILENT_S:
+            trouble = f"the device has given nothing for {SILENT_S:g} s or more"
+        warnings = (*status.warnings, *filter(None, (self._disk.warning, trouble)))
         if warnings != self._warnings or now - self._told >= STATUS_EVERY_S:
-            self._tell(status, warnings)
+            self._file.say_status(status, warnings)
             self._told = now
         self._warnings = warnings
         self._show(now, status)
-
-    def _tell(self, status: Status, warnings: tuple[str, ...]) -> None:
-        sync, counts = status.sync_rate_hz, status.count_rates_hz
-        parts = [*warnings]
-        if sync is not None:
-            parts.append(f"sync rate {sync:.0f} Hz")
-        if counts is not None:
-            parts.append(f"count rates {', '.join(f'{rate:.0f}' for rate in counts)} Hz")
-        self._file.say(
-            STATUS,
-            "; ".join(parts) or "the device measures",
-            sync_rate_hz=status.sync_rate_hz,
-            count_rates_hz=status.count_rates_hz,
-            warnings=warnings,
-        )
 
     def _show(self, now: float, status: Status) -> None:
         records, since_s = self._file.records, now - self._looked
@@ -284,7 +273,10 @@ class Recorder:
         until = self._clock() + DRAIN_S
         try:
             self._device.disarm()
-            while self._clock() < until and (count := self._device.read_into(self._buffer)):
+            while not self._out and self._clock() < until:
+                count = self._device.read_into(self._buffer)
+                if not count:
+                    return
                 self._keep(count)
         except DeviceError as fault:
             self._note(fault, self._device.give_up(fault), self._file.records)

@@ -11,7 +11,7 @@ import contextlib
 import math
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.drivers.base import DeviceFacts
+from photonstream.nodes.drivers.base import DeviceFacts, Status
 from photonstream.nodes.formats.base import RECORD_BYTES
 from photonstream.nodes.formats.ptu_write import PtuWriter
-from photonstream.nodes.recording_events import COMPLETE_TAG, RecordingEvent, events_path
+from photonstream.nodes.recording_events import COMPLETE_TAG, STATUS, RecordingEvent, events_path
 from photonstream.stream.node import ParameterError
 
 
@@ -92,6 +92,17 @@ class RecordingFile:
         with contextlib.suppress(OSError):
             while self._unsaid:
                 self._unsaid = self._unsaid[self._events.write(self._unsaid) :]
+
+    def say_status(self, status: Status, warnings: Sequence[str]) -> None:
+        """Append how the device is."""
+        sync, counts = status.sync_rate_hz, status.count_rates_hz
+        parts = list(warnings)
+        if sync is not None:
+            parts.append(f"sync rate {sync:.0f} Hz")
+        if counts is not None:
+            parts.append(f"count rates {', '.join(f'{rate:.0f}' for rate in counts)} Hz")
+        text = "; ".join(parts) or "the device measures"
+        self.say(STATUS, text, sync_rate_hz=sync, count_rates_hz=counts, warnings=warnings)
 
     @property
     def unsaid(self) -> str:

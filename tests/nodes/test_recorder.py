@@ -278,6 +278,7 @@ def test_it_tries_again_until_the_device_is_back(tmp_path):
                     DeviceError(Cause.DEVICE_GONE, "gone"),
                     OSError("still gone"),
                     DeviceError(Cause.SYNC_LOST, "x"),
+                    OSError("not yet"),
                 ]
             ),
         )
@@ -286,8 +287,10 @@ def test_it_tries_again_until_the_device_is_back(tmp_path):
     ended, _, records, events, _ = record(tmp_path, script, prepare=prepare)
     [gap] = gaps_of(events)
     assert gap.text == "unplugged"
-    # It waited 0.1, 0.2 and 0.4 s.
-    assert gap.lost_s == pytest.approx(0.7, abs=0.05)
+    # It waited 0.1, 0.2, 0.4 and 0.8 s.
+    assert gap.lost_s == pytest.approx(1.5, abs=0.05)
+    told = next(event for event in events if event.kind == "status")
+    assert told.more["warnings"] == ["unplugged; the device is being armed again"]
     assert not ended.failed
     assert [records[0], records[-1]] == [*photons(1, 2)]
 
@@ -440,6 +443,37 @@ def test_a_disk_that_is_full_in_the_middle_of_a_record(tmp_path, monkeypatch, co
     assert file.header[COMPLETE_TAG] is True
     [gap] = gaps_of(events)
     assert (gap.record, gap.cause, gap.lost_records, gap.lost_s) == (13, "disk full", 27, None)
+
+
+@pytest.mark.parametrize("where", ["in a gap", "in what was left"])
+def test_a_disk_that_is_full_at_another_place(tmp_path, monkeypatch, where):
+    """Nothing more is tried to be written, and what was lost is told once."""
+    write_all, full = PtuWriter._write_all, [False]
+
+    def write_some(self, data):
+        # The header is corrected in steps of 8 bytes.
+        if full[0] and len(memoryview(data)) != 8:
+            raise OSError(errno.ENOSPC, "no room")
+        write_all(self, data)
+
+    monkeypatch.setattr(PtuWriter, "_write_all", write_some)
+    ended, file, records, events, _ = record(
+        tmp_path,
+        [
+            photons(1, 2, 3),
+            lambda: full.__setitem__(0, True),
+            DeviceError(Cause.SYNC_LOST, "no laser") if where == "in a gap" else 2.0,
+            photons(4, 5, 6, 7, 8),
+        ],
+        buffer_records=3,
+        limit_s=1.0,
+    )
+    assert ended.failed
+    assert "cannot be written: no room" in ended.reason
+    np.testing.assert_array_equal(records, photons(1, 2, 3))
+    assert file.header[COMPLETE_TAG] is True
+    [gap] = gaps_of(events)
+    assert gap.cause == ("sync lost" if where == "in a gap" else "disk full")
 
 
 def test_a_disk_that_fails_to_keep_what_was_written_ends_the_recording(tmp_path, monkeypatch):
