@@ -215,9 +215,13 @@ class Attached(Run):
             return True
         return file.complete is True or progress.records < file.records
 
+    @property
+    def _stays(self) -> bool:
+        return not (self._asked or self._left)
+
     def _complete(self, outcome: Outcome) -> None:
         super()._complete(outcome)
-        if self._asked or self._left:
+        if not self._stays:
             self.runner.stop()
         elif self._recording.alive:
             # The run has found out enough.

@@ -170,7 +170,13 @@ class Run:
         if self._page is not None and self._written is None:
             self._line.clear()
             self._write(outcome)
-            say("the page stays until Ctrl-C", sys.stdout)
+            if self._stays:
+                say("the page stays until Ctrl-C", sys.stdout)
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the page is still there when all has been read."""
+        return True
 
     def _write(self, outcome: Outcome) -> None:
         self._written = outcome
