@@ -25,8 +25,9 @@ from photonstream.nodes.formats.base import (
     read_records,
 )
 
-# The header and the events are read again so often. Opening a file anew also makes a network share tell its true size.
-AGAIN_S = 0.5
+# The events are looked at so often, and the header where the file was written to since. After the longer time the
+# header is read whatever the share says of that: opening a file makes it tell the truth.
+AGAIN_S, ANYWAY_S = 0.5, 5.0
 # The recorder's last event may come so long after its last record.
 LAST_EVENT_S = 1.0
 
@@ -59,7 +60,9 @@ class GrowingFile:
         self._bytes = 0
         # When the file was last seen to grow.
         self._since_s = clock()
-        self._again_s = -math.inf
+        self._again_s = self._anyway_s = -math.inf
+        # Size and time of the last change when the header was read last.
+        self._read_at: tuple[int, int] | None = None
         self._complete_s: float | None = None
         self._checksum: tuple[int, Checksum] | None = None
 
@@ -174,6 +177,14 @@ class GrowingFile:
 
     def _look_at_header(self, now_s: float) -> None:
         """Read the header anew: is it still this recording's, and does it say that nothing more will come?"""
+        try:
+            there = self.path.stat()
+        except OSError:
+            return
+        read_at = there.st_size, there.st_mtime_ns
+        if read_at == self._read_at and now_s < self._anyway_s:
+            return
+        self._read_at, self._anyway_s = read_at, now_s + ANYWAY_S
         seen = self._header()
         if seen is None:
             return

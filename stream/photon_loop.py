@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack
@@ -148,21 +149,34 @@ class SourceLoop(_Writing):
     def _next_piece(self) -> None:
         node = self._node
         assert isinstance(node, Source)
-        assert self._pieces is not None
-        with blame(self._spec.name):
-            end_at = self._orders.end_at
-            over = end_at is not None and node.ledger.events_out >= end_at
-            piece = None if over else next(self._pieces, None)
-        # What it waits for changes without any chunks.
-        self._news |= node.says != self._said
-        self._said = node.says
+        piece = self._take_piece(node)
+        # A live source looks many times a second: as long as nobody says anything, nothing else has to be done.
+        while isinstance(piece, float) and not self._wait("idle", min(piece, IDLE_S)):
+            if self._news or time.monotonic() >= self._next_status:
+                return
+            piece = self._take_piece(node)
         if isinstance(piece, Chunk):
             node.ledger.events_in += piece.events
             self._news = True
             self._give(piece)
-        elif piece is not None:
-            self._wait("idle", min(piece, IDLE_S))
-        elif node.renewed and not over:
+        elif piece is None:
+            self._end_or_renew(node)
+
+    def _take_piece(self, node: Source[Any]) -> Chunk | float | None:
+        assert self._pieces is not None
+        with blame(self._spec.name):
+            piece = None if self._reached_end(node) else next(self._pieces, None)
+        # What it waits for changes without any chunks.
+        self._news |= node.says != self._said
+        self._said = node.says
+        return piece
+
+    def _reached_end(self, node: Source[Any]) -> bool:
+        end_at = self._orders.end_at
+        return end_at is not None and node.ledger.events_out >= end_at
+
+    def _end_or_renew(self, node: Source[Any]) -> None:
+        if node.renewed and not self._reached_end(node):
             self._tell_renewed(node)
             self._wait("idle")
         else:

@@ -33,7 +33,7 @@ from photonstream.stream.wire import Close
 
 ANYWHERE = "tcp://127.0.0.1:0"
 # How long the run sleeps when nothing comes: a signal does not wake it.
-IDLE_S = 0.05
+IDLE_S = 0.1
 # How often results are wanted while somebody watches, and how often the run says how it is.
 WATCHED_S = 0.05
 TELL_S = 0.2

@@ -1,15 +1,22 @@
 """The command as a whole: what is followed gives what is replayed, however the file has grown."""
 
+import argparse
 import dataclasses
+import hashlib
 import itertools
 import json
 import os
 import random
+import signal
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
+from photonstream.cli.main import main
+from photonstream.cli.quantities import idle_timeout
 from photonstream.cli.running import node_command
 from photonstream.nodes import follow
 from photonstream.nodes.follow import Follow
@@ -227,3 +234,113 @@ def test_a_recording_that_begins_anew_leaves_nothing_of_the_one_before(
     result["recording"]["notes"] = [note for note in notes if "another run of data" not in note]
     (out / "result.json").write_text(json.dumps(result), encoding="utf-8")
     same(out, path, replayed(T3, True))
+
+
+# A writer of another program: header in two parts, then records a few at a time, and the last byte of a word late.
+WRITER = """
+import sys, time
+data, header = open(sys.argv[1], "rb").read(), int(sys.argv[3])
+with open(sys.argv[2], "wb", buffering=0) as file:
+    file.write(data[: header // 2])
+    for at in range(header // 2, len(data), 20001):
+        time.sleep(0.05)
+        file.write(data[at : at + 20001])
+"""
+
+
+def test_the_command_follows_a_real_writer(tmp_path):
+    recording = Recording(T3, tagged=True)
+    whole, path, out = tmp_path / "whole.ptu", tmp_path / "run.ptu", tmp_path / "out"
+    whole.write_bytes(recording.header(RECORDS, complete=True) + recording.records)
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "photonstream.cli",
+        "follow",
+        str(path),
+        "--headless",
+        "--out",
+        str(out),
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as follower:
+        header = str(len(recording.header(0)))
+        events(path)
+        # It says what it waits for; only then does the file begin.
+        assert any(f"waiting for {path}" in said for said in follower.stderr)
+        subprocess.run([sys.executable, "-c", WRITER, str(whole), str(path), header], check=True)
+        output, errors = follower.communicate(timeout=PATIENCE_S)
+    assert follower.returncode == 0, errors
+    assert "beta" in output
+    assert "gap at" in errors
+    again = tmp_path / "again"
+    assert main(["replay", str(path), "--headless", "--placement", "inline", "--out", str(again)]) == 0
+    assert comparable(out) == comparable(again)
+    assert "Events of the recording" in (out / "report.html").read_text(encoding="utf-8")
+
+
+def test_ctrl_c_while_it_waits_is_no_result(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = []
+
+    def awaits(self):
+        # As a second look after Ctrl-C.
+        if asked:
+            signal.raise_signal(signal.SIGINT)
+        asked.append(True)
+        return "waiting for run.ptu"
+
+    monkeypatch.setattr(Follow, "awaits", awaits)
+    assert main(["follow", "run.ptu", "--headless", "--placement", "inline"]) == 130
+    assert "ended while waiting for run.ptu: there is no result" in capsys.readouterr().err
+    assert not any((tmp_path / "runs").iterdir()) if (tmp_path / "runs").exists() else True
+
+
+def test_ctrl_c_ends_with_a_full_result_of_what_was_read(tmp_path, monkeypatch, no_waiting):
+    recording, path, out = Recording(T3, tagged=True), tmp_path / "run.ptu", tmp_path / "out"
+    path.write_bytes(recording.header(0) + recording.records[: 4 * 9000])
+    looks = itertools.count()
+
+    def clock():
+        now = next(looks)
+        if now == 50:
+            signal.raise_signal(signal.SIGINT)
+        return 0.01 * now
+
+    monkeypatch.setattr(Follow, "clock", staticmethod(clock))
+    options = ["--headless", "--placement", "inline", "--out", str(out)]
+    assert main(["follow", str(path), *options]) == 0
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    assert result["recording"]["records"] == 9000
+    assert result["recording"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert result["fit"]["model"] == "bi"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"time,counts\n1,2\n", "not a tag file"),
+        (None, "this is a directory"),
+        (b"PQTTTR", "nothing has come for 0.05 s"),
+    ],
+)
+def test_what_cannot_be_followed_is_one_sentence_and_code_2(tmp_path, monkeypatch, capsys, content, words):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "run.ptu"
+    path.mkdir() if content is None else path.write_bytes(content)
+    assert main(["follow", "run.ptu", "--headless", "--idle-timeout", "0.05"]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.err.splitlines()[-1]
+    assert captured.err.splitlines()[-1].startswith("photonstream: run.ptu: ")
+    assert captured.out == ""
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("10", 10.0), ("1min", 60.0), ("0", None), ("none", None)])
+def test_the_idle_timeout_as_one_types_it(text, seconds):
+    assert idle_timeout(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["-1", "soon", "nan"])
+def test_what_is_no_idle_timeout(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        idle_timeout(text)
