@@ -25,6 +25,7 @@ examples:
   photonstream replay FILE --headless                the same without a page, to its end
   photonstream follow run.ptu                        the same live, while run.ptu is being written
   photonstream info recording.ptu                    what a tag file holds
+  photonstream attach simulated                      a device, recorded and shown while it runs
   photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
 
 exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unreadable input;
