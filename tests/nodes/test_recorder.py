@@ -217,13 +217,14 @@ def test_any_course_of_faults_is_all_in_the_file_and_time_never_goes_back(
         assert (records[own] >> np.uint32(25) == 127).all()
     expected = np.concatenate([np.empty(0, np.uint32), *driver.given])
     np.testing.assert_array_equal(records[kept], expected)
-    # Each gap takes the time back to that of the clock, as far as the device's own does not run ahead of it.
+    # Each gap takes the time to that of the clock, where the device's own does not run ahead of it. Here photons may be
+    # earlier than their predecessor, by less than a wrap.
     whole_s = times_s(records)
     for gap in gaps:
         before_s = whole_s[gap.record - 1] if gap.record else 0.0
         after_s = whole_s[gap.record + gap.more["inserted_records"] - 1]
         assert after_s > before_s
-        assert after_s - before_s == pytest.approx(max(gap.lost_s, WRAP_S / 2), abs=WRAP_S)
+        assert after_s - before_s == pytest.approx(max(gap.lost_s, WRAP_S / 2), abs=2 * WRAP_S)
 
 
 @pytest.mark.parametrize("cause", list(Cause))
