@@ -145,16 +145,17 @@ class EventLog:
             self._marks = [self._clock.start]
         place = bisect.bisect_right(self._marks, target, key=lambda mark: mark.records) - 1
         mark = self._marks[place]
-        piece = self._read(mark.records, min(STEP_RECORDS, target - mark.records))
-        if not piece.size:
-            # The records are not there any more.
-            self._times_s[target] = math.nan
-            return True
-        further = self._clock.after(mark, piece)
-        if further.records == target:
-            self._times_s[target] = further.time_s
+        if mark.records < target:
+            piece = self._read(mark.records, min(STEP_RECORDS, target - mark.records))
+            if not piece.size:
+                # The records are not there any more.
+                self._times_s[target] = math.nan
+                return True
+            mark = self._clock.after(mark, piece)
+            self._keep(place, mark)
+        if mark.records == target:
+            self._times_s[target] = mark.time_s
             self.version += 1
-        self._keep(place, further)
         return True
 
     def _keep(self, place: int, mark: Mark) -> None:

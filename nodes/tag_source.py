@@ -126,6 +126,7 @@ class TagSource(Source[P]):
         if final or known != self._told:
             # Of a long recording they are many, and told only when there is something new.
             self._told = known
+            self.ledger.gaps = self._events.gaps(self._given)
             yield self.result(EVENTS, self._events.value(self._given), final=final)
         if not final:
             return

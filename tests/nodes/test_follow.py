@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import random
 from datetime import datetime
 
 import numpy as np
@@ -9,7 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photonstream.nodes import event_log
 from photonstream.nodes.follow import CALM_POLL_S, POLL_S, Follow, FollowParameters
+from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import HeaderCutShortError, TagFileError
 from photonstream.nodes.formats.ptu_write import RECORDS_TAG, encode_header
 from photonstream.nodes.formats.records import GENERIC_T3
@@ -529,3 +532,80 @@ def test_however_it_grows_every_record_goes_out_once(tmp_path_factory, growth, t
     assert said["notes"] == (
         [f"not read: {stray} byte{'s' * (stray > 1)} after the 3000 declared records"] if stray else []
     )
+
+
+def test_times_of_events_do_not_depend_on_when_they_come(live, monkeypatch):
+    monkeypatch.setattr(event_log, "STEP_RECORDS", 10)
+    monkeypatch.setattr(event_log, "MARK_RECORDS", 40)
+    rng = random.Random(5)
+    live.path.write_bytes(header())
+    live.begin()
+    later = [rng.randrange(2, 1000) for _ in range(60)]
+    for k in range(20):
+        live.append(words(50, 50 * k))
+        for record in later[3 * k : 3 * k + 3]:
+            write_event(live, record, "note")
+        live.run(0.6)
+    live.patch(header(1000, complete=True))
+    write_event(live, 1000, "stop")
+    assert live.run()
+    told = live.results()["events"]["events"]
+    assert [event["record"] for event in told] == [*sorted(later), 1000]
+    for event in told:
+        # Record 0 is a wrap of the counter, and record k a photon at its tick k.
+        assert event["time_s"] == pytest.approx((1024 + event["record"] - 1) * PERIOD_S, rel=1e-12)
+
+
+def test_of_what_tells_how_the_device_is_only_the_newest_is_kept(live):
+    live.path.write_bytes(header())
+    live.append(words(100))
+    live.begin()
+    for k in range(5):
+        write_event(live, 10 * k, "status", rate_hz=k)
+    live.run(1.0)
+    told = live.results(final=False)["events"]
+    assert told["events"] == []
+    assert told["counts"] == {"status": 5}
+    assert (told["status"]["record"], told["status"]["rate_hz"]) == (40, 4)
+
+
+def test_broken_lines_of_events_are_skipped_and_named(live):
+    live.path.write_bytes(header())
+    live.append(words(10))
+    place = events_path(live.path)
+    place.write_bytes(b"\xff\xfe\n\nnonsense\n" + b'{"a": "' + b"x" * 20_000 + b'"}\n{"record": 1')
+    live.begin()
+    live.run(1.0)
+    notes = [note for note in live.recording()["notes"] if "line" in note]
+    assert [note.split(": skipped")[0] for note in notes] == [f"{place}, line {n}" for n in (1, 3, 4)]
+    # The rest of a line that was only half there.
+    with place.open("ab") as file:
+        file.write(b', "kind": "note", "text": "", "utc": ""}\n')
+    assert [event["record"] for event in live.results()["events"]["events"]] == [1]
+
+
+def test_events_that_begin_anew_replace_the_old_ones(live):
+    live.path.write_bytes(header())
+    live.append(words(10))
+    live.begin()
+    write_event(live, 3, "note")
+    live.run(1.0)
+    events_path(live.path).unlink()
+    live.run(1.0)
+    assert [event["record"] for event in live.results()["events"]["events"]] == [3]
+
+
+def test_a_replay_of_what_a_dead_recorder_left_reads_all_of_it(live):
+    live.path.write_bytes(header(60))
+    live.append(words(100))
+    file = open_tag_file(live.path)
+    assert (file.records, file.declared_records, file.complete) == (100, 60, False)
+    assert file.notes == (
+        "its recorder has not completed it: the header declares 60 records, the file holds 100",
+    )
+    live.patch(header(60, complete=True))
+    assert open_tag_file(live.path).records == 60
+    assert open_tag_file(live.path).complete is True
+    live.path.write_bytes(header(60, complete=None) + words(100).tobytes())
+    assert open_tag_file(live.path).records == 60
+    assert open_tag_file(live.path).complete is None
