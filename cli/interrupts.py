@@ -22,11 +22,12 @@ class Interrupts:
     def __init__(self) -> None:
         self._asked = False
         self._stop: Callable[[], None] | None = None
+        self._leave: Callable[[], None] | None = None
         self._before: dict[int, Any] = {}
 
-    def call(self, stop: Callable[[], None]) -> None:
-        """What the first one is to do."""
-        self._stop = stop
+    def call(self, stop: Callable[[], None], leave: Callable[[], None] | None = None) -> None:
+        """What the first one is to do, and the end of the terminal where that is something else."""
+        self._stop, self._leave = stop, leave or stop
         if self._asked:
             stop()
 
@@ -37,8 +38,9 @@ class Interrupts:
         if signum == _HANGUP:
             _leave_terminal()
         self._asked = True
-        if self._stop is not None:
-            self._stop()
+        action = self._leave if signum == _HANGUP else self._stop
+        if action is not None:
+            action()
 
     def __enter__(self) -> Interrupts:
         numbers = [signal.SIGINT, signal.SIGTERM]

@@ -14,13 +14,18 @@ BAD_INPUT = 2
 BROKEN_RUN = 3
 # What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
 ABORTED = 130
-COMMANDS = ("replay", "dashboard", "info", "irf", "background", "simulate", "validate", "node")
+COMMANDS = (
+    *("replay", "follow", "dashboard", "info", "irf", "background"),
+    *("attach", "record", "devices", "simulate", "validate", "node"),
+)
 
 _EPILOG = """\
 examples:
   photonstream replay replay_data/nc_355nm.ptu       watch a recording play: trace, decay, beta on a page
   photonstream replay FILE --headless                the same without a page, to its end
+  photonstream follow run.ptu                        the same live, while run.ptu is being written
   photonstream info recording.ptu                    what a tag file holds
+  photonstream attach simulated                      a device, recorded and shown while it runs
   photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
 
 exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unreadable input;
@@ -92,8 +97,11 @@ def _code_of(error: Exception) -> int | None:
     from photonstream.dashboard.folder import ReportError
     from photonstream.stream.chunk import ChunkLawError
     from photonstream.stream.node import InputError, NodeError, ParameterError
+    from photonstream.stream.runner import NothingReadError
     from photonstream.stream.topology import TopologyError
 
+    if isinstance(error, NothingReadError):
+        return ABORTED
     if isinstance(error, InputError | ParameterError | TopologyError):
         return BAD_INPUT
     return BROKEN_RUN if isinstance(error, NodeError | ChunkLawError | ReportError) else None

@@ -5,21 +5,27 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from photonstream.nodes.pipeline import standard
+from photonstream.nodes.pipeline import SOURCES, standard
 from photonstream.stream.node import ParameterError
 from photonstream.stream.topology import Topology, TopologyError, parameter_owners
 from photonstream.stream.topology_file import TopologyFile, read_topology
 
 
-def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: Path) -> TopologyFile:
-    """The nodes of a replay; what the command line says goes before what the topology file says.
+def build_nodes(
+    arguments: argparse.Namespace,
+    experiment: dict[str, Any],
+    out: Path,
+    kind: str,
+    given: Mapping[str, Any],
+) -> TopologyFile:
+    """The nodes of a run; what the command line says goes before what the topology file says.
 
+    ``kind`` of the source, unless the topology file names one of another package, and the parameters ``given`` to it.
     ``experiment`` is given the <N> and the wavelength that are used. Raises TopologyError for a bad topology file,
     ParameterError for an option whose node is not there.
     """
@@ -29,11 +35,11 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
         )
     standard_nodes = standard({}, second_opinion=arguments.second_opinion)
     file = TopologyFile(standard_nodes) if arguments.topology is None else read_topology(arguments.topology)
-    nodes = file.topology.nodes
-    source = nodes[0].name
+    first, *others = file.topology.nodes
+    nodes = (dataclasses.replace(first, kind=kind) if first.kind in SOURCES else first, *others)
+    source = first.name
     parameters: dict[str, dict[str, Any]] = {spec.name: dict(spec.parameters) for spec in nodes}
     options = {
-        "--speed": ((source, "speed"), arguments.speed),
         "--bin": (("intensity", "bin_s"), arguments.bin),
         "--on": (("states", "on"), arguments.on),
         "--irf": (("lifetime", "irf"), arguments.irf),
@@ -42,12 +48,10 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
         "--calibrate": (("lifetime", "calibrate"), arguments.calibrate),
         "--export": (("results", "export"), arguments.export),
     }
-    parameters[source]["path"] = str(arguments.file)
+    parameters[source] |= {"path": str(arguments.file), **given}
     for option, ((node, name), value) in options.items():
         if value is not None:
             _of(parameters, node, option, arguments.topology)[name] = value
-    if arguments.speed is not None and arguments.speed == math.inf:
-        parameters[source]["speed"] = None
     if arguments.mean_n is not None:
         experiment |= {"mean_n": arguments.mean_n, "mean_n_stderr": None, "mean_n_source": "command line"}
     if experiment["mean_n"] is not None:
@@ -58,7 +62,7 @@ def build_nodes(arguments: argparse.Namespace, experiment: dict[str, Any], out: 
     owners = parameter_owners({spec.name: spec.kind for spec in nodes})
     for key, text in arguments.set:
         node, name = _owner(key, owners)
-        parameters[node][name] = _literal(text)
+        parameters[node][name] = literal(text)
     if "lifetime" in parameters:
         for name in ("mean_n", "mean_n_stderr", "excitation_nm"):
             experiment[name] = parameters["lifetime"].get(name)
@@ -103,7 +107,7 @@ def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
     return found[0], name
 
 
-def _literal(text: str) -> Any:
+def literal(text: str) -> Any:
     """A number, true, false or none where the text is one; else the text."""
     words = {"true": True, "false": False, "none": None, "null": None}
     if text.lower() in words:

@@ -43,6 +43,13 @@ def duration(text: str) -> float:
     return value
 
 
+def idle_timeout(text: str) -> float | None:
+    """How long a recording may be silent in seconds, None for ever: 0 or "none"."""
+    if text == "none" or _parse(text, _SECONDS, "a time", "10s, or none") == 0:
+        return None
+    return duration(text)
+
+
 def rate(text: str) -> float:
     """A rate in Hz from text such as 20k or 5MHz; a bare number is counts per second."""
     return _parse(text, _RATES, "a rate", "20k")
@@ -114,6 +121,13 @@ def address(text: str) -> str:
             "are not there yet)"
         )
     return text
+
+
+def channels(text: str) -> tuple[int, ...]:
+    """Detector inputs such as 0,1, each once."""
+    if not re.fullmatch(r"\d{1,3}(,\d{1,3})*", text):
+        raise argparse.ArgumentTypeError(f"{text!r} are no channels (for example 0,1; they count from 0)")
+    return tuple(sorted({int(each) for each in text.split(",")}))
 
 
 def setting(text: str) -> tuple[str, str]:

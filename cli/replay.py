@@ -3,21 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
-from typing import Any
+import math
 
-from photonstream.cli.folders import claimed, free_folder
-from photonstream.cli.interrupts import Interrupts
-from photonstream.cli.parameters import build_nodes, of_file
-from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import address, duration, irf, setting, speed, standard_error, window
-from photonstream.cli.running import Run, add_page_options
-from photonstream.nodes.compiled import kernels_are_kept
-from photonstream.nodes.experiment import read_experiment
-from photonstream.nodes.inference.rows import METHODS
-from photonstream.nodes.tables import EXPORTS
-from photonstream.stream.supervisor import ANYWHERE
-from photonstream.stream.topology_file import PLACEMENTS
+from photonstream.cli.quantities import speed
+from photonstream.cli.run_options import add_run_options, run_pipeline
 
 # So fast that a recording of minutes takes seconds, and so slow that one can end it in time.
 LOOKING_SPEED = 5.0
@@ -56,109 +45,19 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         metavar="max|X",
         help="as fast as possible (default), or X times recorded time",
     )
-    parser.add_argument("--bin", type=duration, metavar="TIME", help="bin width of the trace (default 10ms)")
-    parser.add_argument(
-        "--states",
-        choices=METHODS,
-        help="how the neutral state is told from others: by lifetime gates and rates (hmm: hidden Markov, default), or "
-        "by the brightness of the trace alone (window)",
-    )
-    parser.add_argument(
-        "--on",
-        type=window,
-        metavar="LOW:HIGH|auto",
-        help="rates of the bins whose photons enter the decay, such as 20k:80k, whatever their states; auto (default): "
-        "the neutral state, or with --states window the brightest level of the trace",
-    )
-    parser.add_argument(
-        "--irf",
-        type=irf,
-        metavar="FILE|FWHM|tail",
-        help="instrument response: a recording of it (tag file, two columns, time in ns and counts, or what "
-        "photonstream irf has stored), or the full width of a Gaussian such as 0.1ns, with an exponential tail such as "
-        "0.1ns+10%%@0.3ns (10 %% of the photons late by 0.3 ns on average); tail fits width, share and time; without "
-        "it the width of a Gaussian is fitted; a file of such a name is given as ./NAME",
-    )
-    parser.add_argument(
-        "--mean-n",
-        type=float,
-        metavar="N",
-        help="mean number of absorbed photons per pulse; corrects beta for it",
-    )
-    parser.add_argument(
-        "--until-sigma",
-        type=standard_error,
-        metavar="SIGMA",
-        help="read no further once beta is known to this standard error, such as 0.02 (replays at "
-        f"{LOOKING_SPEED:g} times recorded time unless --speed says otherwise)",
-    )
-    parser.add_argument(
-        "--calibrate",
-        nargs="+",
-        metavar="FOLDER",
-        help="results of runs of the same nanocrystal at 640 nm, which make biexcitons only by double absorption: beta "
-        "with s from them at their <N>, and their <N> at the given s",
-    )
-    parser.add_argument(
-        "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)"
-    )
-    parser.add_argument(
-        "--set",
-        type=setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any parameter of a node, such as lifetime.s=3.5 (repeatable)",
-    )
-    parser.add_argument(
-        "--placement",
-        choices=PLACEMENTS,
-        help="run each node in a thread (threads, default), in a process, or all in one thread (inline, without a "
-        "page); the results are the same",
-    )
-    parser.add_argument(
-        "--topology",
-        type=Path,
-        metavar="FILE.toml",
-        help="other nodes than the standard ones (see docs/nodes.md)",
-    )
-    parser.add_argument(
-        "--second-opinion",
-        action="store_true",
-        help="at the end also find the states from change points of the intensity, photon by photon, and say where "
-        "they agree (keeps up to 20 million photons in memory)",
-    )
-    parser.add_argument("--headless", action="store_true", help="no page: end when the recording ends")
-    add_page_options(parser)
-    parser.add_argument(
-        "--address",
-        type=address,
-        default=ANYWHERE,
-        metavar="ADDRESS",
-        help="where the results are published for `photonstream dashboard` (default: a free port of this machine)",
-    )
-    parser.add_argument("--export", choices=[*EXPORTS], help="write the curves also for Origin or Igor")
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="folder of the results (default: a new one, runs/DATE_FILE)"
+    add_run_options(
+        parser,
+        until_sigma=f" (replays at {LOOKING_SPEED:g} times recorded time unless --speed says otherwise)",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Replay, print the table, write the folder. Returns the exit code."""
-    line = ProgressLine()
+    """Replay; returns the exit code."""
     if arguments.until_sigma is not None and arguments.speed is None:
         arguments.speed = LOOKING_SPEED
-    with Interrupts() as interrupts:
-        experiment: dict[str, Any] = read_experiment(arguments.meta)
-        out = arguments.out or free_folder(Path(arguments.file))
-        with of_file(arguments.topology):
-            file = build_nodes(arguments, experiment, out)
-            one = Run(file, out, line, arguments)
-        if not kernels_are_kept():
-            line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
-        # What is wrong with the file or a parameter is told before anything is made for it.
-        one.runner.open()
-        with claimed(out):
-            interrupts.call(one.stop)
-            return one.run()
+    arguments.watched = arguments.speed is not None
+    given = (
+        {} if arguments.speed is None else {"speed": None if arguments.speed == math.inf else arguments.speed}
+    )
+    return run_pipeline(arguments, "replay", given)

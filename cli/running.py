@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.news import News
 from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.summary import summary_table
@@ -29,12 +30,12 @@ LOOK_S = 0.1
 BROKEN_LEDGER = 3
 PAGE = "page"
 # Never what lies in the folder where the command was typed.
-_COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
+COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
 
 
 def node_command(topology: Path, name: str) -> list[str]:
     """The command of the process of node ``name``, which ends with this one."""
-    return [*_COMMAND, "node", str(topology), name, "--lifeline"]
+    return [*COMMAND, "node", str(topology), name, "--lifeline"]
 
 
 class Page:
@@ -51,7 +52,7 @@ class Page:
         self._file = folder / "page.url"
         port = self.url.rstrip("/").rpartition(":")[2] if self.url is not None else str(self._port)
         options = ["--port", port, "--no-browser", "--announce", str(self._file), "--lifeline"]
-        return [*_COMMAND, "dashboard", address, *options]
+        return [*COMMAND, "dashboard", address, *options]
 
     def look(self) -> str | None:
         """The address of the page, once; then a browser is opened, too."""
@@ -94,7 +95,10 @@ def check_port(number: int) -> None:
 
 
 class Run:
-    """One run into the folder ``out``; ``arguments`` are those of ``replay``."""
+    """One run into the folder ``out``; ``arguments`` are those of ``replay`` or ``follow``.
+
+    ``arguments.watched``: it takes so long that somebody may want to look at it.
+    """
 
     def __init__(
         self, file: TopologyFile, out: Path, line: ProgressLine, arguments: argparse.Namespace
@@ -103,6 +107,8 @@ class Run:
         self._line = line
         self._written: Outcome | None = None
         self._page: Page | None = None
+        self._news = News()
+        self._said = ""
         self._until_sigma: float | None = arguments.until_sigma
         self._reached, self._looked_at = False, 0
         placement = arguments.placement or file.placement or "threads"
@@ -130,7 +136,7 @@ class Run:
         watch = Watch(
             address=arguments.address,
             attendants={} if page is None else {PAGE: page.command},
-            on_address=self._tell_address if page is None and arguments.speed is not None else None,
+            on_address=self._tell_address if page is None and arguments.watched else None,
             on_note=self._note,
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch}
@@ -144,6 +150,10 @@ class Run:
         if self._written is None:
             with suppress(OSError):
                 os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
+
+    def leave(self) -> None:
+        """The terminal is gone. For a signal handler, too."""
+        self.stop()
 
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""
@@ -160,7 +170,13 @@ class Run:
         if self._page is not None and self._written is None:
             self._line.clear()
             self._write(outcome)
-            say("the page stays until Ctrl-C", sys.stdout)
+            if self._stays:
+                say("the page stays until Ctrl-C", sys.stdout)
+
+    @property
+    def _stays(self) -> bool:
+        """Whether the page is still there when all has been read."""
+        return True
 
     def _write(self, outcome: Outcome) -> None:
         self._written = outcome
@@ -205,9 +221,14 @@ class Run:
             say(f"page: {url}", sys.stdout)
         if self._written is not None:
             return
+        for note in self._news.of(progress):
+            self._note(note)
         self._look_for_enough(progress)
         counts = progress.results.get(("decode", "counts"))
         fit = progress.results.get(("lifetime", "fit"))
+        if counts is None and progress.says != self._said:
+            self._said = progress.says
+            self._line.announce(progress.says)
         parts = []
         if counts is not None:
             photons, duration_s = counts.value["photons"], counts.value["duration_s"]
@@ -216,4 +237,6 @@ class Run:
                 parts.append(with_prefix(photons / duration_s, "cps"))
         if fit is not None:
             parts.append(fit.value["headline"])
+        if progress.says:
+            parts.append(progress.says)
         self._line.show(progress.share, "  ".join(parts))

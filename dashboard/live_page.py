@@ -78,6 +78,8 @@ footer { display: flex; gap: 18px; color: var(--soft); font-size: 12px; border-t
 #ledger { min-width: 290px; }
 #refused { min-width: 95px; }
 #shares { flex: 1; overflow: hidden; text-overflow: ellipsis; white-space: pre; text-align: right; }
+.live #bar { visibility: hidden; }
+.live .clock :is(#pause, label) { display: none; }
 .catching-up .plots { opacity: 0.45; }
 .catching-up #state, .deaf #state { color: #b34700; }
 .deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }

@@ -27,8 +27,10 @@ from photonstream.dashboard.panels.flid import flid_columns, most_bins
 from photonstream.dashboard.panels.histogram import histogram_columns
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_ends
 from photonstream.dashboard.panels.trace import trace_columns
+from photonstream.dashboard.recording_events import gap_spans
 from photonstream.dashboard.tiles import TraceTiles
 from photonstream.dashboard.views import Envelope, Floats, rate_classes, view_decay
+from photonstream.nodes.tag_source import EVENTS
 
 # As many columns as a wide screen has pixels in the trace's frame, or fewer.
 TRACE_COLUMNS = 1200
@@ -53,7 +55,8 @@ def trace_view(latest: Latest, part_s: tuple[float, float] | None = None) -> Upd
         return {"data": trace_columns(NO_TRACE), "say": {"trace": _no_trace_yet(latest)}}
     start_s, stop_s = (0.0, _trace_end_s(latest)) if part_s is None else part_s
     shown = live_envelope(tiles, start_s, stop_s)
-    update: Update = {"data": trace_columns(shown), "say": {"trace": ""}}
+    gaps_s = gap_spans(latest.value("source", EVENTS).get("events"))
+    update: Update = {"data": trace_columns(shown, gaps_s), "say": {"trace": ""}}
     update["ranges"] = {"rates": rate_ends(tiles)}
     if part_s is None:
         update["ranges"]["time"] = (start_s, stop_s)

@@ -138,7 +138,8 @@ def status_view(latest: Latest, now_s: float, address: str) -> Update:
     state = str(status.get("state") or "starting")
     live = link == "connected" and bool(status) and state != "ended"
     catching_up = live and status.get("catching_up") is True
-    known = latest.opening is not None
+    known = latest.opening is not None and bool(latest.opening.info)
+    unclocked = status.get("clocked") is False
     title = facts.title(run) if known else "photonstream"
     return {
         "text": {
@@ -152,7 +153,12 @@ def status_view(latest: Latest, now_s: float, address: str) -> Update:
         },
         "html": {"problems": items(_strings(status.get("problems")))},
         "title": {"title": title, "restarts": _restarts(status)},
-        "classes": {"catching-up": catching_up, "deaf": not live, "paused": state == "paused"},
+        "classes": {
+            "catching-up": catching_up,
+            "deaf": not live,
+            "paused": state == "paused",
+            "live": unclocked,
+        },
         "bar": _bar(latest, status),
         "speed": number(status.get("speed")),
     }
@@ -171,6 +177,11 @@ def _state_words(latest: Latest, status: Mapping[str, Any], link: str, address: 
     if state == "starting":
         waiting = _strings(status.get("waiting_for"))
         return f"Starting: waiting for {', '.join(waiting)}." if waiting else "Starting."
+    says = str(status.get("says") or "")
+    if state == "waiting":
+        return f"{says[:1].upper()}{says[1:]}." if says else "Waiting."
+    if state == "running" and status.get("clocked") is False:
+        return f"Live: {says}." if says else "Live."
     words = {"running": "Running.", "paused": "Paused.", "complete": "Complete: these are the final results."}
     return words.get(state, state)
 
@@ -222,6 +233,9 @@ def ledger_words(latest: Latest) -> str:
     source, decode = (lines.get(name, {}) for name in PHOTON_PATH[:2])
     flow = f"{counted(source.get('events_out'))} records, {counted(decode.get('events_out'))} photons"
     lost = sum(int(line.get("events_lost", 0)) for line in lines.values())
+    gaps = number(_section(source, "gaps").get("count"))
+    if gaps:
+        flow += f", {counted(gaps)} gap{'s' if gaps > 1 else ''} of the device"
     if lost:
         return f"{flow}, {counted(lost)} lost"
     if any(latest.known(node, LEDGER) is None for node in PHOTON_PATH if node in lines):

@@ -21,6 +21,7 @@ from photonstream.dashboard.panels.dwell import draw_dwell
 from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
 from photonstream.dashboard.panels.trace import draw_trace
+from photonstream.dashboard.recording_events import events_table, gap_spans
 from photonstream.dashboard.style import rate_axis
 from photonstream.dashboard.systematics import WORDS, systematic_rows
 from photonstream.dashboard.views import Decay, Trace, view_decay, view_trace
@@ -71,10 +72,10 @@ def render(run: RunFolder) -> str:
 
 def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> dict[str, Model]:
     rates, window = rate_axis(trace.highest_kcps), facts.window_kcps(run)
-    height = RATE_HEIGHT
+    height, gaps_s = RATE_HEIGHT, gap_spans(run.summary.get("recording_events"))
     reason = findings.reason if findings.model == "none" else "no fit in decay.csv"
     plots: dict[str, Model] = {
-        "trace": draw_trace(trace, window, rates, width=TRACE_WIDTH, height=height),
+        "trace": draw_trace(trace, window, rates, width=TRACE_WIDTH, height=height, gaps_s=gaps_s),
         "histogram": draw_histogram(trace, window, rates, width=HISTOGRAM_WIDTH, height=height),
         "flid": draw_flid(run.curve("flid"), rates, width=FLID_WIDTH, height=height),
         "decay": draw_decay(decay, reason, width=TRACE_WIDTH, height=DECAY_HEIGHT),
@@ -112,8 +113,9 @@ def _caption(run: RunFolder, findings: Findings, decay: Decay) -> str:
         limits = f"{window} by lifetime gates and rates (hidden Markov)"
     elif window == "every rate":
         limits = "all of them"
+    lost = "; red: the device lost data" if gap_spans(run.summary.get("recording_events")) else ""
     parts = {
-        "a": f"Intensity in {bins}; blue: bins of the selected state, {limits}.",
+        "a": f"Intensity in {bins}; blue: bins of the selected state, {limits}{lost}.",
         "b": "How often each intensity occurs; blue: selected bins.",
         "c": "Bins of the trace by intensity and mean delay of their photons; colour: number of bins.",
         "d": _decay_words(findings, decay),
@@ -155,6 +157,7 @@ def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
             if about_pairs
             else "",
             section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),
+            section("Events of the recording", events_table(run)),
             section("Experiment", rows_table(facts.experiment_rows(run)))
             if run.section("experiment")
             else "",

@@ -15,6 +15,8 @@ INK, GREY, PALE = "#1a1a1a", "#8c8c8c", "#c4c4c4"
 
 SELECTED, REST = BLUE, "#9a9a9a"
 FIT, EXCITON, FAST, BACKGROUND = INK, GREEN, VERMILLION, ORANGE
+# Where the device lost data.
+LOST = VERMILLION
 
 FONT = "Helvetica, Arial, sans-serif"
 # All plots of a row have these, so that their frames stand level.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 from typing import BinaryIO
 
@@ -12,11 +13,12 @@ _BLOCK_BYTES = 1 << 22
 class Checksum:
     """SHA-256 of a file that is open, in a thread of its own from `start` on (hashing releases the interpreter).
 
-    ``file`` is read from its beginning, and by nobody else.
+    ``file`` is read from its beginning, and by nobody else meanwhile; of one that may grow, the first ``size`` bytes.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, size: int | None = None) -> None:
         self._file = file
+        self._size = size
         self._cancelled = threading.Event()
         self._thread: threading.Thread | None = None
         self._digest: str | None = None
@@ -49,9 +51,11 @@ class Checksum:
 
     def _run(self) -> None:
         digest = hashlib.sha256()
+        left = sys.maxsize if self._size is None else self._size
         try:
             self._file.seek(0)
-            while block := self._file.read(_BLOCK_BYTES):
+            while block := self._file.read(min(_BLOCK_BYTES, left)):
+                left -= len(block)
                 if self._cancelled.is_set():
                     return
                 digest.update(block)

@@ -18,7 +18,9 @@ READERS = {
     "lifetime": ("states", "decay"),
     "results": ("source", "decode", "intensity", "states", "decay", "antibunching", "lifetime"),
 }
-_KINDS = {"source": "replay"}
+# Kinds of sources that read a tag file: all, and as it grows.
+SOURCES = ("replay", "follow")
+_KINDS = {"source": SOURCES[0]}
 
 
 def kinds() -> dict[str, str]:

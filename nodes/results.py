@@ -22,6 +22,7 @@ from photonstream.nodes.inference.pair_report import delay_curve, report
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV
 from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
+from photonstream.nodes.tag_source import EVENTS
 from photonstream.nodes.trace import TRACE, assemble, state_tile_key
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import LEDGER, ResultNode
@@ -120,7 +121,8 @@ def summarise(
     """
     trace, selection = latest["intensity", TRACE], latest["states", "selection"]
     lifetime = latest["lifetime", "fit"]
-    recording = describe_recording(latest["source", "recording"], latest["decode", "counts"])
+    events = latest.get(("source", EVENTS), {}).get("events", [])
+    recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
     duration_s = recording["duration_s"]
     shown = ("state", "rate_hz", "time_share", "mean_dtime_s", "dwell_s", "on")
     return {
@@ -133,6 +135,7 @@ def summarise(
         },
         "experiment": dict(experiment),
         "recording": recording,
+        "recording_events": plain(events),
         "intensity": {
             "bin_s": trace["bin_s"],
             "bins": trace["bins"],

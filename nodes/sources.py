@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.checksum import Checksum
+from photonstream.nodes.event_log import EventLog
 from photonstream.nodes.formats import open_tag_file
-from photonstream.nodes.formats.base import (
-    BLOCK_RECORDS,
-    RECORD_BYTES,
-    TagFileError,
-    count_whole_records,
-    keep_open,
-)
+from photonstream.nodes.formats.base import count_whole_records, keep_open, read_records
 from photonstream.nodes.pacing import Mark, RecordClock
-from photonstream.stream.chunk import Chunk, Result
-from photonstream.stream.node import PROGRESS, Opening, Source
+from photonstream.nodes.tag_source import TagParameters, TagSource
+from photonstream.stream.chunk import Chunk
+from photonstream.stream.node import Opening
 from photonstream.stream.orders import Pace
 
 # A paced source sends what belongs to about this much time of the person who watches in one chunk.
@@ -35,28 +30,19 @@ SHORTEST_WAIT_S = 1e-3
 
 
 @dataclass(frozen=True)
-class ReplayParameters:
-    """``path`` of the tag file; ``speed`` in recorded seconds per second, None for as fast as it goes.
+class ReplayParameters(TagParameters):
+    """Those of every source, and ``speed`` in recorded seconds per second, None for as fast as it goes."""
 
-    ``sync_rate_hz`` replaces what the header says of the laser; ``chunk_records`` is the size of a full chunk.
-    """
-
-    path: str
     speed: float | None = None
-    sync_rate_hz: float | None = None
-    chunk_records: int = BLOCK_RECORDS
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.speed is not None and not self.speed > 0:
             raise ValueError(f"the speed must be positive, not {self.speed}")
-        if self.sync_rate_hz is not None and not 1.0 <= self.sync_rate_hz <= 1e11:
-            raise ValueError(f"the sync rate must be 1 Hz to 100 GHz, not {self.sync_rate_hz:g} Hz")
-        if self.chunk_records < 1:
-            raise ValueError(f"a chunk holds at least one record, not {self.chunk_records}")
 
 
-class Replay(Source[ReplayParameters]):
-    """Reads a tag file from its first record to its last. Column: ``records`` (uint32).
+class Replay(TagSource[ReplayParameters]):
+    """Reads a tag file from its first record to its last.
 
     Without a speed full chunks go out, and nobody knows their time. By a pace, what is due goes out; a pace that
     begins on the way needs the time that was reached, so what has gone out is then decoded once more.
@@ -65,28 +51,29 @@ class Replay(Source[ReplayParameters]):
     Parameters = ReplayParameters
     # Another pace is a command of its own.
     fixed = frozenset({"path", "speed"})
-    # The clock of `Pace`.
-    clock: Callable[[], float] = staticmethod(time.monotonic)
-
-    _earlier: Any = None
 
     def first_pace(self) -> Pace:
+        # The clock of `Pace`.
         return Pace(self.parameters.speed, since_s=self.clock())
 
     def begin(self) -> Opening:
         """Open the file, and hold it: a recording that is deleted, moved or replaced meanwhile is still read, and one
         that is still written is read as far as it was at first. Raises TagFileError.
         """
-        self._given = 0
         path, earlier = Path(self.parameters.path), self._earlier
         self._earlier = None
         if earlier is None or earlier.parameters.path != self.parameters.path:
             self._file = open_tag_file(path)
             self._held = keep_open(path)
             self._checksum = Checksum(keep_open(path))
+            self._events = EventLog(
+                path, self._file.record_type, self._file.info.macrotime_unit_s, self._read
+            )
+            self._events.look()
         else:
             self._file, self._held, self._checksum = earlier._file, earlier._held, earlier._checksum
-        self._notes = list(self._file.notes)
+            self._events = earlier._events
+        opening = self._opening()
         there = count_whole_records(os.fstat(self._held.fileno()).st_size, self._file.data_offset)
         if there < self._file.records:
             self._notes.append(
@@ -97,38 +84,20 @@ class Replay(Source[ReplayParameters]):
         self._times = RecordClock(self._file.record_type, info.macrotime_unit_s, most)
         # How far the records that have gone out were looked at for their time.
         self._mark = self._times.start
-        given_hz = self.parameters.sync_rate_hz
-        facts = {
-            "record_type": self._file.record_type.name,
-            "pulse_period_s": 1.0 / given_hz if given_hz is not None else info.pulse_period_s,
-        }
-        return Opening(info, facts)
+        return opening
 
-    def inherit(self, earlier: Any) -> None:
-        """Nobody may lose records without a word between two readings of the same file."""
-        self._earlier = earlier
+    def _read(self, first: int, count: int) -> NDArray[np.uint32]:
+        return read_records(self._held, self._file.data_offset, first, count)
 
     def chunks(self) -> Generator[Chunk | float, None, None]:
         """The records, by the pace of the orders; meanwhile the checksum of the file is made."""
         self._checksum.start()
-        sequence, broken = 0, True
+        whole = False
         try:
-            for piece in self._pieces():
-                if isinstance(piece, float):
-                    yield piece
-                    continue
-                start = self._given
-                self._given += len(piece)
-                yield Chunk(sequence, start, self._given, len(piece), {"records": piece})
-                sequence += 1
-            broken = False
-        except TagFileError as error:
-            if not self._given:
-                raise
-            # What was read before the file broke off is worth as much as any interrupted recording.
-            self._notes.append(str(error))
+            yield from super().chunks()
+            whole = self._complete
         finally:
-            if broken or not self._complete:
+            if not whole:
                 self._checksum.cancel()
 
     def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
@@ -171,8 +140,11 @@ class Replay(Source[ReplayParameters]):
         return self.orders.end_at is None and math.isfinite(self.orders.pace.due_s(self.clock()))
 
     @property
-    def _complete(self) -> bool:
-        return self._given == self._file.records
+    def _records_there(self) -> int:
+        return self._file.records
+
+    def _sha256(self) -> str | None:
+        return self._checksum.finish()
 
     def _look_back(self) -> Iterator[float]:
         """Find the time of what went out without a look at it, as long as a pace asks for that."""
@@ -200,36 +172,9 @@ class Replay(Source[ReplayParameters]):
             return mark, 0.0
         return mark, min(max((mark.time_s - due_s) / speed, SHORTEST_WAIT_S), LONGEST_WAIT_S)
 
-    def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``progress``; at the end also ``recording``: what the file says of itself and how much of it was read."""
-        info = self._file.info
-        progress = {
+    def _progress(self) -> Mapping[str, Any]:
+        return {
             "records": self._given,
             "total": self._file.records,
             "time_s": self._mark.time_s if self._mark.records == self._given else None,
         }
-        yield self.result(PROGRESS, progress, final=final)
-        if not final:
-            return
-        complete = self._complete
-        value = {
-            "path": str(self._file.path),
-            "sha256": self._checksum.finish() if complete else self._checksum.cancel(),
-            "bytes": self._file.data_offset + self._file.records * RECORD_BYTES,
-            "format": info.format,
-            "record_type": info.record_type,
-            "mode": info.mode,
-            "records_in_file": self._file.records,
-            "records_read": self._given,
-            "complete": complete,
-            "interrupted": self._over and not complete,
-            "sync_rate_hz": self.parameters.sync_rate_hz or info.sync_rate_hz,
-            "sync_divider": info.sync_divider,
-            "dtime_resolution_s": info.dtime_resolution_s,
-            "macrotime_unit_s": info.macrotime_unit_s,
-            "created": info.created,
-            "comment": info.comment,
-            "settings": dict(info.settings),
-            "notes": list(self._notes),
-        }
-        yield self.result("recording", value, final=final)

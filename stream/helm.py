@@ -12,7 +12,7 @@ from photonstream.stream.chunk import Result
 from photonstream.stream.commands import Change, CommandError, Scene, carry_out
 from photonstream.stream.hub import HUB, Hub, progress
 from photonstream.stream.link import LatestWriter
-from photonstream.stream.node import NodeError, Opening, ParameterError
+from photonstream.stream.node import NodeError, ParameterError, Source
 from photonstream.stream.orders import MOST_CHOICES, Orders, Pace, same_value
 from photonstream.stream.runner import never_settled, open_all
 from photonstream.stream.topology import Topology, build, node_class
@@ -21,6 +21,11 @@ from photonstream.stream.topology import Topology, build, node_class
 ORDERS = "orders"
 # The clock of a replay is set where the source is when it is so far behind it: the source came from full speed.
 BEHIND_S = 0.1
+# What a source refuses that has no clock, and the words for it.
+CLOCK_COMMANDS = frozenset({"pause", "resume", "seek", "speed"})
+LIVE = (
+    "this run follows a recording that is still written: it goes as fast as that, and its clock cannot be set"
+)
 # On the way a node learns again from so many times the events, at least.
 LEARN_AGAIN = 1.25
 
@@ -36,7 +41,6 @@ class Helm:
         writer: LatestWriter,
         hub: Hub,
         topology: Topology,
-        opening: Opening,
         parameters: Mapping[str, Any],
         pace: Pace,
     ) -> None:
@@ -44,8 +48,11 @@ class Helm:
         self._writer = writer
         self._hub = hub
         self._topology = topology
-        # What the source has said of the recording.
-        self._opening = opening
+        source = topology.nodes[0]
+        self._source = source.name
+        source_class = node_class(source.kind)
+        # Whether somebody may say where in recorded time the run is to be.
+        self.clocked = not issubclass(source_class, Source) or source_class.clocked
         self._started = pace.speed is None
         self._first_pace = pace
         # From how many events each node has learned what it works with.
@@ -90,10 +97,15 @@ class Helm:
         """Begin again where a node has learned that a parameter of its own should be another one.
 
         On the way only from so much more than it was learned from before: an epoch that reads the beginning again
-        finds there what was right then, and a run shall come to its end.
+        finds there what was right then, and a run shall come to its end. Where the source has learned that another
+        recording has begun, nothing that was found stays.
         """
+        choices = self._hub.choices()
+        if self._source in choices:
+            self._renew(choices[self._source].value["value"])
+            return
         learned = {}
-        for name, choice in self._hub.choices().items():
+        for name, choice in choices.items():
             of, given = self._learns(name), self.orders.parameters.get(name, {})
             value, events = choice.value["value"], choice.value["events"]
             if of is None or same_value(given.get(of), value):
@@ -108,6 +120,14 @@ class Helm:
         if learned:
             self.begin_again(parameters={**self.orders.parameters, **learned})
 
+    def _renew(self, value: Any) -> None:
+        of, given = self._learns(self._source), self.orders.parameters.get(self._source, {})
+        if of is None or same_value(given.get(of), value):
+            return
+        parameters = {**self.orders.parameters, self._source: {**given, of: value}}
+        # Whatever is there of the new recording is shown at once.
+        self.begin_again(until_s=0.0, parameters=self._unlearned(parameters))
+
     def _learns(self, node: str) -> str | None:
         spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
         return None if spec is None else node_class(spec.kind).learns
@@ -120,7 +140,8 @@ class Helm:
             given, present = parameters.get(spec.name, {}), self.orders.parameters.get(spec.name, {})
             if touched.intersection(spec.inputs) or not same_value(given, present):
                 touched.add(spec.name)
-                if (of := self._learns(spec.name)) is not None:
+                of = self._learns(spec.name)
+                if of is not None and spec.name != self._source:
                     found[spec.name] = {**given, of: None}
                     self._learned_at.pop(spec.name, None)
                     self._settling.pop(spec.name, None)
@@ -159,6 +180,8 @@ class Helm:
 
     def command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         """Carry out what somebody wants: whether it was done, and why not."""
+        if name in CLOCK_COMMANDS and not self.clocked:
+            return False, LIVE
         pace = self.orders.pace if self._started else self._first_pace
         orders = dataclasses.replace(self.orders, pace=pace)
         scene = Scene(orders, time.monotonic(), self.reached_s, self._hub.catching_up)
@@ -199,7 +222,7 @@ class Helm:
                 raise ParameterError(f"{spec.name}.{of} is learned from the recording, and nobody sets it")
         specs = (dataclasses.replace(s, parameters=parameters.get(s.name, {})) for s in self._topology.nodes)
         known = same_value(parameters.get(source, {}), self.orders.parameters.get(source, {}))
-        open_all(build(Topology(tuple(specs))), self._opening if known else None)
+        open_all(build(Topology(tuple(specs))), self._hub.opening if known else None)
 
     def _carry_out(self, change: Change) -> None:
         changes: dict[str, Any] = {}

@@ -14,8 +14,8 @@ from typing import Any
 
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import RESULTS_WINDOW, Context, LatestWriter, LinkReader, Waiter
-from photonstream.stream.loop import STATUS
-from photonstream.stream.node import CHOICE, LEDGER, PROGRESS
+from photonstream.stream.loop import STATUS, opening_of
+from photonstream.stream.node import CHOICE, LEDGER, PROGRESS, Opening
 from photonstream.stream.places import Places
 from photonstream.stream.wire import Close, Message, Open, ResultSent, WireError
 
@@ -73,6 +73,12 @@ class Hub:
         """Let ``waiter`` wake up for every node."""
         for known in self._known.values():
             waiter.watch(known.reader.socket)
+
+    @property
+    def opening(self) -> Opening:
+        """What the source has said of the recording when the newest epoch began of which it is known."""
+        assert self._opening is not None
+        return opening_of(self._opening)
 
     @property
     def catching_up(self) -> bool:

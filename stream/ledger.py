@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 
@@ -15,6 +15,18 @@ class Loss:
     events: int
     place: int
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """What the device lost before our chain: how often, and as far as it is known how many records and how much time.
+
+    No part of the balance, since nothing of it ever came in.
+    """
+
+    count: int = 0
+    lost_records: int = 0
+    lost_s: float = 0.0
 
 
 @dataclass
@@ -31,6 +43,7 @@ class NodeLedger:
     events_out: int = 0
     ended: Counter[str] = field(default_factory=Counter)
     losses: list[Loss] = field(default_factory=list)
+    gaps: Gaps = Gaps()
 
     def end(self, kind: str, events: int) -> None:
         """Count ``events`` whose way ends in this node."""
@@ -52,6 +65,7 @@ class NodeLedger:
 
     def as_dict(self) -> dict[str, Any]:
         """The ledger's line as it stands in result.json."""
+        gaps = {"gaps": asdict(self.gaps)} if self.gaps.count else {}
         return {
             "node": self.node,
             "events_in": self.events_in,
@@ -60,6 +74,7 @@ class NodeLedger:
             "ended": dict(self.ended),
             "held": self.held,
             "losses": [{"events": x.events, "place": x.place, "cause": x.cause} for x in self.losses],
+            **gaps,
         }
 
 

@@ -236,15 +236,19 @@ class Loop:
         """Readers that cannot be served any more in this epoch."""
         return []
 
-    def _wait(self, kind: str, seconds: float = IDLE_S) -> None:
-        """Until a message comes, but no longer than ``seconds`` or until something is to be published."""
+    def _wait(self, kind: str, seconds: float = IDLE_S) -> bool:
+        """Until a message comes, but no longer than ``seconds`` or until something is to be published.
+
+        Whether one came.
+        """
         began = time.monotonic()
         if self._node is not None and not self._ended:
             seconds = min(seconds, max(0.0, self._next_status - began))
             if self._news and math.isfinite(self._orders.results_s):
                 seconds = min(seconds, max(0.0, self._next_results - began))
-        self._waiter.wait(seconds)
+        came = self._waiter.wait(seconds)
         self._shares.waited(kind, time.monotonic() - began)
+        return came
 
     def _publish(self, results: Iterable[Result]) -> None:
         for result in results:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Generic, TypeVar, get_args, get_origin, get_ty
 
 from photonstream.stream.chunk import Chunk, ChunkLawError, Result, StreamInfo
 from photonstream.stream.ledger import NodeLedger
-from photonstream.stream.orders import Orders, Pace
+from photonstream.stream.orders import Orders, Pace, same_value
 
 P = TypeVar("P")
 # Key of the result in which every node of the photon path gives its account at the end.
@@ -128,11 +128,34 @@ class Source(Node[P]):
     ``halted`` is a plain flag and no event: a signal handler sets it, perhaps while this thread waits, and the
     lock of an event would then never be free again. Its result ``progress`` says how far it is: ``records`` given,
     the events of its chunks, out of ``total`` (None where that is not known), and ``time_s``, the recorded time reached
-    where it is known. It does not wait on the way to the ``end_at`` of its orders. Unlike others it is told of the
-    source of the epoch before (``inherit``) before it begins.
+    where it is known; where there is something to say of it, ``says`` in a few words (what it waits for) and ``notes``
+    in sentences. It does not wait on the way to the ``end_at`` of its orders. Unlike others it is told of the source of
+    the epoch before (``inherit``) before it begins.
     """
 
+    # Whether the run may say where in recorded time it is to be; what is live has no other pace than its own.
+    clocked: ClassVar[bool] = True
+
     halted = False
+    # What it waits for at present, in a few words; empty where that is not worth a word.
+    says = ""
+
+    def awaits(self) -> str:
+        """What has to come before it can ``begin``, in a few words, such as a file; empty when it can."""
+        return ""
+
+    def choice(self, *, final: bool) -> Any:
+        """The value that the parameter ``learns`` should have: another one than the present one where what is read from
+        now on is of another recording. Then everything begins again with that value, and nothing follows from what was
+        read; it gives no chunks until then.
+        """
+        return None
+
+    @property
+    def renewed(self) -> bool:
+        """Whether another recording has begun."""
+        of = self.learns
+        return of is not None and not same_value(self.choice(final=True), getattr(self.parameters, of))
 
     def first_pace(self) -> Pace:
         """The pace with which a run begins."""
@@ -187,7 +210,7 @@ def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
         if key not in hints:
             names = ", ".join(sorted(hints)) or "none"
             raise ParameterError(f"node {node} has no parameter {key!r} (it has: {names})")
-        if not _fits(value, hints[key]):
+        if not fits(value, hints[key]):
             raise ParameterError(f"{node}.{key} cannot be {value!r:.80}")
     try:
         return cls(**given)
@@ -195,7 +218,7 @@ def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
         raise ParameterError(f"node {node}: {error}") from error
 
 
-def _fits(value: Any, hint: Any) -> bool:
+def fits(value: Any, hint: Any) -> bool:
     """Whether ``value`` is of the type ``hint``: plain types, unions, tuples and mappings; numbers are finite.
 
     In a tuple an infinite number is an open end.
@@ -203,15 +226,15 @@ def _fits(value: Any, hint: Any) -> bool:
     if hint is Any:
         return True
     if isinstance(hint, UnionType):
-        return any(_fits(value, each) for each in get_args(hint))
+        return any(fits(value, each) for each in get_args(hint))
     if get_origin(hint) is tuple:
         inner = get_args(hint)
         if inner[-1] is Ellipsis:
-            return isinstance(value, tuple | list) and all(_fits(v, inner[0]) for v in value)
+            return isinstance(value, tuple | list) and all(fits(v, inner[0]) for v in value)
         return (
             isinstance(value, tuple | list)
             and len(value) == len(inner)
-            and all(v in (math.inf, -math.inf) or _fits(v, h) for v, h in zip(value, inner, strict=True))
+            and all(v in (math.inf, -math.inf) or fits(v, h) for v, h in zip(value, inner, strict=True))
         )
     if get_origin(hint) is Mapping:
         return isinstance(value, Mapping)

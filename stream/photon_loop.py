@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Iterable
 from contextlib import ExitStack
@@ -15,6 +16,9 @@ from photonstream.stream.orders import Orders, Parameters, same_value
 from photonstream.stream.places import Places
 from photonstream.stream.topology import NodeSpec
 from photonstream.stream.wire import ChunkSent, Close, Message, Open
+
+# How often a source that cannot begin yet is asked whether it can.
+AWAIT_S = 0.05
 
 
 class _Writing(Loop):
@@ -77,28 +81,43 @@ class SourceLoop(_Writing):
     """Begins the stream, anew with each epoch; what there is no credit for is not read yet."""
 
     _pieces: Generator[Chunk | float, None, None] | None = None
+    # The source of the epoch that is to begin as soon as there is something to read, with what it is told.
+    _coming: tuple[Source[Any], Parameters] | None = None
+    _told_renewed = False
+    _said = ""
 
     def _serve_run(self) -> None:
         self._epoch = -1
         # Nothing of the run before is inherited: this one may read another recording.
         self._put_away()
-        self._pieces, self._node = None, None
+        self._pieces, self._node, self._coming = None, None, None
 
     def _obey(self, orders: Orders) -> None:
         super()._obey(orders)
         if orders.epoch > self._epoch:
-            self._begin(orders)
+            self._prepare(orders)
 
-    def _begin(self, orders: Orders) -> None:
+    def _prepare(self, orders: Orders) -> None:
         self._put_away()
         earlier = self._node
         node = self._make(orders.epoch, orders.parameters)
         assert isinstance(node, Source)
-        with blame(self._spec.name):
-            if earlier is not None:
+        if earlier is not None:
+            with blame(self._spec.name):
                 node.inherit(earlier)
+        self._coming = node, orders.parameters
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open what is read, unless that has to be waited for."""
+        assert self._coming is not None
+        node, parameters = self._coming
+        with blame(self._spec.name):
+            if node.awaits():
+                return
             opening = node.begin()
-        self._open(str(self._run_id), opening, orders.parameters)
+        self._coming, self._told_renewed, self._said = None, False, ""
+        self._open(str(self._run_id), opening, parameters)
         self._pieces = node.chunks()
 
     def _connect(self, stack: ExitStack) -> None:
@@ -111,6 +130,13 @@ class SourceLoop(_Writing):
             self._pieces.close()
 
     def _step(self) -> None:
+        if self._coming is not None:
+            # There is no epoch yet in which anything could be said.
+            self._results.service()
+            self._chunks.service()
+            self._wait("idle", AWAIT_S)
+            self._begin()
+            return
         self._service()
         self._publish_interim()
         if self._node is None or self._ended:
@@ -121,20 +147,48 @@ class SourceLoop(_Writing):
             self._next_piece()
 
     def _next_piece(self) -> None:
-        assert isinstance(self._node, Source)
-        assert self._pieces is not None
-        with blame(self._spec.name):
-            end_at = self._orders.end_at
-            over = end_at is not None and self._node.ledger.events_out >= end_at
-            piece = None if over else next(self._pieces, None)
-        if piece is None:
-            self._end()
-        elif isinstance(piece, Chunk):
-            self._node.ledger.events_in += piece.events
+        node = self._node
+        assert isinstance(node, Source)
+        piece = self._take_piece(node)
+        # A live source looks many times a second: as long as nobody says anything, nothing else has to be done.
+        while isinstance(piece, float) and not self._wait("idle", min(piece, IDLE_S)):
+            if self._news or time.monotonic() >= self._next_status:
+                return
+            piece = self._take_piece(node)
+        if isinstance(piece, Chunk):
+            node.ledger.events_in += piece.events
             self._news = True
             self._give(piece)
+        elif piece is None:
+            self._end_or_renew(node)
+
+    def _take_piece(self, node: Source[Any]) -> Chunk | float | None:
+        assert self._pieces is not None
+        with blame(self._spec.name):
+            piece = None if self._reached_end(node) else next(self._pieces, None)
+        # What it waits for changes without any chunks.
+        self._news |= node.says != self._said
+        self._said = node.says
+        return piece
+
+    def _reached_end(self, node: Source[Any]) -> bool:
+        end_at = self._orders.end_at
+        return end_at is not None and node.ledger.events_out >= end_at
+
+    def _end_or_renew(self, node: Source[Any]) -> None:
+        if node.renewed and not self._reached_end(node):
+            self._tell_renewed(node)
+            self._wait("idle")
         else:
-            self._wait("idle", min(piece, IDLE_S))
+            self._end()
+
+    def _tell_renewed(self, node: Source[Any]) -> None:
+        """Say, once, that what was read is of another recording: the run begins again."""
+        if self._told_renewed:
+            return
+        self._told_renewed = True
+        value = {"value": node.choice(final=True), "events": node.ledger.events_in}
+        self._publish([node.result(CHOICE, value, final=True)])
 
 
 class PhotonLoop(_Writing):

@@ -25,6 +25,13 @@ from photonstream.stream.node import (
 from photonstream.stream.orders import MOST_CHOICES, Orders, Pace, same_value
 from photonstream.stream.topology import Topology, build, photon_edges
 
+# How often a source that cannot begin yet is asked whether it can.
+AWAIT_S = 0.05
+
+
+class NothingReadError(RuntimeError):
+    """A run was ended before there was anything to read; its text says what it waited for."""
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -35,6 +42,16 @@ class Progress:
     @property
     def _said(self) -> Mapping[str, Any]:
         return next((r.value for (_, key), r in self.results.items() if key == PROGRESS), {})
+
+    @property
+    def says(self) -> str:
+        """What the source waits for, in a few words; empty where that is not worth a word."""
+        return str(self._said.get("says", ""))
+
+    @property
+    def notes(self) -> list[str]:
+        """What the source has to say of the file, in sentences."""
+        return [str(note) for note in self._said.get("notes", ())]
 
     @property
     def records(self) -> int:
@@ -108,11 +125,38 @@ class Runner:
             self._opening = open_all(self._nodes)
         return self._opening
 
+    def check(self) -> None:
+        """Raise what is wrong with the input or a parameter, as far as there is any input yet."""
+        with blame(self._source.name):
+            waits = self._source.awaits()
+        if not waits:
+            self.open()
+
+    def _await_source(self, asked: Callable[[], bool], wait: Callable[[float], None]) -> None:
+        """Until the source can begin; ``wait`` some seconds between two questions. Raises NothingReadError where
+        somebody has ``asked`` for the end before.
+        """
+        source, next_progress = self._source, 0.0
+        while True:
+            with blame(source.name):
+                source.says = source.awaits()
+            if not source.says:
+                return
+            if asked():
+                raise NothingReadError(f"ended while {source.says}: there is no result")
+            if self._on_progress is not None and time.monotonic() >= next_progress:
+                said = {"records": 0, "total": None, "time_s": None, "says": source.says}
+                self._on_progress(
+                    Progress({(source.name, PROGRESS): source.result(PROGRESS, said, final=False)})
+                )
+                next_progress = time.monotonic() + self._progress_s
+            wait(AWAIT_S)
+
     def run(self) -> Outcome:
         """Run to the end of the source.
 
         Raises what the input is to blame for (InputError, and the errors of `open`) as it is, and whatever else goes
-        wrong in a node as NodeError with the node's name.
+        wrong in a node as NodeError with the node's name; NothingReadError where it was ended before it began.
         """
         raise NotImplementedError
 
@@ -170,9 +214,16 @@ class InlineRunner(Runner):
             self._source.halted = True
 
     def run(self) -> Outcome:
+        self._await_source(lambda: self._halted, time.sleep)
         self.open()
         pace = self._source.first_pace().at(0.0, time.monotonic())
         self._read(pace)
+        while self._source.renewed:
+            source = self._source
+            assert source.learns is not None
+            self._begin_again({source.name: {source.learns: source.choice(final=True)}})
+            self._source.halted = self._halted
+            self._read(pace)
         self._again = True
         read = self._source.ledger.events_out
         for _ in range(MOST_CHOICES):

@@ -22,8 +22,9 @@ from photonstream.stream.control import CommandServer
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
 from photonstream.stream.link import Context, LatestWriter, Waiter, new_context
+from photonstream.stream.lobby import Lobby
 from photonstream.stream.loop import END, STATUS, open_message
-from photonstream.stream.node import InputError, NodeError, Opening, ResultNode
+from photonstream.stream.node import InputError, NodeError, Opening, ResultNode, blame
 from photonstream.stream.places import Places
 from photonstream.stream.restarts import Restarts
 from photonstream.stream.runner import Outcome, Progress, Runner
@@ -32,7 +33,7 @@ from photonstream.stream.wire import Close
 
 ANYWHERE = "tcp://127.0.0.1:0"
 # How long the run sleeps when nothing comes: a signal does not wake it.
-IDLE_S = 0.05
+IDLE_S = 0.1
 # How often results are wanted while somebody watches, and how often the run says how it is.
 WATCHED_S = 0.05
 TELL_S = 0.2
@@ -114,7 +115,6 @@ class PlacedRunner(Runner):
     # The run
 
     def run(self) -> Outcome:
-        opening = self.open()
         run = secrets.token_hex(8)
         context = new_context()
         with ExitStack() as stack:
@@ -122,15 +122,16 @@ class PlacedRunner(Runner):
             if self._needs_children():
                 self._children = Children()
                 stack.callback(self._children.stop)
+            self._bind(stack, context)
+            attended = self._await_beginning()
+            opening = self.open()
             places = self._places(run)
             self._connect(stack, context, places, run, opening)
             # The nodes end before the sockets they are connected to.
             stack.callback(self._join)
             self._start(context, places)
-            for name in self._watch.attendants:
-                self._attend(name)
-            if self._watch.on_address is not None:
-                self._watch.on_address(self.address)
+            if not attended:
+                self._attend_all()
             farewell_s = ABRUPT_S
             try:
                 outcome = self._supervise()
@@ -142,15 +143,36 @@ class PlacedRunner(Runner):
     def _needs_children(self) -> bool:
         return bool(self._watch.attendants)
 
-    def _connect(
-        self, stack: ExitStack, context: Context, places: Places, run: str, opening: Opening
-    ) -> None:
+    def _bind(self, stack: ExitStack, context: Context) -> None:
+        """The sockets for those who watch."""
         self._public = LatestWriter(context, self._watch.address)
         stack.callback(self._public.stop)
         self.address = self._public.endpoint
         host = self.address.rpartition(":")[0] if self.address.startswith("tcp:") else None
         self._control = CommandServer(context, f"{host}:0" if host else f"{self.address}.control")
         stack.callback(self._control.stop)
+
+    def _await_beginning(self) -> bool:
+        """Until the source has something to read; whether those who watch were told of that."""
+        with blame(self._source.name):
+            if not self._source.awaits():
+                return False
+        lobby = Lobby(self._public, self._control, self._parameters)
+        self._attend_all()
+        self._await_source(
+            lambda: self._stop_asked or lobby.stop_asked, lambda s: lobby.wait(self._source.says, s)
+        )
+        return True
+
+    def _attend_all(self) -> None:
+        for name in self._watch.attendants:
+            self._attend(name)
+        if self._watch.on_address is not None:
+            self._watch.on_address(self.address)
+
+    def _connect(
+        self, stack: ExitStack, context: Context, places: Places, run: str, opening: Opening
+    ) -> None:
         self._to_nodes = LatestWriter(context, places.orders())
         stack.callback(self._to_nodes.stop)
         nodes = self._nodes.values()
@@ -166,7 +188,7 @@ class PlacedRunner(Runner):
         self._hub.open(open_message(run, 0, HUB, "latest", facts, parameters))
         self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, parameters))
         pace = self._source.first_pace()
-        self._helm = Helm(self._to_nodes, self._hub, self._topology, opening, parameters, pace)
+        self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
         self._complete = 0
@@ -290,6 +312,7 @@ class PlacedRunner(Runner):
         # At the end there is nowhere left to be.
         over = state == "complete" or self._hub.all_given
         place_s = reached_s if over else self._helm.place_s()
+        said = Progress(self._hub.fresh)
         sockets = (self._hub, self._control, self._to_nodes)
         refused = [s.refused for s in sockets] + [int(s.get("refused", 0)) for s in statuses.values()]
         value = {
@@ -299,10 +322,14 @@ class PlacedRunner(Runner):
             "place_s": place_s,
             "lag_s": None if place_s is None or reached_s is None else max(0.0, place_s - reached_s),
             "speed": orders.pace.speed,
+            "clocked": self._helm.clocked,
+            "says": said.says,
             "restarts": list(orders.restarts),
             "refused": sum(refused),
             "waiting_for": self._hub.missing,
-            "problems": [s["problem"] for s in statuses.values() if s.get("problem")] + self._notes,
+            "problems": [s["problem"] for s in statuses.values() if s.get("problem")]
+            + said.notes
+            + self._notes,
             "parameters": orders.parameters,
         }
         if value != self._told or at_once:

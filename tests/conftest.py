@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-# A package that is not part of this one; its tests run where it is installed.
+# Packages that are not part of this one; their tests run where they are installed.
 EXTERNAL = ROOT / "tests" / "external"
-collect_ignore = ["external"]
+EXTERNAL_DEVICE = ROOT / "tests" / "external_device"
+collect_ignore = ["external", "external_device"]
 
 
 @pytest.fixture(scope="session")
@@ -38,16 +39,12 @@ class Outsider:
     topology: Path
 
 
-@pytest.fixture(scope="session")
-def outsider(tmp_path_factory):
-    """The package of tests/external as an installer would leave it, in a folder that only its environment knows."""
-    project = tomllib.loads((EXTERNAL / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    folder = tmp_path_factory.mktemp("outsider")
+def install(package: Path, folder: Path) -> dict[str, str]:
+    """Put ``package`` into ``folder`` as an installer would leave it; the environment that finds it there."""
+    project = tomllib.loads((package / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     info = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir()
-    shutil.copytree(
-        EXTERNAL / "src", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__")
-    )
+    shutil.copytree(package / "src", folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     points = [
         f"[{group}]\n" + "".join(f"{name} = {place}\n" for name, place in named.items())
@@ -58,8 +55,22 @@ def outsider(tmp_path_factory):
     installed = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     record = [*installed, f"{info.name}/RECORD"]
     (info / "RECORD").write_text("".join(f"{name},,\n" for name in record), encoding="utf-8")
+    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
+
+
+@pytest.fixture(scope="session")
+def outsider(tmp_path_factory):
+    """The package of tests/external as an installer would leave it, in a folder that only its environment knows."""
+    folder = tmp_path_factory.mktemp("outsider")
+    environment = install(EXTERNAL, folder)
     topology = tmp_path_factory.mktemp("topology") / "line.toml"
     parts = (ROOT / "docs" / "standard.toml", EXTERNAL / "node.toml")
     topology.write_text("\n".join(part.read_text(encoding="utf-8") for part in parts), encoding="utf-8")
-    paths = [str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return Outsider(folder, os.environ | {"PYTHONPATH": os.pathsep.join(paths)}, topology)
+    return Outsider(folder, environment, topology)
+
+
+@pytest.fixture(scope="session")
+def outside_device(tmp_path_factory):
+    """The environment that finds the driver of tests/external_device, installed outside."""
+    return install(EXTERNAL_DEVICE, tmp_path_factory.mktemp("outside_device"))

@@ -5,28 +5,39 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
 from photonstream.dashboard.decimate import skyline
-from photonstream.dashboard.style import REST, SELECTED, Size, interval, label_axes, plain_figure, say
+from photonstream.dashboard.style import LOST, REST, SELECTED, Size, interval, label_axes, plain_figure, say
 from photonstream.dashboard.views import Envelope, Floats, Trace, envelope
 
 # Two columns a pixel, for screens of high resolution.
 COLUMNS_PER_PIXEL = 2
 
 
+# Where the device lost data: first and last second of each.
+Spans = Sequence[tuple[float, float]]
+
+
 def draw_trace(
-    trace: Trace, window_kcps: Sequence[float | None] | None, rates: Range1d, *, width: int, height: int
+    trace: Trace,
+    window_kcps: Sequence[float | None] | None,
+    rates: Range1d,
+    *,
+    width: int,
+    height: int,
+    gaps_s: Spans = (),
 ) -> figure:
-    """Rate against time: all bins grey, selected ones blue, the window as a band.
+    """Rate against time: all bins grey, selected ones blue, the window as a band, gaps red.
 
     ``window_kcps`` is [low, high), high None where it is open, None where no window was drawn.
     """
     shown = envelope(trace, COLUMNS_PER_PIXEL * width)
     ends = (float(shown.edges_s[0]), float(shown.edges_s[-1])) if len(shown.low) else (0.0, 1.0)
-    sources = {name: ColumnDataSource(columns) for name, columns in trace_columns(shown).items()}
+    sources = {name: ColumnDataSource(columns) for name, columns in trace_columns(shown, gaps_s).items()}
     plot = trace_figure(sources, interval(*ends), rates, (width, height))
     draw_window(plot, window_kcps)
     if not len(shown.low):
@@ -34,8 +45,9 @@ def draw_trace(
     return plot
 
 
-def trace_columns(shown: Envelope) -> dict[str, dict[str, Floats]]:
-    """What `trace_figure` draws: the lines of all bins and of the selected ones, and what pointing at them tells."""
+def trace_columns(shown: Envelope, gaps_s: Spans = ()) -> dict[str, dict[str, Floats]]:
+    """What `trace_figure` draws: lines of all bins and of the selected ones, gaps, and what pointing at them tells."""
+    spans = np.array(gaps_s, np.float64).reshape(-1, 2)
     lines = {"trace": (shown.low, shown.high), "trace_on": (shown.on_low, shown.on_high)}
     return {
         **{name: dict(zip("xy", skyline(shown.edges_s, *ends), strict=True)) for name, ends in lines.items()},
@@ -46,6 +58,7 @@ def trace_columns(shown: Envelope) -> dict[str, dict[str, Floats]]:
             "high": shown.high,
             "selected": 100 * shown.on_share,
         },
+        "trace_gaps": {"start": spans[:, 0], "stop": spans[:, 1]},
     }
 
 
@@ -55,6 +68,17 @@ def trace_figure(
     """The plot of the columns that `trace_columns` makes."""
     plot = plain_figure(size, x_range=time, y_range=rates)
     label_axes(plot, "Time (s)", "Intensity (kcps)")
+    # A gap of no known length still has its line.
+    plot.vstrip(
+        x0="start",
+        x1="stop",
+        source=sources["trace_gaps"],
+        fill_color=LOST,
+        fill_alpha=0.25,
+        line_color=LOST,
+        line_alpha=0.8,
+        line_width=1,
+    )
     for name, color in (("trace", REST), ("trace_on", SELECTED)):
         plot.line("x", "y", source=sources[name], line_color=color, line_width=0.8, line_join="bevel")
     columns = plot.quad(

@@ -45,7 +45,7 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
     place = Path(path)
     head = _read_head(place)
     if not head:
-        raise TagFileError(place, None, "the file is empty")
+        raise HeaderCutShortError(place, None, "the file is empty")
     formats, failures = load_formats()
     if not formats:
         failures.append(f"no format is registered in {GROUP!r}, so photonstream is not installed completely")

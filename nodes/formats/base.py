@@ -62,6 +62,8 @@ class TagFile:
 
     ``records`` is the number of records that `blocks` gives: what was there when the file was opened, and
     not more than the header declares where it declares any. ``header`` holds every tag as it was read.
+    ``count_notes`` are those of the ``notes`` that come of how many there are. ``complete`` says whether the recorder
+    has written all it will, None where the file does not tell.
     """
 
     path: Path
@@ -72,6 +74,8 @@ class TagFile:
     data_offset: int
     declared_records: int | None
     records: int
+    count_notes: tuple[str, ...] = ()
+    complete: bool | None = None
 
     def blocks(
         self, size_records: int = BLOCK_RECORDS, start: int = 0, held: io.FileIO | None = None

@@ -194,7 +194,9 @@ class LegacyFormat:
             data_offset, file_bytes = reader.offset, reader.file_bytes
         declared = header["Records" if header["Ident"] == PICOHARP else "nRecords"]
         present, notes = settle_records(declared, file_bytes, data_offset)
-        return TagFile(path, info, record_type, tuple(notes), header, data_offset, declared, present)
+        return TagFile(
+            path, info, record_type, tuple(notes), header, data_offset, declared, present, tuple(notes)
+        )
 
 
 def _match_ident(head: bytes, ident: bytes) -> Verdict:

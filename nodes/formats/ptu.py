@@ -21,11 +21,13 @@ from photonstream.nodes.formats.base import (
     TagFile,
     TagFileError,
     Verdict,
+    count_whole_records,
     match_magic,
     padded_text,
     settle_records,
 )
 from photonstream.nodes.formats.records import BY_CODE, RecordType
+from photonstream.nodes.recording_events import COMPLETE_TAG
 from photonstream.stream.chunk import StreamInfo
 
 MAGIC = b"PQTTTR\0\0"
@@ -94,8 +96,27 @@ class PtuFormat:
         if not isinstance(declared, int):
             declared = None
         records, disagreements = settle_records(declared, file_bytes, data_offset)
-        notes.extend(disagreements)
-        return TagFile(path, info, record_type, tuple(notes), tags, data_offset, declared, records)
+        said = tags.get(COMPLETE_TAG)
+        complete = said if isinstance(said, bool) else None
+        present = count_whole_records(file_bytes, data_offset)
+        if complete is False and records < present:
+            # Our recorder's count stays behind its records: a file that it has not completed holds more.
+            disagreements = [
+                f"its recorder has not completed it: the header declares {records} records, the file holds {present}"
+            ]
+            records = present
+        return TagFile(
+            path,
+            info,
+            record_type,
+            (*notes, *disagreements),
+            tags,
+            data_offset,
+            declared,
+            records,
+            tuple(disagreements),
+            complete,
+        )
 
 
 def read_tags(reader: HeaderReader) -> tuple[dict[str, Any], list[str]]:

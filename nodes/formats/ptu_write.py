@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.formats.base import RECORD_BYTES
 from photonstream.nodes.formats.ptu import (
     MAGIC,
     TAG,
@@ -102,6 +103,7 @@ class PtuWriter:
         }
         header, self._places = encode_header(tags)
         self.path = Path(path)
+        self.data_offset = len(header)
         self.records = 0
         self._file = self.path.open("xb" if exclusive else "wb", buffering=0)
         self._write_all(header)
@@ -112,18 +114,39 @@ class PtuWriter:
         self._write_all(little_endian.data.cast("B"))
         self.records += int(little_endian.size)
 
-    def update(self, elapsed_s: float = 0.0) -> None:
-        """Bring the header up to what has been written; the count never runs ahead of its records."""
-        self._overwrite(ELAPSED_TAG, round(elapsed_s * 1000))
-        self._overwrite(RECORDS_TAG, self.records)
+    def update(self, elapsed_s: float = 0.0, records: int | None = None) -> None:
+        """Bring the header up to what has been written, or to the first ``records`` of it.
 
-    def close(self, elapsed_s: float = 0.0) -> None:
-        """Fill in the record count and the acquisition time, and close the file; again does nothing."""
+        The count never runs ahead of its records.
+        """
+        self._overwrite(ELAPSED_TAG, round(elapsed_s * 1000))
+        self._overwrite(RECORDS_TAG, self.records if records is None else records)
+
+    def fileno(self) -> int:
+        """The descriptor of the file, for whoever wants it to reach the disk."""
+        return self._file.fileno()
+
+    def keep_whole(self) -> None:
+        """After a write that failed: keep what it wrote as far as that is whole records."""
+        size = self._file.seek(0, os.SEEK_END)
+        self.records = (size - self.data_offset) // RECORD_BYTES
+        self._file.truncate(self.data_offset + self.records * RECORD_BYTES)
+        self._file.seek(0, os.SEEK_END)
+
+    def close(self, elapsed_s: float = 0.0, complete_tag: str | None = None) -> None:
+        """Fill in the record count and the acquisition time, and close the file; again does nothing.
+
+        ``complete_tag``, a bool of the settings, is made true as the very last, when all else has reached the disk.
+        """
         if self._file.closed:
             return
         try:
             self._overwrite(ASKED_TAG, round(elapsed_s * 1000))
             self.update(elapsed_s)
+            if complete_tag is not None:
+                os.fsync(self._file.fileno())
+                self._overwrite(complete_tag, -1)
+                os.fsync(self._file.fileno())
         finally:
             self._file.close()
 

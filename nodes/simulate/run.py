@@ -53,14 +53,13 @@ def simulate(
     (MultiHarp). Raises ParameterError for what such a device cannot record.
     """
     path = Path(path)
-    if record_type.device not in _TICK_S or "v1" in record_type.name:
-        raise ParameterError(f"records of type {record_type.name} cannot be simulated")
+    encoder = Encoder(parameters, record_type)
     # The truth about an earlier file of this name must not stand beside an unfinished new one.
     for stale in (truth_path(path), states_path(path)):
         stale.unlink(missing_ok=True)
-    output = _Output(parameters, record_type, path)
-    source = _Source(parameters)
-    detectors = _Detectors(parameters)
+    output = _Output(parameters, record_type, encoder, path)
+    source = Source(parameters)
+    detectors = Detectors(parameters)
     slice_pulses = max(1, round(slice_s * parameters.repetition_rate_hz))
     with output.writer:
         stop_pulse = 0
@@ -83,7 +82,7 @@ def simulate(
     return truth
 
 
-class _Source:
+class Source:
     """Photons and background counts that reach the detectors, in order of time."""
 
     def __init__(self, parameters: SimulationParameters) -> None:
@@ -153,7 +152,8 @@ class _Source:
                 self._packed,
             )
             pieces.append(self._events[:count].copy())
-            self._switches[index].append(self._packed[:switched].copy())
+            if switched:
+                self._switches[index].append(self._packed[:switched].copy())
         return pieces
 
     def switches(self) -> tuple[History, ...]:
@@ -161,7 +161,7 @@ class _Source:
         return tuple(switch_history(packed, self._parameters.pulses) for packed in self._switches)
 
 
-class _Detectors:
+class Detectors:
     """Dead time and afterpulses."""
 
     def __init__(self, parameters: SimulationParameters) -> None:
@@ -204,37 +204,68 @@ class _Detectors:
         }
 
 
-class _Output:
-    """Events into records into the file."""
+class Encoder:
+    """Detected photons into the records of a device; times of photons are in phases."""
 
-    def __init__(self, parameters: SimulationParameters, record_type: RecordType, path: Path) -> None:
-        period_s, tick_s = parameters.period_s, _TICK_S[record_type.device]
+    def __init__(self, parameters: SimulationParameters, record_type: RecordType) -> None:
+        if record_type.device not in _TICK_S or "v1" in record_type.name:
+            raise ParameterError(f"records of type {record_type.name} cannot be simulated")
+        period_s = parameters.period_s
+        self.tick_s = _TICK_S[record_type.device]
+        self.t3 = record_type.mode == "T3"
         bin_s = parameters.detector.resolution_s or _BIN_S[record_type.device]
-        self._t3 = record_type.mode == "T3"
-        if self._t3 and period_s / bin_s > _DTIME_MOST:
+        if self.t3 and period_s / bin_s > _DTIME_MOST:
             raise ParameterError(
                 f"resolution_s must be at least {period_s / _DTIME_MOST:.3g} s, "
                 f"so that {_DTIME_MOST} TCSPC bins hold a pulse period"
             )
-        self._ticks_per_phase = period_s / tick_s / PHASES
+        self.macrotime_unit_s = period_s if self.t3 else self.tick_s
+        self.dtime_resolution_s = bin_s if self.t3 else self.tick_s
+        self.sync_divider = 1 if self.t3 else max(1, parameters.sync_divider)
+        self.ticks_per_phase = period_s / self.tick_s / PHASES
         self._bins_per_phase = period_s / bin_s / PHASES
-        self._sync_ticks = parameters.sync_divider * period_s / tick_s
-        self._pulses = parameters.pulses
-        self._duration_s = parameters.pulses * period_s
+        self._sync_ticks = parameters.sync_divider * period_s / self.tick_s
         self._carry = encode.new_carry()
+
+    def encode_t3(
+        self, time: NDArray[np.int64], channel: NDArray[np.uint8], last: int, end: int
+    ) -> NDArray[np.uint32]:
+        """T3 records of photons before pulse ``last``, and wraps up to pulse ``end``."""
+        dtime = ((time & (PHASES - 1)) * self._bins_per_phase).astype(np.uint16)
+        out = np.empty(encode.t3_capacity(time.size, last, self._carry), np.uint32)
+        return out[: encode.encode_t3(time >> PHASE_BITS, dtime, channel, end, self._carry, out)]
+
+    def encode_t2(
+        self, ticks: NDArray[np.int64], channel: NDArray[np.uint8], last: int, end: int
+    ) -> NDArray[np.uint32]:
+        """T2 records of photons and laser pulses before tick ``last``, and wraps up to tick ``end``."""
+        capacity = encode.t2_capacity(ticks.size, self._sync_ticks, last, self._carry)
+        out = np.empty(capacity, np.uint32)
+        return out[: encode.encode_t2(ticks, channel, self._sync_ticks, last, end, self._carry, out)]
+
+
+class _Output:
+    """Events into records into the file."""
+
+    def __init__(
+        self, parameters: SimulationParameters, record_type: RecordType, encoder: Encoder, path: Path
+    ) -> None:
+        self._encoder = encoder
+        self._pulses = parameters.pulses
+        self._duration_s = parameters.pulses * parameters.period_s
         self.photons = np.zeros((len(SOURCES), 2), np.int64)
         described = json.dumps(asdict(parameters), sort_keys=True) + record_type.name
         self.writer = PtuWriter(
             path,
             record_type=record_type,
-            macrotime_unit_s=period_s if self._t3 else tick_s,
-            dtime_resolution_s=bin_s if self._t3 else tick_s,
+            macrotime_unit_s=self._encoder.macrotime_unit_s,
+            dtime_resolution_s=self._encoder.dtime_resolution_s,
             sync_rate_hz=parameters.repetition_rate_hz,
-            sync_divider=1 if self._t3 else max(1, parameters.sync_divider),
+            sync_divider=self._encoder.sync_divider,
             comment="simulated by photonstream",
             created=_CREATED,
             guid=f"{{{str(uuid.uuid5(uuid.NAMESPACE_URL, described)).upper()}}}",
-            settings={"HW_BaseResolution": tick_s},
+            settings={"HW_BaseResolution": self._encoder.tick_s},
         )
 
     def write(self, events: NDArray[np.int64], stop: int, end: int = 0) -> None:
@@ -243,19 +274,14 @@ class _Output:
         self.photons += np.bincount(tags, minlength=self.photons.size).reshape(self.photons.shape)
         channel = (events & 1).astype(np.uint8)
         time = events >> TAG_BITS
-        if self._t3:
-            dtime = ((time & (PHASES - 1)) * self._bins_per_phase).astype(np.uint16)
-            last = stop >> PHASE_BITS
-            out = np.empty(encode.t3_capacity(time.size, last, self._carry), np.uint32)
-            count = encode.encode_t3(time >> PHASE_BITS, dtime, channel, end >> PHASE_BITS, self._carry, out)
+        encoder = self._encoder
+        if encoder.t3:
+            records = encoder.encode_t3(time, channel, stop >> PHASE_BITS, end >> PHASE_BITS)
         else:
-            ticks = (time * self._ticks_per_phase).astype(np.int64)
-            last = int(stop * self._ticks_per_phase)
-            capacity = encode.t2_capacity(time.size, self._sync_ticks, last, self._carry)
-            out = np.empty(capacity, np.uint32)
-            end_ticks = int(end * self._ticks_per_phase)
-            count = encode.encode_t2(ticks, channel, self._sync_ticks, last, end_ticks, self._carry, out)
-        self.writer.write(out[:count])
+            ticks = (time * encoder.ticks_per_phase).astype(np.int64)
+            last, end_tick = (int(each * encoder.ticks_per_phase) for each in (stop, end))
+            records = encoder.encode_t2(ticks, channel, last, end_tick)
+        self.writer.write(records)
 
     def finish(self) -> None:
         """Tell the time up to the end of the run, and close the file."""

@@ -59,9 +59,9 @@ class Waiter:
         """Wake up for ``socket`` too."""
         self._poller.register(socket, zmq.POLLIN)
 
-    def wait(self, seconds: float) -> None:
-        """Until something has come, or for ``seconds``."""
-        self._poller.poll(math.ceil(seconds * 1000))
+    def wait(self, seconds: float) -> bool:
+        """Until something has come, or for ``seconds``; whether something has."""
+        return bool(self._poller.poll(math.ceil(seconds * 1000)))
 
 
 def has_come(socket: Socket) -> bool:

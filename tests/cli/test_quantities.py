@@ -7,6 +7,7 @@ import pytest
 
 from photonstream.cli.quantities import (
     address,
+    channels,
     duration,
     irf,
     port,
@@ -71,6 +72,7 @@ def test_rates_speeds_and_settings():
     assert (port("0"), port("65535")) == (0, 65535)
     for text in ("tcp://127.0.0.1:65535", "tcp://localhost:5000", "ipc:///tmp/run"):
         assert address(text) == text
+    assert channels("3,0,3") == (0, 3)
     assert setting("lifetime.s = 3.5") == ("lifetime.s", "3.5")
 
 
@@ -101,6 +103,9 @@ def test_rates_speeds_and_settings():
         (address, "inproc://x"),
         (address, "ipc://"),
         (address, "somewhere"),
+        (channels, ""),
+        (channels, "0,"),
+        (channels, "-1"),
         (setting, "s"),
         (setting, "=3"),
     ],

@@ -40,6 +40,10 @@ def run(results_of_run):
         ({"state": "complete"}, "Complete: these are the final results."),
         ({"state": "starting", "waiting_for": ["decay", "states"]}, "Starting: waiting for decay, states."),
         ({"state": "starting"}, "Starting."),
+        ({"state": "waiting", "says": "waiting for run.ptu"}, "Waiting for run.ptu."),
+        ({"clocked": False, "says": ""}, "Live."),
+        ({"clocked": False, "says": "no data for 12 s"}, "Live: no data for 12 s."),
+        ({"clocked": True, "says": ""}, "Running."),
         ({"catching_up": True}, "Read again from the start: shown are the results from before."),
         ({"state": "ended"}, "The run has ended: its last results are shown."),
     ],
@@ -58,6 +62,20 @@ def test_the_state_of_the_link(run):
     run.latest.hear(Close(0, 0, "end"), 0.0)
     assert run.view()["text"]["state"].startswith("The run has ended")
     assert run.view()["text"]["link"] == "link ended"
+
+
+def test_a_live_run_has_no_clock_to_set(run, status):
+    assert not run.view()["classes"]["live"]
+    run.say("run", "status", status(clocked=False))
+    assert run.view()["classes"]["live"]
+
+
+def test_gaps_of_the_device_stand_with_the_ledger(run):
+    lines = {"node": "source", "events_in": 5, "events_out": 5, "events_lost": 0}
+    run.say("source", "status", {"ledger": lines | {"gaps": {"count": 2, "lost_records": 0, "lost_s": 0.5}}})
+    assert ", 2 gaps of the device" in ledger_words(run.latest)
+    run.say("source", "status", {"ledger": lines})
+    assert "gap" not in ledger_words(run.latest)
 
 
 def test_old_results_are_marked_only_while_they_are_old(run, status):

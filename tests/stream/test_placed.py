@@ -1,5 +1,6 @@
 """Runs at links, with small nodes made for the purpose: orders, commands, epochs, what is published."""
 
+import dataclasses
 import threading
 import time
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from photonstream.stream import supervisor
 from photonstream.stream import topology as topology_module
 from photonstream.stream.chunk import Chunk, StreamInfo
 from photonstream.stream.control import CommandClient
+from photonstream.stream.helm import LIVE
 from photonstream.stream.link import LinkReader, new_context
 from photonstream.stream.node import Opening, ParameterError, PhotonNode, ResultNode, Source
 from photonstream.stream.orders import Pace
+from photonstream.stream.runner import InlineRunner, NothingReadError
 from photonstream.stream.supervisor import Watch
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology import NodeSpec, Topology
@@ -54,6 +57,32 @@ class Player(Source[Tape]):
         records, total = 10 * self.given, 10 * self.parameters.seconds
         value = {"records": records, "total": total, "time_s": float(self.given)}
         yield self.result("progress", value, final=final)
+
+
+@dataclass(frozen=True)
+class Takes(Tape):
+    take: int = 1
+
+
+class Live(Player):
+    """A player without a clock, which waits for its tape; the first take is broken off for another one."""
+
+    Parameters = Takes
+    learns = "take"
+    clocked = False
+    there = threading.Event()
+
+    def awaits(self):
+        return "" if self.there.is_set() else "waiting for the tape"
+
+    def choice(self, *, final):
+        return 2 if self.given == 7 else self.parameters.take
+
+    def chunks(self):
+        for piece in super().chunks():
+            yield piece
+            if self.parameters.take == 1 and self.given == 7:
+                return
 
 
 @dataclass(frozen=True)
@@ -111,7 +140,7 @@ class Doubler(ResultNode[Times]):
         yield self.result("double", {"double": self.last * self.parameters.by}, final=final)
 
 
-KINDS = {c.__name__.lower(): c for c in (Player, Adder, Doubler)}
+KINDS = {c.__name__.lower(): c for c in (Player, Live, Adder, Doubler)}
 
 
 @pytest.fixture(autouse=True)
@@ -435,3 +464,82 @@ def test_a_reader_that_never_reads_holds_nobody_back(play):
             reader.stop()
         context.term()
     assert outcomes[-1].results["adder", "secret"].value == {"n": 200_000}
+
+
+def live_line(**parameters):
+    first, *others = line(player=parameters).nodes
+    return Topology((dataclasses.replace(first, kind="live"), *others))
+
+
+@pytest.fixture
+def tape(monkeypatch):
+    monkeypatch.setattr(Live, "there", threading.Event())
+    return Live.there
+
+
+def waits(visitor):
+    return visitor.status.get("state") == "waiting"
+
+
+def test_who_watches_is_told_what_a_run_waits_for_before_it_can_begin(play, tape):
+    said = []
+
+    def begin(visitor):
+        said.append(visitor.status["says"])
+        tape.set()
+
+    visitor, outcomes = play(
+        live_line(take=2, seconds=5),
+        (waits, say("set", node="adder", name="below", value=3)),
+        (lambda v: v.answers, begin),
+        (complete, nothing),
+    )
+    assert said == ["waiting for the tape"]
+    assert visitor.answers == [(False, "there is no recording yet: waiting for the tape")]
+    assert outcomes[-1].results["adder", "sum"].value["sum"] == sum(range(50))
+    # What stood there before the run began is gone.
+    assert visitor.opens == 2
+
+
+@pytest.mark.parametrize("by", ["command", "signal"])
+def test_a_run_that_is_ended_while_it_waits_has_no_result(play, tape, by):
+    deed = say("stop") if by == "command" else lambda visitor: visitor.runner.stop()
+    with pytest.raises(NothingReadError, match="ended while waiting for the tape: there is no result"):
+        play(live_line(), (waits, deed), (lambda v: False, nothing))
+
+
+def test_a_clock_is_refused_where_there_is_none(play, tape):
+    tape.set()
+    commands = [("pause", {}), ("resume", {}), ("speed", {"speed": 2.0}), ("seek", {"time_s": 1.0})]
+    visitor, _ = play(
+        live_line(take=2, speed=50.0),
+        (lambda v: v.status, lambda v: [v.client.send(name, values) for name, values in commands]),
+        (lambda v: len(v.answers) == 4 and complete(v), nothing),
+    )
+    assert visitor.answers == [(False, LIVE)] * 4
+    assert visitor.status["clocked"] is False
+
+
+@pytest.mark.parametrize("placement", ["threads", "inline"])
+def test_another_recording_begins_everything_again_and_leaves_nothing_of_the_first(play, tape, placement):
+    tape.set()
+    if placement == "inline":
+        outcome = InlineRunner(live_line(seconds=9)).run()
+    else:
+        visitor, outcomes = play(live_line(seconds=9), (complete, nothing))
+        outcome = outcomes[-1]
+        assert visitor.status["parameters"]["player"]["take"] == 2
+        assert visitor.status["restarts"] == []
+    assert outcome.results["adder", "sum"].value["sum"] == sum(range(90))
+    assert outcome.ledger["adder"]["events_in"] == 90
+    assert not outcome.imbalances
+
+
+def test_nobody_sets_what_the_source_finds_out(play, tape):
+    tape.set()
+    visitor, _ = play(
+        live_line(take=2),
+        (complete, say("set", node="player", name="take", value=3)),
+        (lambda v: v.answers, nothing),
+    )
+    assert visitor.answers == [(False, "player.take is learned from the recording, and nobody sets it")]

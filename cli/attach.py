@@ -1,0 +1,228 @@
+"""``photonstream attach``: a device, recorded by a process of its own, and its file followed in this one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from photonstream.cli.folders import free_folder
+from photonstream.cli.progress import say
+from photonstream.cli.record import FAILED, add_device_options, make_driver, new_name, stop_order
+from photonstream.cli.run_options import add_run_options, run_pipeline
+from photonstream.cli.running import COMMAND, Run
+from photonstream.nodes.drivers.settings import split_device
+from photonstream.nodes.formats.base import TagFileError
+from photonstream.nodes.formats.ptu import PtuFormat
+from photonstream.stream.node import InputError
+from photonstream.stream.runner import Outcome, Progress
+
+PREFIX = "device."
+LOOK_S = 0.02
+
+_DESCRIPTION = """\
+Records a device and shows and measures what photonstream replay does while it runs. The recorder is a process of its
+own that lives on if this one dies: photonstream follow FILE then takes the recording up again, and photonstream record
+--stop FILE ends it. Ctrl-C ends the recording, completes its file, and writes the result. A terminal that is closed
+ends this command alone.
+"""
+
+_EPILOG = """\
+examples:
+  photonstream attach simulated                          a page that goes along with a simulated nanocrystal
+  photonstream attach simulated --time 60s --headless    a minute of it; result.json and report.html in a new folder
+  photonstream attach simulated:preset=640nm --set device.background_hz=500,300 --set lifetime.s=3.5
+                                                         settings of the device, and parameters of nodes
+"""
+
+
+def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the subcommand."""
+    parser = subparsers.add_parser(
+        "attach",
+        help="record a device, and show and measure it while it runs",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_device_options(parser)
+    add_run_options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Record and follow; returns the exit code."""
+    settings = [(key.removeprefix(PREFIX), text) for key, text in arguments.set if key.startswith(PREFIX)]
+    # What is wrong with them is told before anything begins.
+    make_driver(arguments, settings)
+    arguments.set = [(key, text) for key, text in arguments.set if not key.startswith(PREFIX)]
+    name = split_device(arguments.device)[0]
+    arguments.out = arguments.out or free_folder(Path(name))
+    path = arguments.out.absolute() / new_name(name)
+    arguments.file, arguments.watched = str(path), True
+    recording = Recording(path, _recorder_options(arguments, settings))
+
+    def make(*given: Any) -> Attached:
+        return Attached(recording, *given)
+
+    # Only the recorder knows when there is nothing more to come: it may be silent for long.
+    return run_pipeline(arguments, "follow", {"idle_timeout_s": None}, make)
+
+
+def _recorder_options(arguments: argparse.Namespace, settings: Sequence[tuple[str, str]]) -> list[str]:
+    options = [arguments.device, "--quiet", f"--comment={arguments.comment}"]
+    if arguments.channels is not None:
+        options.append(f"--channels={','.join(map(str, arguments.channels))}")
+    if arguments.time is not None:
+        options.append(f"--time={arguments.time!r}")
+    return [*options, *(f"--set={key}={text}" for key, text in settings)]
+
+
+class Recording:
+    """The process that records into ``path``. It shares no terminal, no pipe and no session with this one."""
+
+    def __init__(self, path: Path, options: Sequence[str]) -> None:
+        self.path = path
+        self._command = [*COMMAND, "record", *options, f"--out={path}"]
+        self._words = path.with_name(f"{path.name}.recorder.log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it."""
+        with self._words.open("xb") as words:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=words,
+                start_new_session=True,
+            )
+
+    @property
+    def alive(self) -> bool:
+        """Whether it has been started and has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code once it has ended."""
+        return None if self._process is None else self._process.poll()
+
+    def stop(self) -> None:
+        """Ask it to end. For a signal handler too."""
+        if self._process is None:
+            return
+        with suppress(OSError):
+            if sys.platform == "win32":
+                stop_order(self.path).touch()
+            else:
+                self._process.send_signal(signal.SIGTERM)
+
+    def wait(self) -> None:
+        """Until it has ended."""
+        if self._process is not None:
+            self._process.wait()
+
+    def last_words(self) -> str:
+        """What it said at its end. That is kept only beside a recording, and where there is anything."""
+        text = self._words.read_text(encoding="utf-8", errors="replace") if self._words.exists() else ""
+        if not text.strip() or not self.path.exists():
+            self._words.unlink(missing_ok=True)
+        return text.strip().rpartition("\n")[2].removeprefix("photonstream: ")
+
+
+class Attached(Run):
+    """A run that follows a recording which it has started itself."""
+
+    def __init__(self, recording: Recording, *given: Any) -> None:
+        super().__init__(*given)
+        self._recording = recording
+        self._asked = self._left = False
+
+    def stop(self) -> None:
+        """End the recording; the run ends with it. Once the recording is over, end the run."""
+        if self._asked or not self._recording.alive:
+            super().stop()
+        else:
+            self._recording.stop()
+            with suppress(OSError):
+                os.write(2, b"\nending the recording; Ctrl-C again ends at once\n")
+        self._asked = True
+
+    def leave(self) -> None:
+        """The recording needs no terminal and goes on."""
+        self._left = True
+        super().stop()
+
+    def run(self) -> int:
+        """Start the recorder, follow its file to the end, and write and print what was found."""
+        if self._asked:
+            raise KeyboardInterrupt
+        self._recording.start()
+        self._line.announce(f"arming {self._recording.path.name}")
+        while not self._recording.path.exists():
+            if not self._recording.alive:
+                words = self._recording.last_words()
+                if self._asked:
+                    raise KeyboardInterrupt
+                raise InputError(words or f"the recorder ended with code {self._recording.code}")
+            time.sleep(LOOK_S)
+        self._note(f"recording to {self._recording.path}")
+        try:
+            code = super().run()
+        except Exception:
+            self._say_that_it_goes_on()
+            raise
+        return code or self._end()
+
+    def _end(self) -> int:
+        if self._left:
+            self._say_that_it_goes_on()
+            return 0
+        self._recording.stop()
+        self._recording.wait()
+        words = self._recording.last_words()
+        if self._recording.code:
+            say(words or f"the recorder died (code {self._recording.code})", sys.stderr)
+        return FAILED if self._recording.code else 0
+
+    def _say_that_it_goes_on(self) -> None:
+        if self._recording.alive:
+            path = self._recording.path
+            say(
+                f"the recording goes on: photonstream follow {path}; to end it: photonstream record --stop {path}",
+                sys.stderr,
+            )
+
+    def _show(self, progress: Progress) -> None:
+        super()._show(progress)
+        if self._written is None and self._recording.code is not None and not self._completed(progress):
+            # Killed: nobody will say that it is complete.
+            self.runner.enough()
+
+    def _completed(self, progress: Progress) -> bool:
+        """Whether the follower ends by itself, or has records to read yet."""
+        try:
+            file = PtuFormat().open(self._recording.path)
+        except TagFileError:
+            return True
+        return file.complete is True or progress.records < file.records
+
+    @property
+    def _stays(self) -> bool:
+        return not (self._asked or self._left)
+
+    def _complete(self, outcome: Outcome) -> None:
+        super()._complete(outcome)
+        if not self._stays:
+            self.runner.stop()
+        elif self._recording.alive:
+            # The run has found out enough.
+            self._recording.stop()

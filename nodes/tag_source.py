@@ -1,0 +1,154 @@
+"""What every source has in common that reads a tag file."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.event_log import EventLog
+from photonstream.nodes.formats.base import BLOCK_RECORDS, RECORD_BYTES, TagFile, TagFileError
+from photonstream.stream.chunk import Chunk, Result
+from photonstream.stream.node import PROGRESS, Opening, Source
+
+EVENTS = "events"
+
+
+@dataclass(frozen=True)
+class TagParameters:
+    """``path`` of the tag file; ``sync_rate_hz`` replaces what its header says of the laser.
+
+    ``chunk_records`` is the size of a full chunk.
+    """
+
+    path: str
+    sync_rate_hz: float | None = None
+    chunk_records: int = BLOCK_RECORDS
+
+    def __post_init__(self) -> None:
+        if self.sync_rate_hz is not None and not 1.0 <= self.sync_rate_hz <= 1e11:
+            raise ValueError(f"the sync rate must be 1 Hz to 100 GHz, not {self.sync_rate_hz:g} Hz")
+        if self.chunk_records < 1:
+            raise ValueError(f"a chunk holds at least one record, not {self.chunk_records}")
+
+
+P = TypeVar("P", bound=TagParameters)
+
+
+class TagSource(Source[P]):
+    """Gives the records of a tag file. Column: ``records`` (uint32). What is said of the file is the same for all."""
+
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+
+    _file: TagFile
+    _events: EventLog
+    _earlier: Any = None
+
+    def inherit(self, earlier: Any) -> None:
+        """Nobody may lose records without a word between two readings of the same file."""
+        self._earlier = earlier
+
+    def _opening(self) -> Opening:
+        """What is known of the stream of the file that is open."""
+        self._given = 0
+        self._told = self._events.known(0)
+        self._notes: list[str] = []
+        info = self._file.info
+        given_hz = self.parameters.sync_rate_hz
+        facts = {
+            "record_type": self._file.record_type.name,
+            "pulse_period_s": 1.0 / given_hz if given_hz is not None else info.pulse_period_s,
+        }
+        return Opening(info, facts)
+
+    def chunks(self) -> Generator[Chunk | float, None, None]:
+        """The records, as they are due."""
+        sequence = 0
+        try:
+            for piece in self._pieces():
+                if isinstance(piece, float):
+                    yield piece
+                    continue
+                start = self._given
+                self._given += len(piece)
+                yield Chunk(sequence, start, self._given, len(piece), {"records": piece})
+                sequence += 1
+                self._events.advance(self._given)
+        except TagFileError as error:
+            if not self._given:
+                raise
+            # What was read before the file broke off is worth as much as any interrupted recording.
+            self._notes.append(str(error))
+
+    def account(self) -> Result:
+        """Its line in the ledger, with what the device lost in what was given."""
+        self._events.finish(self._given)
+        self.ledger.gaps = self._events.gaps(self._given)
+        return super().account()
+
+    def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
+        """Records that go out at once, or for how many seconds there are none."""
+        raise NotImplementedError
+
+    @property
+    def _over(self) -> bool:
+        """Whether no more may go out."""
+        raise NotImplementedError
+
+    @property
+    def _records_there(self) -> int:
+        """How many records the file holds."""
+        raise NotImplementedError
+
+    @property
+    def _complete(self) -> bool:
+        return self._given == self._records_there
+
+    def _sha256(self) -> str | None:
+        """Checksum of the file that was read whole."""
+        raise NotImplementedError
+
+    def _progress(self) -> Mapping[str, Any]:
+        raise NotImplementedError
+
+    def _file_notes(self) -> Iterable[str]:
+        """Remarks on the file and its reading."""
+        return [*self._file.notes, *self._notes]
+
+    def snapshot(self, *, final: bool) -> Iterable[Result]:
+        """``progress`` and ``events``; at the end also ``recording``: what the file says, and how far it was read."""
+        yield self.result(PROGRESS, self._progress(), final=final)
+        known = self._events.known(self._given)
+        if final or known != self._told:
+            # Of a long recording they are many, and told only when there is something new.
+            self._told = known
+            self.ledger.gaps = self._events.gaps(self._given)
+            yield self.result(EVENTS, self._events.value(self._given), final=final)
+        if not final:
+            return
+        info, complete, records = self._file.info, self._complete, self._records_there
+        value = {
+            "path": str(self._file.path),
+            "sha256": self._sha256() if complete else None,
+            "bytes": self._file.data_offset + records * RECORD_BYTES,
+            "format": info.format,
+            "record_type": info.record_type,
+            "mode": info.mode,
+            "records_in_file": records,
+            "records_read": self._given,
+            "complete": complete,
+            "interrupted": self._over and not complete,
+            "sync_rate_hz": self.parameters.sync_rate_hz or info.sync_rate_hz,
+            "sync_divider": info.sync_divider,
+            "dtime_resolution_s": info.dtime_resolution_s,
+            "macrotime_unit_s": info.macrotime_unit_s,
+            "created": info.created,
+            "comment": info.comment,
+            "settings": dict(info.settings),
+            "notes": [*self._file_notes(), *self._events.notes],
+        }
+        yield self.result("recording", value, final=final)

@@ -1,0 +1,188 @@
+"""A device recorded and followed: the recorder outlives whoever follows, and the results are those of its file."""
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import threading
+from pathlib import Path
+
+import pytest
+
+from photonstream.cli.main import main
+from photonstream.nodes.formats import open_tag_file
+from photonstream.nodes.formats.base import TagFileError
+from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
+
+PATIENCE_S = 60
+COMMAND = (sys.executable, "-P", "-m", "photonstream.cli", "attach", "simulated")
+
+
+class Attached:
+    """A run of attach, with its folder of results."""
+
+    def __init__(self, out, *options, **how):
+        self.out = out
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen(
+            [*COMMAND, "--headless", "--placement", "threads", "--out", str(out), *options], **streams | how
+        )
+
+    def wait_for(self, condition):
+        waiting = threading.Event()
+        for _ in range(PATIENCE_S * 50):
+            if found := condition():
+                return found
+            waiting.wait(0.02)
+        raise AssertionError("it did not come about")
+
+    @property
+    def path(self):
+        """The tag file, once it is there."""
+        return self.wait_for(lambda: next(self.out.glob("*_simulated.ptu"), None))
+
+    def records(self):
+        try:
+            return open_tag_file(self.path).records
+        except TagFileError:
+            return 0
+
+    def events(self):
+        lines = events_path(self.path).read_text(encoding="utf-8").splitlines()
+        return [parse_event(line) for line in lines]
+
+    @property
+    def recorder(self):
+        """Process id of the recorder."""
+        return self.wait_for(lambda: events_path(self.path).exists() and self.events())[0].more["pid"]
+
+    def finish(self):
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+    def result(self):
+        return json.loads((self.out / "result.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def attach(tmp_path):
+    """Starts attach; whatever the test leaves of it and of its recorder is ended."""
+    started = []
+
+    def start(*options, **how):
+        started.append(Attached(tmp_path / "out", *options, **how))
+        return started[-1]
+
+    yield start
+    for each in started:
+        if each.process.poll() is None:
+            each.process.kill()
+        each.process.communicate()
+        for path in each.out.glob("*.ptu"):
+            if open_tag_file(path).header[COMPLETE_TAG] is False:
+                main(["record", "--stop", str(path)])
+
+
+def test_for_a_time_with_faults(attach):
+    run = attach(
+        "--time", "2.2", "--set", "device.faults=overrun@0.5s gone@1s:0.2s", "--set", "lifetime.s=3.5"
+    )
+    code, out, err = run.finish()
+    assert code == 0, err
+    assert "beta (apparent, s = 3.5" in out
+    result = run.result()
+    [source] = [line for line in result["ledger"] if line["node"] == "source"]
+    assert source["gaps"]["count"] == 2
+    assert open_tag_file(run.path).header[COMPLETE_TAG] is True
+    assert not run.path.with_name(f"{run.path.name}.recorder.log").exists()
+
+
+def test_ctrl_c_ends_the_recording_and_then_the_run(attach):
+    run = attach()
+    run.wait_for(lambda: run.records() > 20_000)
+    run.process.send_signal(signal.SIGINT)
+    code, _, err = run.finish()
+    assert code == 0, err
+    assert "ending the recording" in err
+    file = open_tag_file(run.path)
+    assert file.header[COMPLETE_TAG] is True
+    assert run.result()["recording"]["records"] == file.records
+    assert not run.result()["interrupted"]
+    assert run.events()[-1].text == "stopped as asked"
+
+
+def test_killed_it_leaves_the_recorder_which_is_followed_and_ended_from_elsewhere(attach, tmp_path):
+    run = attach()
+    run.wait_for(lambda: run.records() > 5000)
+    run.process.kill()
+    run.finish()
+    path, before = run.path, run.records()
+    follower = subprocess.Popen(
+        [*COMMAND[:-2], "follow", str(path), "--headless", "--out", str(tmp_path / "followed")],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    run.wait_for(lambda: run.records() > before + 50_000)
+    assert main(["record", "--stop", str(path)]) == 0
+    _, err = follower.communicate(timeout=PATIENCE_S)
+    assert follower.returncode == 0, err
+    result = json.loads((tmp_path / "followed" / "result.json").read_text(encoding="utf-8"))
+    assert result["recording"]["records"] == open_tag_file(path).records
+    assert run.events()[-1].kind == "stop"
+
+
+def test_a_recorder_that_is_killed_ends_the_run_with_all_that_it_wrote(attach):
+    run = attach()
+    run.wait_for(lambda: run.records() > 20_000)
+    os.kill(run.recorder, signal.SIGKILL)
+    code, _, err = run.finish()
+    assert code == 3
+    assert "the recorder died (code -9)" in err
+    assert run.result()["recording"]["records"] == open_tag_file(run.path).records
+
+
+def test_a_terminal_that_is_closed_ends_the_run_and_not_the_recording(attach):
+    ours, its = pty.openpty()
+
+    def take_terminal():
+        fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+
+    run = attach(
+        stdin=its, stdout=its, stderr=its, text=None, start_new_session=True, preexec_fn=take_terminal
+    )
+    os.close(its)
+    said = b""
+    while b"to watch it" not in said:
+        said += os.read(ours, 4096)
+    run.wait_for(lambda: run.records() > 20_000)
+    os.close(ours)
+    assert run.process.wait(PATIENCE_S) == 0
+    read = run.result()["recording"]["records"]
+    run.wait_for(lambda: run.records() > read + 50_000)
+    assert Path(f"/proc/{run.recorder}").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "device.mode=T4"], "mode is one of T3, T2"),
+        (["--set", "device.bins=4"], "device simulated has no setting 'bins'"),
+        (["--set", "lifetime.nothing=4"], "there is no such parameter"),
+        (["--set", "device.faults=sync@0s"], "the device cannot be armed"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence_and_leaves_nothing(tmp_path, capfd, options, words):
+    out = tmp_path / "out"
+    assert main(["attach", "simulated", "--headless", "--out", str(out), *options]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert not out.exists()
