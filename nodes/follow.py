@@ -169,15 +169,21 @@ class Follow(TagSource[FollowParameters]):
     def _complete(self) -> bool:
         return super()._complete and self._adopt().whole
 
+    @property
+    def _interrupted(self) -> bool:
+        return self._adopt().stopped or super()._interrupted
+
     def _sha256(self) -> str | None:
         return self._adopt().sha256()
 
     def _file_notes(self) -> Iterable[str]:
         growing, file = self._adopt(), self._file
         notes = [note for note in file.notes if note not in file.count_notes]
-        if self._complete and file.records == self._given:
+        # Of a file that may go on growing, the header's count says nothing.
+        whole = self._complete and not growing.stopped
+        if whole and file.records == self._given:
             notes += file.count_notes
-        elif self._complete and file.declared_records:
+        elif whole and file.declared_records:
             notes.append(f"the header declares {file.declared_records} records, {self._given} were read")
         if growing.gone:
             notes.append(f"{file.path}: the file was deleted or moved after {self._given:,} records")

@@ -51,6 +51,8 @@ class GrowingFile:
         # Why this run of data is over and what comes is another one; empty as long as that is not so.
         self.successor = ""
         self.ended = False
+        # Somebody wanted the end; nobody knows what would have come.
+        self.stopped = False
         # Nothing was taken away of what was read.
         self.whole = True
         self.notes: list[str] = []
@@ -231,7 +233,7 @@ class GrowingFile:
         """Nothing more is read, although more may come: somebody wants the end after ``taken`` records."""
         if not self.ended:
             self.look(taken)
-            self.ended = True
+            self.ended = self.stopped = True
 
     def cut(self, taken: int) -> None:
         """It is over, and what followed it is nothing that can be read."""

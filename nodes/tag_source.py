@@ -108,6 +108,11 @@ class TagSource(Source[P]):
     def _complete(self) -> bool:
         return self._given == self._records_there
 
+    @property
+    def _interrupted(self) -> bool:
+        """Whether somebody wanted the end before the recording's."""
+        return self._over and not self._complete
+
     def _sha256(self) -> str | None:
         """Checksum of the file that was read whole."""
         raise NotImplementedError
@@ -141,7 +146,7 @@ class TagSource(Source[P]):
             "records_in_file": records,
             "records_read": self._given,
             "complete": complete,
-            "interrupted": self._over and not complete,
+            "interrupted": self._interrupted,
             "sync_rate_hz": self.parameters.sync_rate_hz or info.sync_rate_hz,
             "sync_divider": info.sync_divider,
             "dtime_resolution_s": info.dtime_resolution_s,

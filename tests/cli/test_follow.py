@@ -312,6 +312,7 @@ def test_ctrl_c_ends_with_a_full_result_of_what_was_read(tmp_path, monkeypatch, 
     assert main(["follow", str(path), *options]) == 0
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     assert result["recording"]["records"] == 9000
+    assert result["interrupted"]
     assert result["recording"]["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert result["fit"]["model"] == "bi"
 
