@@ -5,7 +5,7 @@ from __future__ import annotations
 from textwrap import wrap
 from typing import Any
 
-from bokeh.models import CustomJS, PlainText, Range1d
+from bokeh.models import CustomJS, CustomJSTickFormatter, PlainText, Range1d
 from bokeh.models.annotations import Label
 from bokeh.plotting import figure
 
@@ -65,6 +65,16 @@ def plain_figure(size: Size, **options: Any) -> figure:
     axes.minor_tick_in, axes.minor_tick_out = 3, 0
     axes.major_tick_line_color = axes.minor_tick_line_color = INK
     return plot
+
+
+def count_ticks() -> CustomJSTickFormatter:
+    """Labels of an axis of counts: 500, 20k, 1M. Bokeh's own would write a million as 1m."""
+    return CustomJSTickFormatter(
+        code="""
+        const [per, letter] = tick >= 1e9 ? [1e9, 'G'] : tick >= 1e6 ? [1e6, 'M'] : tick >= 1e3 ? [1e3, 'k'] : [1, '']
+        return Number((tick / per).toPrecision(3)) + letter
+        """
+    )
 
 
 def label_axes(plot: figure, x: str, y: str | None) -> None:

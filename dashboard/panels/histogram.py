@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, NumeralTickFormatter, Range1d
+from bokeh.models import BasicTicker, ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from photonstream.dashboard.panels.trace import draw_window
-from photonstream.dashboard.style import REST, SELECTED, Size, interval, label_axes, plain_figure
+from photonstream.dashboard.style import REST, SELECTED, Size, count_ticks, interval, label_axes, plain_figure
 from photonstream.dashboard.views import RateHistogram, Trace, rate_histogram
 
 
@@ -41,7 +41,7 @@ def histogram_figure(source: ColumnDataSource, bins: Range1d, rates: Range1d, si
     plot = plain_figure(size, x_range=bins, y_range=rates)
     label_axes(plot, "Bins", None)
     plot.xaxis.ticker = BasicTicker(desired_num_ticks=3)
-    plot.xaxis.formatter = NumeralTickFormatter(format="0.[0]a")
+    plot.xaxis.formatter = count_ticks()
     bars = plot.quad(
         left=0, right="bins", bottom="low", top="high", source=source, fill_color=REST, line_color=None
     )

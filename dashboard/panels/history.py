@@ -12,14 +12,13 @@ from bokeh.models import (
     FixedTicker,
     HoverTool,
     NoOverlap,
-    NumeralTickFormatter,
     Range1d,
 )
 from bokeh.plotting import figure
 
 from photonstream.dashboard.axes import linear_ends
 from photonstream.dashboard.numbers import NS, PERCENT, Unit
-from photonstream.dashboard.style import EXCITON, FAST, INK, Size, label_axes, plain_figure
+from photonstream.dashboard.style import EXCITON, FAST, INK, Size, count_ticks, label_axes, plain_figure
 from photonstream.dashboard.views import Floats
 
 RECENT = 0.1
@@ -99,7 +98,7 @@ def history_figure(
         ticks=[m * 10.0**k for k in range(DECADES) for m in (1, 2, 5)],
         minor_ticks=[m * 10.0**k for k in range(DECADES) for m in range(1, 10)],
     )
-    plot.xaxis.formatter = NumeralTickFormatter(format="0.[0]a")
+    plot.xaxis.formatter = count_ticks()
     plot.xaxis.major_label_policy = NoOverlap(min_distance=8)
     if not last:
         plot.xaxis.major_label_text_font_size = "0px"
