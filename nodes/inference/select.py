@@ -8,7 +8,8 @@ from photonstream.nodes.inference.estimate import Estimate
 
 # About the 99 % point of 2 ln(L_bi/L_mono) on single-exponential data, with tau_x free from half the IRF's width to
 # 0.8 tau_x and a share of at least 0. Simulated by bench/calibrate_mono_bi.py (its table holds the shares above): from
-# 3e3 to 1e6 photons it lies between 6.5 and 8.4 in one detector and 7.6 and 10.2 in two.
+# 3e3 to 1e6 photons it lies between 6.5 and 9.2 in one detector and 7.6 and 10.2 in two, and 10 is exceeded in at most
+# 1 % of runs.
 MONO_BI_THRESHOLD = 10.0
 # The same of few photons: in two detectors the 99 % points are 9.6 and 11.4 at 300 and 1000 photons.
 MONO_BI_THRESHOLD_FEW, FEW_PHOTONS = 12.0, 3_000
