@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import sys
@@ -78,9 +79,16 @@ def write(text: str, stream: TextIO) -> None:
     try:
         stream.write(text)
         stream.flush()
-    except BrokenPipeError:
+    except OSError as error:
+        if not has_gone(error):
+            raise
         # What is still in its buffer goes nowhere either, also at the end of the program.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def has_gone(error: OSError) -> bool:
+    """Whether whoever read our output has gone: the end of a pipe (such as `| head`), or a terminal that was closed."""
+    return isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None)
 
 
 def _bar(share: float | None, width: int = 20) -> str:

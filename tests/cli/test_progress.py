@@ -1,11 +1,14 @@
 """The progress of a run on a terminal and in a log."""
 
+import errno
 import io
+import os
+import sys
 
 import pytest
 
 from photonstream.cli import progress
-from photonstream.cli.progress import ProgressLine
+from photonstream.cli.progress import ProgressLine, has_gone, write
 
 
 class Terminal(io.StringIO):
@@ -55,3 +58,25 @@ def test_a_log_gets_a_line_in_five_seconds_at_most(clock):
         line.show(None, "working")
     line.clear()
     assert log.getvalue() == "working\nworking\n" or log.getvalue() == "working\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such terminals")
+def test_a_terminal_that_was_closed_is_written_to_no_more():
+    ours, its = os.openpty()
+    with os.fdopen(its, "w") as stream:
+        os.close(ours)
+        write("nobody reads this", stream)
+        write("nor this", stream)
+
+
+@pytest.mark.parametrize(
+    ("error", "gone"),
+    [
+        (BrokenPipeError(errno.EPIPE, "broken pipe"), True),
+        (OSError(errno.EIO, "input/output error"), True),
+        (OSError(errno.EIO, "input/output error", "/disk/run.ptu"), False),
+        (OSError(errno.ENOSPC, "no space left"), False),
+    ],
+)
+def test_who_has_gone(error, gone):
+    assert has_gone(error) is gone
