@@ -87,6 +87,22 @@ class Findings:
         return number(_value(self._get("beta"))) is not None
 
     @property
+    def _other_state(self) -> int | None:
+        """The state that was selected by hand instead of the neutral one, which is number 1."""
+        states = self._summary.get("states")
+        if not isinstance(states, Mapping) or states.get("chosen") != "given":
+            return None
+        chosen = [level.get("state") for level in _levels(states) if level.get("on") is True]
+        return next((int(state) for state in chosen if isinstance(state, int) and state > 1), None)
+
+    @property
+    def _names(self) -> tuple[str, str]:
+        """What the slow and the fast component may be called."""
+        if self._other_state is not None:
+            return "slow component", "fast component"
+        return "exciton", "biexciton" if self.has_beta else "fast component"
+
+    @property
     def beta_label(self) -> str:
         s = number(self._get("s"))
         assumed = "s unknown" if s is None else f"s = {plain(s)}"
@@ -105,9 +121,9 @@ class Findings:
         rows = [self.beta_row(), *self._limits(), *self._eta_rows()]
         if self.model == "none":
             return rows
-        rows.append(self._row("exciton lifetime τₓ", "tau_x_s", NS))
+        slow, fast = self._names
+        rows.append(self._row(f"{slow} lifetime τₓ", "tau_x_s", NS))
         if self.model == "bi":
-            fast = "biexciton" if self.has_beta else "fast component"
             rows += [
                 self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
                 self._row(f"{fast}, amplitude share Aₓₓ/(Aₓ\u00a0+\u00a0Aₓₓ)", "amplitude_xx", PERCENT),
@@ -141,9 +157,9 @@ class Findings:
 
     def same_rows(self) -> list[Row]:
         """Main numbers but beta, in the same places whatever was found: for a page that must not jump."""
-        upper, fast = number(self._get("beta_upper95")), "biexciton" if self.has_beta else "fast component"
+        upper, (slow, fast) = number(self._get("beta_upper95")), self._names
         rows = [
-            self._row("exciton lifetime τₓ", "tau_x_s", NS),
+            self._row(f"{slow} lifetime τₓ", "tau_x_s", NS),
             self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
             self._row("its share of the amplitude", "amplitude_xx", PERCENT),
             self._row("its share of the photons", "photon_share_xx", PERCENT),
@@ -234,6 +250,16 @@ class Findings:
             if is_estimate(others.get("window")):
                 words += f" By a window of rates instead: beta {estimate_text(others['window'], PERCENT)}."
             yield words
+        if (state := self._other_state) is not None:
+            yield (
+                f"State {state} was selected by hand, not the neutral one: the lifetimes are of that state, and beta "
+                "means carrier multiplication in the neutral state only."
+            )
+        if self.model != "none" and isinstance(states, Mapping) and _one_level(states):
+            yield (
+                "The trace shows one level of brightness, so everything is selected: a charged state that is nearly as "
+                "bright may be among it."
+            )
         if others.get("depends") is True:
             other = (
                 f"it is {estimate_text(others['left_out'], PERCENT)}"
@@ -241,6 +267,17 @@ class Findings:
                 else f"there is {others.get('reason') or 'none'}"
             )
             yield f"Beta depends on the selection: with every bin judged without its own photons {other}."
+
+
+def _levels(states: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    levels = states.get("levels")
+    return [level for level in levels if isinstance(level, Mapping)] if isinstance(levels, list) else []
+
+
+def _one_level(states: Mapping[str, Any]) -> bool:
+    """Whether the rule of the window found nothing to select from."""
+    asked = (states.get("method"), states.get("chosen"))
+    return asked == ("window", "automatic") and len(_levels(states)) == 1
 
 
 def _span(time_s: float) -> str:

@@ -169,3 +169,26 @@ def test_warnings(result):
     interrupted, *others = findings(result).warnings()
     assert "interrupted" in interrupted
     assert others == ["channel 1 left out", "beta depends on the selection"]
+
+
+def test_a_state_chosen_by_hand_is_no_neutral_exciton(result):
+    levels = [{"state": 1, "rate_hz": 30e3, "on": False}, {"state": 2, "rate_hz": 20e3, "on": True}]
+    result["states"] |= {"method": "hmm", "chosen": "given", "levels": levels}
+    found = findings(result)
+    labels = [row.label for row in found.rows()]
+    assert "slow component lifetime τₓ" in labels
+    assert "fast component lifetime τₓₓ" in labels
+    assert not any("exciton" in label for label in labels)
+    (warning,) = found.warnings()
+    assert warning.startswith("State 2 was selected by hand, not the neutral one")
+    # The neutral one may be given too.
+    result["states"]["levels"] = [dict(level, on=level["state"] == 1) for level in levels]
+    assert findings(result).warnings() == []
+
+
+def test_a_window_that_selects_everything_says_so(result):
+    result["states"]["levels"] = result["states"]["levels"][1:]
+    (warning,) = findings(result).warnings()
+    assert warning.startswith("The trace shows one level of brightness")
+    result["states"]["chosen"] = "given"
+    assert findings(result).warnings() == []
