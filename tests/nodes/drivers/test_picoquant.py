@@ -11,12 +11,11 @@ from photonstream.nodes.drivers.picoquant_settings import PicoQuantSettings
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.recorder import Recorder
 from photonstream.nodes.recording_events import events_path, parse_event
-from tests.nodes.drivers.snapi_simulator import World, install
 
 
 @pytest.fixture
-def world(monkeypatch):
-    return install(monkeypatch, World())
+def world(monkeypatch, snapi):
+    return snapi.install(monkeypatch, snapi.World())
 
 
 def driver(**settings):
@@ -67,8 +66,8 @@ def test_the_settings_reach_the_device_in_its_units(world):
     assert facts.settings["HWInpChan_Enabled(2)"] is False
 
 
-def test_a_discriminator_is_told_levels_and_zero_crossings(monkeypatch):
-    world = install(monkeypatch, World("HydraHarp 400"))
+def test_a_discriminator_is_told_levels_and_zero_crossings(monkeypatch, snapi):
+    world = snapi.install(monkeypatch, snapi.World("HydraHarp 400"))
     driver(sync_level_v=0.1, sync_zero_cross_v=0.01, input_level_v=0.09).arm()
     assert ("setSyncCFD", 100, 10) in world.calls
     assert ("setInputCFD", -1, 90, 0) in world.calls
