@@ -102,9 +102,7 @@ def _input_level(device: Any, settings: PicoQuantSettings, level_v: float, cfd: 
     return lambda: device.setInputEdgeTrig(-1, _mv(level_v), EDGES[settings.input_edge])
 
 
-def _inputs(
-    device: Any, settings: PicoQuantSettings, inputs: int
-) -> list[tuple[str, Callable[[], Any]]]:
+def _inputs(device: Any, settings: PicoQuantSettings, inputs: int) -> list[tuple[str, Callable[[], Any]]]:
     told: list[tuple[str, Callable[[], Any]]] = []
     if settings.channels is not None:
         if max(settings.channels) >= inputs:

@@ -91,7 +91,9 @@ class Swabian(Driver[SwabianSettings]):
         try:
             _time_tagger()
         except ImportError as error:
-            return f"install Swabian-TimeTagger of Swabian Instruments (pip install Swabian-TimeTagger): {error}"
+            return (
+                f"install Swabian-TimeTagger of Swabian Instruments (pip install Swabian-TimeTagger): {error}"
+            )
         return None
 
     def arm(self) -> DeviceFacts:

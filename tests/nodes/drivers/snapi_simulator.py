@@ -83,7 +83,7 @@ class Raw:
         self.parent = parent
         self.memory = np.empty(1 << 16, np.uint32)
 
-    def startBlock(self, acqTime=1000, size=134217728, savePTU=False):  # noqa: N802, N803
+    def startBlock(self, acqTime=1000, size=134217728, savePTU=False):  # noqa: N802
         world = self.parent.world
         world.calls.append(("startBlock", acqTime, savePTU))
         world.block, world.counted, world.measuring, world.reason = world.block[:0], 0, True, ""
@@ -105,14 +105,14 @@ class Raw:
 class SnAPI:
     world = None
 
-    def __init__(self, systemIni=None):  # noqa: N803
+    def __init__(self, systemIni=None):
         self.device, self.raw = Device(self), Raw(self)
         self.deviceIDs, self.deviceConfig, self.measDescription = [], (), ()
 
     def setLogLevel(self, level, on):  # noqa: N802
         return True
 
-    def closeDevice(self, allDevices=True):  # noqa: N802, N803
+    def closeDevice(self, allDevices=True):  # noqa: N802
         self.deviceConfig = ()
 
     def getDeviceIDs(self):  # noqa: N802
@@ -125,7 +125,7 @@ class SnAPI:
         self.deviceConfig = {"ID": self.world.serial, "Model": self.world.model}
         return True
 
-    def initDevice(self, measMode=MeasMode.T2):  # noqa: N802, N803
+    def initDevice(self, measMode=MeasMode.T2):  # noqa: N802
         channels = [{"Index": each, "ChanOffs": 0, "ChanEna": 1} for each in range(4)]
         self.deviceConfig |= {
             "BaseResolution": 5.0,

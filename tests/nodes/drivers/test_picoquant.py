@@ -181,7 +181,9 @@ def test_an_overrun_is_a_gap_of_the_recording(world, tmp_path):
     path = tmp_path / "run.ptu"
     recorded = Recorder(device, path, limit_s=1.0, clock=lambda: now[0], wait=wait).run()
     assert (recorded.failed, recorded.state.gaps) == (False, 1)
-    [gap] = [each for each in map(parse_event, events_path(path).read_text().splitlines()) if each.kind == "gap"]
+    [gap] = [
+        each for each in map(parse_event, events_path(path).read_text().splitlines()) if each.kind == "gap"
+    ]
     assert gap.record == 2
     records = np.concatenate(list(open_tag_file(path).blocks()))
     assert records[records < 1 << 31].tolist() == [7, 8, 7, 8]
