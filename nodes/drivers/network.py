@@ -125,7 +125,7 @@ class Network(Driver[NetworkSettings]):
         """What has arrived, in whole records."""
         if self._sender is None:
             return 0
-        view = memoryview(buffer).cast("B")
+        view = memoryview(buffer.data).cast("B")
         held, self._rest = self._rest[: len(view)], self._rest[len(view) :]
         view[: len(held)] = held
         filled, over = len(held), False

@@ -90,8 +90,8 @@ class PicoQuant(Driver[PicoQuantSettings]):
         if not self._left.size and self._running:
             # In this order: what came before the end is in the block.
             finished = self._api.raw.isFinished()
-            # A view of memory that the next block overwrites.
-            self._left = np.array(self._api.raw.getBlock(), np.uint32)
+            # A view of memory that the next block overwrites: that is asked for when this one has been given.
+            self._left = np.asarray(self._api.raw.getBlock(), np.uint32)
             if not self._left.size and finished:
                 self._ended()
             if not self._left.size and self._dark and not self._asked_end:

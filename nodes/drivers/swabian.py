@@ -33,7 +33,7 @@ NO_LASER_PS = 10**11
 
 @dataclass(frozen=True)
 class SwabianSettings:
-    """``channels`` and ``laser_channel`` count from 0: 0 is input 1 of the device. ``address`` is HOST:PORT of a server.
+    """``channels`` and ``laser_channel`` count from 0: 0 is input 1 of the device. ``address`` is a server's HOST:PORT.
 
     T3 needs ``laser_channel`` and ``repetition_rate_hz`` (to 1e-4; it is measured). With ``conditional_filter`` the
     device gives only the laser pulse after each photon. ``dtime_resolution_s`` None is the finest that holds a period.
