@@ -1,0 +1,122 @@
+"""Records over a TCP connection: every one once in any pieces, a sender that is gone, one that sends something else."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from photonstream.nodes.drivers.base import Cause, DeviceError
+from photonstream.nodes.drivers.network import Network, NetworkSettings
+from photonstream.nodes.formats.records import GENERIC_T3
+
+HEADER = {
+    "record_type": "Generic T3",
+    "macrotime_unit_s": 4e-7,
+    "dtime_resolution_s": 8e-11,
+    "device": "mine",
+}
+ATTACH = Path(__file__).resolve().parents[3] / "docs" / "attach.md"
+
+
+@pytest.fixture
+def device():
+    made = Network(NetworkSettings(port=0, wait_s=0.2))
+    made.listen()
+    yield made
+    made.close()
+
+
+def connect(device, header=HEADER, more=b""):
+    sender = socket.create_connection(("127.0.0.1", device.port))
+    sender.sendall(json.dumps(header).encode() + b"\n" + more)
+    return sender
+
+
+def read(device, count, size=64):
+    """``count`` records, which may be on their way still."""
+    buffer, pieces, have = np.empty(size, np.uint32), [], 0
+    for _ in range(100_000):
+        if have >= count:
+            break
+        got = device.read_into(buffer)
+        pieces.append(buffer[:got].copy())
+        have += got
+    return np.concatenate([np.empty(0, np.uint32), *pieces])
+
+
+@pytest.mark.parametrize("step", [1, 3, 4, 1001])
+def test_every_record_once_in_any_pieces(device, step):
+    records = np.arange(1, 1001, dtype="<u4") * 77
+    sent = records.tobytes()
+    with connect(device, more=sent[:6]) as sender:
+        facts = device.arm()
+        buffer, pieces = np.empty(7, np.uint32), []
+        for at in range(6, len(sent), step):
+            sender.sendall(sent[at : at + step])
+            pieces.append(buffer[: device.read_into(buffer)].copy())
+        pieces.append(read(device, 1000 - sum(map(len, pieces))))
+        assert np.array_equal(np.concatenate(pieces), records)
+        assert device.read_into(np.empty(9, np.uint32)) == 0
+    assert (facts.record_type, facts.macrotime_unit_s, facts.device) == (GENERIC_T3, 4e-7, "mine")
+
+
+def test_a_sender_that_is_gone_and_comes_again_says_what_it_lost(device):
+    with connect(device, more=b"\1\0\0\0\2\0") as sender:
+        device.arm()
+        sender.shutdown(socket.SHUT_WR)
+        assert read(device, 1).tolist() == [1]
+        with pytest.raises(DeviceError, match="has closed the connection") as fault:
+            read(device, 1)
+    assert fault.value.cause is Cause.DEVICE_GONE
+    with pytest.raises(DeviceError, match=r"no program has connected to 127\.0\.0\.1:"):
+        device.arm()
+    with connect(device, HEADER | {"lost_records": 41}, b"\5\0\0\0"):
+        device.arm()
+        assert device.status().lost_records == 41
+        assert read(device, 1).tolist() == [5]
+
+
+def test_what_has_arrived_can_be_read_after_the_end(device):
+    with connect(device, more=b"\7\0\0\0"):
+        device.arm()
+        device.disarm()
+        assert read(device, 1).tolist() == [7]
+    assert device.read_into(np.empty(4, np.uint32)) == 0
+
+
+@pytest.mark.parametrize(
+    ("header", "words"),
+    [
+        ({"record_type": "Harp"}, "record_type is one of"),
+        (HEADER | {"macrotime_unit_s": 0}, "macrotime_unit_s is a number above 0"),
+        (HEADER | {"lost_records": -1}, "lost_records is a count"),
+        ([], "no JSON object"),
+    ],
+)
+def test_a_header_that_is_none_is_refused(device, header, words):
+    with connect(device, header), pytest.raises(DeviceError, match=words):
+        device.arm()
+
+
+def test_it_listens_on_this_machine_only():
+    with pytest.raises(ValueError, match="not a loopback address"):
+        NetworkSettings(host="0.0.0.0")
+
+
+def test_the_client_of_the_docs_sends_what_it_says(device, tmp_path):
+    [client] = re.findall(r"```python\n(import json.*?)```", ATTACH.read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "client.py").write_text(client.replace("5565", str(device.port)), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, tmp_path / "client.py"], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert done.stderr == ""
+    device.arm()
+    # 1000 photons until pulse 100,000, which is after 97 wraps.
+    records = read(device, 1097)
+    assert ((records < 1 << 31).sum(), (records >= 1 << 31).sum()) == (1000, 97)
+    assert (97 * 1024 + int(records[-1] & 1023), int(records[-1]) >> 10) == (100_000, 20)

@@ -1,0 +1,179 @@
+"""The driver of Swabian's Time Taggers against their package as it is documented; truth is made by hand."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from photonstream.nodes.drivers.base import Cause, DeviceError
+from photonstream.nodes.drivers.swabian import Swabian, SwabianSettings
+
+ERROR, OVERFLOW_BEGIN, OVERFLOW_END, MISSED = range(1, 5)
+PERIOD_PS = 400_000
+T3 = {"mode": "T3", "laser_channel": 7, "repetition_rate_hz": 2.5e6}
+
+
+@pytest.fixture
+def world(monkeypatch, time_tagger):
+    return time_tagger.install(monkeypatch, time_tagger.World())
+
+
+def armed(**settings):
+    device = Swabian(SwabianSettings(**settings))
+    device.wait = lambda seconds: None
+    return device, device.arm()
+
+
+def read_all(device, size=50):
+    buffer, pieces = np.empty(size, np.uint32), [np.empty(0, np.uint32)]
+    while count := device.read_into(buffer):
+        pieces.append(buffer[:count].copy())
+    return np.concatenate(pieces)
+
+
+def decoded(records, time_bits):
+    """(tick, input, dtime) of each photon, by the description of the format, record by record."""
+    out, base = [], 0
+    for word in records.tolist():
+        channel, low = word >> 25 & 63, word & ((1 << time_bits) - 1)
+        if word >> 31:
+            assert channel == 63
+            base += max(1, low) << time_bits
+        else:
+            out.append((base + low, channel, word >> 10 & 32767 if time_bits == 10 else 0))
+    return out
+
+
+def test_who_has_no_package_is_told_from_whom(monkeypatch):
+    for name in ("Swabian", "Swabian.TimeTagger", "TimeTagger"):
+        monkeypatch.setitem(sys.modules, name, None)
+    assert "install Swabian-TimeTagger of Swabian Instruments" in Swabian.problem()
+
+
+def test_settings_reach_the_device(world):
+    device, facts = armed(
+        trigger_level_v=0.5,
+        dead_time_s=1e-8,
+        input_offset_s=(1e-9, -1e-9),
+        edge="falling",
+        address="lab:41101",
+    )
+    assert Swabian.problem() is None
+    for call in [
+        ("create", "lab:41101"), ("setTriggerLevel", -1, 0.5), ("setDeadtime", -2, 10_000),
+        ("setInputDelay", -1, 1000), ("setInputDelay", -2, -1000),
+    ]:  # fmt: skip
+        assert call in world.calls
+    assert (facts.device, facts.serial, facts.macrotime_unit_s) == ("Time Tagger Ultra", "2138000XH5", 1e-12)
+    assert device.status().count_rates_hz == (1.0, 2.0)
+
+
+def test_t2_keeps_every_picosecond_through_long_silences(world):
+    world.now_ps = 77
+    (device, _), pieces = armed(), []
+    times = [80, 1 << 25, (1 << 25) + 76, (1 << 25) + 77, 10**15, 10**15 + 1]
+    for n, each in enumerate(times):
+        world.photons([each], 1 + n % 2)
+        if n % 3 == 2:
+            pieces.append(read_all(device))
+    found = decoded(np.concatenate(pieces), 25)
+    assert [(tick, channel) for tick, channel, _ in found] == [(t - 77, n % 2) for n, t in enumerate(times)]
+
+
+def test_t2_tells_the_time_in_the_dark(world):
+    device, _ = armed()
+    world.now_ps = 10**12
+    records = read_all(device)
+    assert sum(int(word & 0x1FFFFFF) for word in records) == 10**12 >> 25
+
+
+@pytest.mark.parametrize("conditional", [True, False])
+@pytest.mark.parametrize("pieces", [1, 7])
+def test_t3_finds_pulse_and_delay_of_every_photon(world, conditional, pieces):
+    rng = np.random.default_rng(3)
+    pulses = np.sort(rng.choice(np.arange(10, 20_000), 300, replace=False))
+    delays = rng.integers(0, PERIOD_PS - 10, 300)
+    photons = pulses * PERIOD_PS + delays
+    laser = np.arange(0, 20_100) * PERIOD_PS
+    if conditional:
+        laser = laser[np.unique(np.searchsorted(laser, photons, side="right"))]
+    world.first = [(int(each), 8, 0, 0) for each in np.arange(100) * PERIOD_PS]
+    device, facts = armed(**T3, conditional_filter=conditional)
+    assert facts.macrotime_unit_s == pytest.approx(PERIOD_PS * 1e-12, rel=1e-12)
+    assert facts.dtime_resolution_s == pytest.approx(16e-12)
+    begin = world.now_ps
+    tags = sorted([(int(t), 1) for t in photons] + [(int(t), 8) for t in laser])
+    records = np.empty(0, np.uint32)
+    for part in np.array_split(np.array(tags), pieces):
+        world.tags += [(int(t) + begin, int(channel), 0, 0) for t, channel in part]
+        records = np.append(records, read_all(device))
+    found = np.array(decoded(records, 10))
+    assert len(found) == 300
+    assert set(np.unique(found[:, 0] - pulses)) <= {0, 1}
+    assert np.ptp(found[:, 0] - pulses) == 0
+    assert np.array_equal(found[:, 2], delays // 16)
+
+
+def test_overflows_are_gaps_with_what_they_cost(world):
+    device, _ = armed()
+    world.photons([100, 200], 1)
+    world.tags += [(300, 0, OVERFLOW_BEGIN, 0), (2_000_300, 1, MISSED, 40), (2_000_300, 2, MISSED, 2)]
+    world.tags += [(2_000_300, 0, OVERFLOW_END, 0), (2_000_400, 2, 0, 0)]
+    world.tags += [(2_000_500, 0, OVERFLOW_BEGIN, 0), (3_000_500, 1, MISSED, 5)]
+    world.tags += [(3_000_500, 0, OVERFLOW_END, 0)]
+    buffer = np.empty(9, np.uint32)
+    assert device.read_into(buffer) == 2
+    for lost_s, total in [(2e-6, 42), (1e-6, 47)]:
+        with pytest.raises(DeviceError) as fault:
+            device.read_into(buffer)
+        assert (fault.value.cause, fault.value.goes_on) == (Cause.FIFO_OVERRUN, True)
+        assert fault.value.lost_s == pytest.approx(lost_s)
+        assert device.status().lost_records == total
+        if total == 42:
+            assert device.read_into(buffer) == 1
+    world.photons([4_000_000], 1)
+    assert decoded(read_all(device), 25) == [(4_000_000, 0, 0)]
+
+
+def test_a_stream_that_nobody_read_is_a_gap_of_unknown_cost(world):
+    device, _ = armed(buffer_tags=3)
+    world.photons([1, 2, 3, 4], 1)
+    assert device.read_into(np.empty(9, np.uint32)) == 3
+    with pytest.raises(DeviceError, match="memory of 3 tags was full") as fault:
+        device.read_into(np.empty(9, np.uint32))
+    assert fault.value.goes_on
+    assert device.status().lost_records is None
+
+
+def test_no_laser_is_said_when_armed_and_later(world):
+    world.first = [(5, 1, 0, 0)]
+    with pytest.raises(DeviceError, match="no laser pulses on channel 7"):
+        armed(**T3)
+    device, _ = armed(**T3)
+    world.photons([10, 20], 1)
+    world.now_ps = 2 * 10**11
+    with pytest.raises(DeviceError, match="no laser pulses any more") as fault:
+        read_all(device)
+    assert fault.value.cause is Cause.SYNC_LOST
+    assert device.status().lost_records == 2
+
+
+def test_a_device_that_is_gone(world):
+    device, _ = armed()
+    world.tags.append((5, 0, ERROR, 0))
+    with pytest.raises(DeviceError, match="time base") as fault:
+        read_all(device)
+    assert not fault.value.goes_on
+    world.there = False
+    with pytest.raises(DeviceError, match="does not answer: Time Tagger disconnected") as fault:
+        read_all(device)
+    assert fault.value.cause is Cause.DEVICE_GONE
+    with pytest.raises(DeviceError, match="cannot be used: no Time Tagger found"):
+        device.arm()
+
+
+def test_a_server_that_is_gone(world):
+    device, _ = armed(address="lab:41101")
+    world.connected = False
+    with pytest.raises(DeviceError, match="no connection to lab:41101"):
+        read_all(device)
