@@ -157,7 +157,7 @@ def same(folder, path, replayed):
 
 
 T3, T2 = "nc_355nm.ptu", "nc_355nm_t2.ptu"
-PLACEMENTS = {"inline": (InlineRunner, range(4)), "threads": (ThreadsRunner, range(2))}
+PLACEMENTS = {"inline": (InlineRunner, range(2)), "threads": (ThreadsRunner, range(2))}
 
 
 @pytest.fixture
