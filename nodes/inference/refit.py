@@ -46,15 +46,15 @@ def refit_of(data: DecayData, options: FitOptions, fit: DecayFit) -> Refit:
     return Refit(rows, likelihood, maximise(likelihood, double, box), box)
 
 
-def beta_of(refit: Refit, s: float) -> Estimate:
-    """beta by the likelihood alone, with its intervals, whether or not two components may be claimed.
+def beta_of(refit: Refit, s: float, *, intervals: bool = True) -> Estimate:
+    """beta by the likelihood alone, perhaps with its intervals, whether or not two components may be claimed.
 
     What `fit_decay` claims is a selection of what it measures: bias and coverage are of this.
     """
     theta = refit.optimum.theta.copy()
     theta[MIX] = beta_at(theta, s)
     within, box = within_domain(refit.likelihood, refit.box)
-    return estimate_beta(within, maximise(within, theta, box, as_beta=True), box, intervals=True)
+    return estimate_beta(within, maximise(within, theta, box, as_beta=True), box, intervals=intervals)
 
 
 def beta_at(theta: Floats, s: float) -> float:

@@ -15,6 +15,7 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_model import bin_shares
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA
+from photonstream.nodes.inference.refit import beta_of, refit_of
 from photonstream.nodes.simulate.parameters import Detector, SimulationParameters
 from photonstream.nodes.simulate.presets import BLINKING
 from photonstream.stream.node import ParameterError
@@ -119,10 +120,15 @@ class Cell:
             flat = self.background / (1.0 + self.background)
             counts[channel] = 0.5 * _MANY * ((1.0 - flat) * shares + flat * np.diff(edges_s) / period_s)
         data = DecayData(np.rint(counts).astype(np.int64), bin_s, period_s)
-        fit = fit_decay(data, FitOptions(intervals=False))
-        if fit.beta is None or fit.beta.stderr is None:
+        options = FitOptions(intervals=False)
+        fit = fit_decay(data, options)
+        stderr = None
+        if fit.start is not None:
+            # Whatever may be claimed: with a wide response nothing is, and the limit is there all the same.
+            stderr = beta_of(refit_of(data, options, fit), options.s, intervals=False).stderr
+        if stderr is None:
             raise ParameterError(f"{self}: there is nothing to validate: {fit.beta_reason}")
-        return fit.beta.stderr * math.sqrt(_MANY)
+        return stderr * math.sqrt(_MANY)
 
     def __str__(self) -> str:
         return (
