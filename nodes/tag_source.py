@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -90,19 +91,19 @@ class TagSource(Source[P]):
         self.ledger.gaps = self._events.gaps(self._given)
         return super().account()
 
+    @abstractmethod
     def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
         """Records that go out at once, or for how many seconds there are none."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _over(self) -> bool:
         """Whether no more may go out."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def _records_there(self) -> int:
         """How many records the file holds."""
-        raise NotImplementedError
 
     @property
     def _complete(self) -> bool:
@@ -113,12 +114,13 @@ class TagSource(Source[P]):
         """Whether somebody wanted the end before the recording's."""
         return self._over and not self._complete
 
+    @abstractmethod
     def _sha256(self) -> str | None:
         """Checksum of the file that was read whole."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _progress(self) -> Mapping[str, Any]:
-        raise NotImplementedError
+        """The value of the result ``progress``."""
 
     def _file_notes(self) -> Iterable[str]:
         """Remarks on the file and its reading."""

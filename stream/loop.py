@@ -15,6 +15,7 @@ import dataclasses
 import math
 import os
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from importlib.metadata import version
@@ -132,8 +133,9 @@ class Loop:
         self._waiter.watch(reader.socket)
         return reader
 
+    @abstractmethod
     def _step(self) -> None:
-        raise NotImplementedError
+        """Do what there is to do, or wait for it a little."""
 
     # Orders
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -73,7 +74,7 @@ class Opening:
         return Opening(self.info, {**self.facts, **facts})
 
 
-class Node(Generic[P]):
+class Node(ABC, Generic[P]):
     """Base of all nodes: a name in the topology, checked parameters and a line in the ledger."""
 
     Parameters: ClassVar[type]
@@ -161,25 +162,25 @@ class Source(Node[P]):
         """The pace with which a run begins."""
         return Pace()
 
+    @abstractmethod
     def begin(self) -> Opening:
         """Open what is read and say what is known of it."""
-        raise NotImplementedError
 
+    @abstractmethod
     def chunks(self) -> Generator[Chunk | float, None, None]:
         """The chunks of the stream, in order, by the pace of the node's ``orders``, which may change any time.
 
         A number instead of a chunk says for how many seconds nothing is due; whoever asked asks again, at the latest
         then. It never waits itself. Closed early, it lets go of all it has open.
         """
-        raise NotImplementedError
 
 
 class PhotonNode(Node[P]):
     """A node of the photon path: one input stream, at most one output stream."""
 
+    @abstractmethod
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
         """Take one chunk; returns the chunks that are complete because of it."""
-        raise NotImplementedError
 
     def close(self) -> Iterable[Chunk]:
         """The input has ended: returns what is still held."""
@@ -198,9 +199,9 @@ class PhotonNode(Node[P]):
 class ResultNode(Node[P]):
     """A node that reads results only: it keeps the latest of each and needs no epoch."""
 
+    @abstractmethod
     def take(self, result: Result) -> None:
         """Replace what was known of this result's (node, key)."""
-        raise NotImplementedError
 
 
 def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -79,7 +80,7 @@ class Outcome:
         return {node: result.value for (node, key), result in self.results.items() if key == LEDGER}
 
 
-class Runner:
+class Runner(ABC):
     """What every placement of the nodes has in common: they are built, opened, stopped, and accounted for.
 
     ``on_progress`` is called at most every ``progress_s`` of wall time; interim results are asked for every
@@ -102,13 +103,13 @@ class Runner:
         self._results_s = results_s
         self._opening: Opening | None = None
 
+    @abstractmethod
     def stop(self) -> None:
         """End the stream soon; may be called from a signal handler or another thread."""
-        raise NotImplementedError
 
+    @abstractmethod
     def enough(self) -> None:
         """Read no further; what was read so far is finished as usual. A run that is to stay after its end does."""
-        raise NotImplementedError
 
     @property
     def _source(self) -> Source[Any]:
@@ -152,13 +153,13 @@ class Runner:
                 next_progress = time.monotonic() + self._progress_s
             wait(AWAIT_S)
 
+    @abstractmethod
     def run(self) -> Outcome:
         """Run to the end of the source.
 
         Raises what the input is to blame for (InputError, and the errors of `open`) as it is, and whatever else goes
         wrong in a node as NodeError with the node's name; NothingReadError where it was ended before it began.
         """
-        raise NotImplementedError
 
     def _judge(self, results: Mapping[tuple[str, str], Result], *, halted: bool) -> Outcome:
         """The outcome of final ``results``, in the order of the nodes."""

@@ -10,6 +10,7 @@ import dataclasses
 import math
 import secrets
 import time
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -95,16 +96,17 @@ class PlacedRunner(Runner):
 
     # What a placement has to say
 
+    @abstractmethod
     def _places(self, run: str) -> Places:
-        raise NotImplementedError
+        """Where the sockets of this run are."""
 
+    @abstractmethod
     def _start(self, context: Context, places: Places) -> None:
         """Start every node."""
-        raise NotImplementedError
 
     def _start_again(self, name: str) -> None:
-        """Start the process of a node again."""
-        raise NotImplementedError
+        """Start the process of a node again, where nodes have some."""
+        raise NodeError(f"node {name} has no process of its own that could be started again")
 
     def _heed(self) -> None:
         """Raise what has gone wrong in a node."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field, replace
@@ -72,7 +73,7 @@ class _Peer:
     due: dict[_Key | None, None] = field(default_factory=dict)
 
 
-class _Writer:
+class _Writer(ABC):
     """The side that binds: knows its readers by what they say."""
 
     def __init__(self, context: Context, endpoint: str, clock: Clock) -> None:
@@ -124,9 +125,9 @@ class _Writer:
         elif not isinstance(message, Error):
             raise WireError(f"{message.kind} is nothing that a reader says")
 
+    @abstractmethod
     def _admit(self, name: str) -> None:
         """Raise WireError unless a reader of this name may come."""
-        raise NotImplementedError
 
     def _need(self, identity: bytes, peer: _Peer, need: Need) -> None:
         if not need.next <= need.limit <= min(need.next + MOST_CREDIT, MOST_NUMBER):
@@ -155,17 +156,17 @@ class _Writer:
             peer.mark += 1
             self._say_open(identity, peer)
 
+    @abstractmethod
     def _place(self, peer: _Peer, number: int) -> None:
         """Begin to serve ``peer`` from ``number``: its first NEED of an epoch, or one that goes back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _acknowledged(self, peer: _Peer, number: int) -> None:
         """``peer`` has all before ``number``: set ``asked``, and release what nobody needs any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _frames(self, peer: _Peer, number: int) -> Frames | None:
         """The message of this number for ``peer``, the same whenever it is asked for; None: not there yet."""
-        raise NotImplementedError
 
     def _serve_all(self) -> None:
         for identity, peer in self._peers.items():
