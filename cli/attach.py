@@ -180,7 +180,8 @@ class Attached(Run):
         except Exception:
             self._say_that_it_goes_on()
             raise
-        return code or self._end()
+        ended = self._end()
+        return code or ended
 
     def _end(self) -> int:
         if self._left:

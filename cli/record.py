@@ -24,6 +24,7 @@ from photonstream.nodes.drivers.settings import make_settings, split_device, wit
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.recorder import Recorded, Recorder, RecorderState
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+from photonstream.nodes.recording_file import refuse_existing
 from photonstream.stream.node import ParameterError
 
 FAILED = 3
@@ -138,6 +139,8 @@ def run(arguments: argparse.Namespace) -> int:
     path = arguments.out or Path(new_name(arguments.device))
     if not path.absolute().parent.is_dir():
         raise ParameterError(f"{path}: there is no folder {path.parent}")
+    # The order to stop beside a file that is there is somebody else's.
+    refuse_existing(path)
     order = stop_order(path)
     order.unlink(missing_ok=True)
     recorder = Recorder(driver, path, limit_s=arguments.time, comment=arguments.comment, asked=order.exists)
@@ -196,10 +199,15 @@ def _may_live(path: Path) -> bool:
 
 @contextmanager
 def _signals(recorder: Recorder) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the recording, however often they come; the end of the terminal does not."""
+    """Ctrl-C and SIGTERM end the recording, however often they come; the end of the terminal does not.
+
+    Before there is a recording they end the program, because a driver may wait for long until its device is there.
+    """
 
     def stop(signum: int, frame: object) -> None:
         recorder.stop()
+        if recorder.arming:
+            raise KeyboardInterrupt
 
     handlers: dict[int, Any] = {signal.SIGINT: stop, signal.SIGTERM: stop}
     if sys.platform != "win32":

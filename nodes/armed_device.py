@@ -44,8 +44,8 @@ class ArmedDevice:
         self._counted_lost = 0
         try:
             self.facts = driver.arm()
-        except DeviceError as fault:
-            raise InputError(f"the device cannot be armed: {fault.text}") from fault
+        except Exception as error:
+            raise InputError(f"the device cannot be armed: {_fault(error).text}") from error
         self._begin()
 
     def _begin(self) -> None:
@@ -58,12 +58,12 @@ class ArmedDevice:
             count = self._driver.read_into(buffer)
         except Exception as error:
             raise _fault(error) from error
-        if not 0 <= count <= len(buffer):
+        if not isinstance(count, int | np.integer) or not 0 <= count <= len(buffer):
             raise DeviceError(
                 Cause.DRIVER_ERROR,
-                f"the driver says that it put {count} records into room for {len(buffer)}",
+                f"the driver says that it put {count!r:.40} records into room for {len(buffer)}",
             )
-        return count
+        return int(count)
 
     def passed(self, records: NDArray[np.uint32]) -> None:
         """These records have been written."""
@@ -73,7 +73,10 @@ class ArmedDevice:
     def status(self) -> Status:
         """As of the driver; a device that cannot tell says so in a warning."""
         try:
-            return self._driver.status()
+            status = self._driver.status()
+            if not isinstance(status, Status):
+                raise TypeError(f"its status is {status!r:.40}")
+            return status
         except Exception as error:
             return Status(warnings=(f"the device does not tell how it is: {_fault(error).text}",))
 

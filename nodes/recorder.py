@@ -21,7 +21,7 @@ import numpy as np
 from photonstream.nodes.armed_device import ArmedDevice, Mended
 from photonstream.nodes.device_time import wrap_records
 from photonstream.nodes.disk_space import DiskSpace
-from photonstream.nodes.drivers.base import DeviceError, Driver, Status
+from photonstream.nodes.drivers.base import Cause, DeviceError, Driver, Status
 from photonstream.nodes.recording_events import GAP, START, STOP
 from photonstream.nodes.recording_file import RecordingFile, refuse_existing
 
@@ -98,6 +98,8 @@ class Recorder:
         self._disk = disk or DiskSpace(path.absolute().parent)
         # A plain flag, because a signal handler sets it.
         self._stopped = False
+        # As long as the device is being armed for the first time: there is no recording yet.
+        self.arming = True
         self._end: tuple[str, bool] | None = None
         self._gaps, self._lost_s, self._lost_records = 0, 0.0, 0
         self._warnings: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ class Recorder:
         refuse_existing(self._path)
         try:
             self._device = ArmedDevice(self._driver, self._clock)
+            self.arming = False
             self._began = self._device.armed_at
             self._file = RecordingFile(self._path, self._device.facts, self._comment)
             try:
@@ -162,7 +165,7 @@ class Recorder:
             count = self._device.read_into(self._buffer)
         except DeviceError as fault:
             self._mend(fault)
-            return
+            count = 0
         self._keep(count)
         self._look_if_due()
         if count < len(self._buffer) // 2:
@@ -278,6 +281,9 @@ class Recorder:
                 if not count:
                     return
                 self._keep(count)
+            if not self._out:
+                text = f"the device still gave records {DRAIN_S:g} s after its end; no more were taken"
+                self._gap(Cause.DRIVER_ERROR.value, text, self._file.records, None, None)
         except DeviceError as fault:
             self._note(fault, self._device.give_up(fault), self._file.records)
 

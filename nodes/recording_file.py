@@ -88,7 +88,8 @@ class RecordingFile:
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         place = self.records if record is None else record
         event = RecordingEvent(place, kind, text, utc, {key: _plain(value) for key, value in more.items()})
-        self._unsaid += event.to_json().encode() + b"\n"
+        # Half a character, which a driver may say, is no text.
+        self._unsaid += event.to_json().encode(errors="replace") + b"\n"
         with contextlib.suppress(OSError):
             while self._unsaid:
                 self._unsaid = self._unsaid[self._events.write(self._unsaid) :]

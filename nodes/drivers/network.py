@@ -19,6 +19,8 @@ from photonstream.nodes.formats.records import BY_NAME
 LONGEST_HEADER = 1 << 16
 # A program that has connected says what it sends within so long.
 HEADER_S = 5.0
+# More inputs no record can name.
+MOST_CHANNELS = 64
 # After the first time the recorder asks again and again.
 AGAIN_S = 0.05
 
@@ -62,6 +64,8 @@ class Network(Driver[NetworkSettings]):
         self._sender: socket.socket | None = None
         self._rest = b""
         self._stopped = False
+        # Bytes that are still taken once it is stopped.
+        self._room = 0
         self._lost: int | None = None
 
     @property
@@ -130,13 +134,15 @@ class Network(Driver[NetworkSettings]):
         view[: len(held)] = held
         filled, over = len(held), False
         while filled < len(view) and not over:
+            most = len(view) - filled if not self._stopped else min(self._room, len(view) - filled)
             try:
-                count = self._sender.recv_into(view[filled:])
+                count = self._sender.recv_into(view[filled:], most) if most else 0
             except BlockingIOError:
                 break
             except OSError:
                 count = 0
             filled, over = filled + count, count == 0
+            self._room -= count if self._stopped else 0
         whole = filled // 4
         self._rest = bytes(view[whole * 4 : filled]) + self._rest
         if over and not whole:
@@ -156,8 +162,12 @@ class Network(Driver[NetworkSettings]):
         return Status(lost_records=self._lost)
 
     def disarm(self) -> None:
-        """What has arrived can be read; the sender is told by the end of the connection."""
+        """What has arrived can be read, and no more; the sender is told by the end of the connection."""
+        if self._stopped or self._sender is None:
+            return
         self._stopped = True
+        # As much as may have arrived: a sender that goes on would never be done.
+        self._room = self._sender.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
     def _hang_up(self) -> None:
         if self._sender is not None:
@@ -178,23 +188,32 @@ def _facts(line: bytes) -> tuple[DeviceFacts, int | None]:
     said = json.loads(line)
     if not isinstance(said, dict):
         raise ValueError("it is no JSON object")
-    if said.get("record_type") not in BY_NAME:
-        raise ValueError(f"record_type is one of {', '.join(BY_NAME)}, not {said.get('record_type')!r:.40}")
+    name = said.get("record_type")
+    if not isinstance(name, str) or name not in BY_NAME:
+        raise ValueError(f"record_type is one of {', '.join(BY_NAME)}, not {name!r:.40}")
     lost = said.get("lost_records")
     if lost is not None and (type(lost) is not int or lost < 0):
         raise ValueError(f"lost_records is a count, not {lost!r:.40}")
-    kind = BY_NAME[said["record_type"]]
+    channels = said.get("channels", 2)
+    if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
+        raise ValueError(f"channels is a number from 1 to {MOST_CHANNELS}, not {channels!r:.40}")
+    kind = BY_NAME[name]
     unit_s = _number(said, "macrotime_unit_s")
     facts = DeviceFacts(
         record_type=kind,
         macrotime_unit_s=unit_s,
         dtime_resolution_s=_number(said, "dtime_resolution_s") if kind.mode == "T3" else unit_s,
         sync_rate_hz=None if said.get("sync_rate_hz") is None else _number(said, "sync_rate_hz"),
-        channels=int(_number({"channels": 2, **said}, "channels")),
-        device=str(said.get("device", "network"))[:80],
-        serial=str(said.get("serial", ""))[:80],
+        channels=channels,
+        device=_text(said.get("device", "network")),
+        serial=_text(said.get("serial", "")),
     )
     return facts, lost
+
+
+def _text(value: Any) -> str:
+    """Some words of somebody else, without what is half a character or would end a text in a header."""
+    return str(value)[:80].encode(errors="replace").decode().replace("\0", " ")
 
 
 def _number(said: dict[str, Any], name: str) -> float:

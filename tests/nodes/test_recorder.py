@@ -270,6 +270,42 @@ def test_a_device_that_goes_on_by_itself_is_not_armed_again(tmp_path):
     assert driver.calls.count("arm") == 1
 
 
+def test_faults_without_end_do_not_keep_it_from_looking_after_the_file(tmp_path):
+    class Flooded(Scripted):
+        def read_into(self, buffer):
+            raise DeviceError(Cause.FIFO_OVERRUN, "again", goes_on=True, lost_s=0.0)
+
+    clock = Clock()
+    driver = Flooded([], clock)
+    asked = []
+    recorder = Recorder(
+        driver,
+        tmp_path / "run.ptu",
+        clock=clock,
+        wait=clock.wait,
+        asked=lambda: asked.append(clock()) or len(asked) > 3,
+    )
+    assert recorder.run().reason == "stopped as asked"
+    assert asked == pytest.approx([0.0, 1.0, 2.0, 3.0], abs=0.05)
+    assert open_tag_file(tmp_path / "run.ptu").complete
+
+
+def test_a_device_that_gives_without_end_is_cut_off_and_that_is_said(tmp_path):
+    class Endless(Scripted):
+        def read_into(self, buffer):
+            self.clock.wait(0.5)
+            buffer[:1] = photons(1)
+            return 1
+
+    clock = Clock()
+    driver = Endless([], clock)
+    recorder = Recorder(driver, tmp_path / "run.ptu", clock=clock, wait=clock.wait, limit_s=2.0)
+    recorder.run()
+    [gap] = gaps_of(events_of(tmp_path / "run.ptu"))
+    assert gap.text == "the device still gave records 10 s after its end; no more were taken"
+    assert (gap.lost_s, gap.lost_records) == (None, None)
+
+
 def test_it_tries_again_until_the_device_is_back(tmp_path):
     def prepare(driver):
         driver.script.insert(
@@ -352,6 +388,16 @@ def test_a_device_that_cannot_be_armed_leaves_no_file(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_driver_that_fails_to_arm_in_another_way_is_told_in_a_sentence(tmp_path):
+    def prepare(driver):
+        driver.refusals.append(PermissionError("no permission for /dev/harp"))
+
+    words = "cannot be armed: the driver failed: PermissionError: no permission for /dev/harp"
+    with pytest.raises(InputError, match=words):
+        record(tmp_path, [], prepare=prepare)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["run.ptu", "run.ptu.events.jsonl"])
 def test_nothing_is_overwritten(tmp_path, name):
     (tmp_path / name).write_text("precious")
@@ -375,6 +421,33 @@ def test_what_a_driver_says_wrongly_is_a_fault_of_the_driver(tmp_path):
     [gap] = gaps_of(events_of(tmp_path / "run.ptu"))
     assert gap.cause == "driver error"
     assert gap.text == "the driver says that it put 9 records into room for 8"
+
+
+def test_nothing_at_all_from_a_driver_is_a_fault_of_the_driver(tmp_path):
+    class Mute(Scripted):
+        def read_into(self, buffer):
+            return None if self.script and self.script.pop(0) is None else super().read_into(buffer)
+
+        def status(self):
+            return None
+
+    clock = Clock()
+    driver = Mute([None, 1.5, photons(1)], clock)
+    driver.recorder = Recorder(driver, tmp_path / "run.ptu", clock=clock, wait=clock.wait)
+    driver.recorder.run()
+    events = events_of(tmp_path / "run.ptu")
+    [gap] = gaps_of(events)
+    assert gap.text == "the driver says that it put None records into room for 1048576"
+    told = [event.more["warnings"] for event in events if event.kind == "status"]
+    assert "the device does not tell how it is: the driver failed: TypeError: its status is None" in told[0]
+
+
+def test_half_a_character_does_not_end_a_recording(tmp_path):
+    fault = DeviceError(Cause.RATE_LIMIT, "odd \ud800 text", goes_on=True)
+    ended, _, records, events, _ = record(tmp_path, [photons(1), fault, photons(2)])
+    assert not ended.failed
+    np.testing.assert_array_equal(records, photons(1, 2))
+    assert gaps_of(events)[0].text == "odd ? text"
 
 
 def test_what_json_cannot_hold_does_not_end_a_recording(tmp_path):

@@ -1,5 +1,6 @@
 """Records over a TCP connection: every one once in any pieces, a sender that is gone, one that sends something else."""
 
+import contextlib
 import json
 import re
 import socket
@@ -89,6 +90,29 @@ def test_what_has_arrived_can_be_read_after_the_end(device):
     assert device.read_into(np.empty(4, np.uint32)) == 0
 
 
+def test_a_sender_that_goes_on_is_done_after_the_end_all_the_same(device):
+    with connect(device) as sender:
+        device.arm()
+        sender.setblocking(False)
+        buffer, taken = np.empty(1 << 20, np.uint32), 0
+        device.disarm()
+        for _ in range(100_000):
+            with contextlib.suppress(BlockingIOError, ConnectionError):
+                sender.sendall(bytes(1 << 16))
+            got = device.read_into(buffer)
+            taken += got
+            if not got and taken:
+                break
+        else:
+            raise AssertionError("it was never done")
+
+
+def test_half_a_character_of_a_sender_is_replaced(device):
+    with connect(device, HEADER | {"device": "a\ud800b", "serial": "1\0002"}):
+        facts = device.arm()
+    assert (facts.device, facts.serial) == ("a?b", "1 2")
+
+
 @pytest.mark.parametrize(
     ("header", "words"),
     [
@@ -96,6 +120,9 @@ def test_what_has_arrived_can_be_read_after_the_end(device):
         (HEADER | {"macrotime_unit_s": 0}, "macrotime_unit_s is a number above 0"),
         (HEADER | {"lost_records": -1}, "lost_records is a count"),
         ([], "no JSON object"),
+        (HEADER | {"record_type": ["Generic T3"]}, "record_type is one of"),
+        (HEADER | {"channels": 1e30}, "channels is a number from 1 to 64"),
+        (HEADER | {"channels": 0}, "channels is a number from 1 to 64"),
     ],
 )
 def test_a_header_that_is_none_is_refused(device, header, words):
