@@ -66,7 +66,7 @@ class EventLog:
         # Records whose time is wanted, the first one first.
         self._wanted: list[int] = []
         self._offset = self._line = self._broken = 0
-        self._given_up = False
+        self._given_up = self._full = False
 
     @property
     def stopped(self) -> bool:
@@ -122,6 +122,12 @@ class EventLog:
                 self._status = event
             elif len(self._events) < MOST_KEPT:
                 bisect.insort(self._events, event, key=lambda each: each.record)
+            elif not self._full:
+                self._full = True
+                self.notes.append(
+                    f"{self._path}: more than {MOST_KEPT:,} events; from line {self._line} on they are only counted by "
+                    "their kind, and the ledger lacks their gaps"
+                )
             heapq.heappush(self._wanted, event.record)
 
     def _note(self, what: str, line: int) -> None:

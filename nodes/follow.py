@@ -63,6 +63,9 @@ class Follow(TagSource[FollowParameters]):
         growing = self._adopt()
         if missing := growing.awaits():
             raise TagFileError(self.parameters.path, None, missing)
+        if growing.ended and not growing.whole:
+            cause = f"the {growing.records:,} records that were read are not there any more, and cannot be read again"
+            raise TagFileError(self.parameters.path, None, cause)
         self._file, self._events = growing.file, growing.events
         return self._opening()
 
@@ -160,6 +163,10 @@ class Follow(TagSource[FollowParameters]):
     @property
     def _over(self) -> bool:
         return self.halted or not self._left
+
+    @property
+    def repeatable(self) -> bool:
+        return self._adopt().whole
 
     @property
     def _records_there(self) -> int:

@@ -55,6 +55,7 @@ class GrowingFile:
         self.stopped = False
         # Nothing was taken away of what was read.
         self.whole = True
+        self._spoilt = False
         self.notes: list[str] = []
         self._clock = clock
         self._idle_s = idle_s
@@ -173,6 +174,7 @@ class GrowingFile:
         self._bytes = size
         self.records = count_whole_records(size, self.file.data_offset)
         if self.records < taken or size < self.file.data_offset:
+            self._spoilt = True
             self.successor = (
                 f"the file became shorter: it holds {self.records:,} records, {taken:,} were read"
             )
@@ -191,6 +193,7 @@ class GrowingFile:
         if seen is None:
             return
         if not _same_recording(self.file, seen):
+            self._spoilt = True
             self.successor = "the header is another recording's now"
         if seen.complete and self._complete_s is None:
             self._complete_s = now_s
@@ -237,7 +240,8 @@ class GrowingFile:
 
     def cut(self, taken: int) -> None:
         """It is over, and what followed it is nothing that can be read."""
-        self.whole = self.records >= taken
+        # Of a file that was replaced what is held is there still; what has come into the same one is something else.
+        self.whole = not self._spoilt
         self.records = max(self.records, taken)
         self.successor, self.ended = "", True
 

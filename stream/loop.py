@@ -40,6 +40,8 @@ from photonstream.stream.wire import Close, Open, ResultSent, WireError
 IDLE_S = 0.2
 STATUS_S = 1.0
 END = "end of the recording"
+# The same where it could not be read again.
+LAST_END = "end of the recording, which is not there any more"
 # Key of the result that tells how a node is.
 STATUS = "status"
 # Looking may take a tenth of the time of a node that photons wait for.

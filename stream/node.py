@@ -158,6 +158,11 @@ class Source(Node[P]):
         of = self.learns
         return of is not None and not same_value(self.choice(final=True), getattr(self.parameters, of))
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether what was given could be given again; where not, nothing begins again with what was learned of it."""
+        return True
+
     def first_pace(self) -> Pace:
         """The pace with which a run begins."""
         return Pace()

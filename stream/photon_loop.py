@@ -10,7 +10,7 @@ from typing import Any
 
 from photonstream.stream.chunk import Chunk, ChunkLaws
 from photonstream.stream.link import WINDOW, Context, LosslessWriter
-from photonstream.stream.loop import END, IDLE_S, Loop, open_message, opening_of
+from photonstream.stream.loop import END, IDLE_S, LAST_END, Loop, open_message, opening_of
 from photonstream.stream.node import CHOICE, NodeError, Opening, Source, blame
 from photonstream.stream.orders import Orders, Parameters, same_value
 from photonstream.stream.places import Places
@@ -54,8 +54,8 @@ class _Writing(Loop):
             ChunkSent(self._epoch, 0, chunk.sequence, chunk.start, chunk.stop, chunk.events, chunk.columns)
         )
 
-    def _end(self) -> None:
-        self._waiting.append(Close(self._epoch, 0, END))
+    def _end(self, reason: str) -> None:
+        self._waiting.append(Close(self._epoch, 0, reason))
         self._conclude()
 
     def _service(self) -> None:
@@ -180,7 +180,7 @@ class SourceLoop(_Writing):
             self._tell_renewed(node)
             self._wait("idle")
         else:
-            self._end()
+            self._end(END if node.repeatable else LAST_END)
 
     def _tell_renewed(self, node: Source[Any]) -> None:
         """Say, once, that what was read is of another recording: the run begins again."""
@@ -265,7 +265,7 @@ class PhotonLoop(_Writing):
                 self._give(chunk)
             self._read_whole = True
             # Where all is to be read again, nothing that was found may be taken for the end by anybody.
-            if self._choose(final=True):
-                self._end()
+            if message.reason == LAST_END or self._choose(final=True):
+                self._end(message.reason)
         else:
             raise NodeError(f"node {self._spec.name} cannot take a {message.kind}")

@@ -228,7 +228,7 @@ class InlineRunner(Runner):
         self._again = True
         read = self._source.ledger.events_out
         for _ in range(MOST_CHOICES):
-            learned = self._learned()
+            learned = self._learned() if self._source.repeatable else {}
             if not learned:
                 break
             # What was read is read again, all of it, with what was learned of it.

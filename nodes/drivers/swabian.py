@@ -162,7 +162,7 @@ class Swabian(Driver[SwabianSettings]):
         self._writer = RecordWriter(generic(self.settings.mode))
         self._due.clear()
         self._overflow_ps: int | None = None
-        self._missed = 0
+        self._missed = self._beyond = 0
         self._ended = False
         longest_ps = 0.0 if clock is None else clock.period_ps
         self._bin_ps = float(2 ** max(0, int(np.ceil(np.log2(max(longest_ps, 1.0) / MOST_DTIME)))))
@@ -225,6 +225,23 @@ class Swabian(Driver[SwabianSettings]):
             gone = DeviceError(Cause.DEVICE_GONE, f"no connection to {self.settings.address}")
             self._due.append((gone, None))
         self._pass(now_ps)
+        if self._ended and not self._due:
+            self._tell_left_out()
+
+    def _tell_left_out(self) -> None:
+        """At the end: photons that no T3 record could hold, or whose laser pulse never came."""
+        if self._clock is None:
+            return
+        alone = self._clock.drop_waiting() + self._clock.early
+        if not alone + self._beyond:
+            return
+        text = (
+            f"{alone:,} photons had no laser pulse, at the very beginning or end; {self._beyond:,} came more than "
+            f"{MOST_DTIME:,} bins after theirs"
+        )
+        fault = DeviceError(Cause.SYNC_LOST, text, goes_on=True, lost_s=0.0)
+        self._due.append((fault, alone + self._beyond))
+        self._clock.early = self._beyond = 0
 
     def _photons(self, times: NDArray[np.int64], channels: NDArray[np.int64]) -> None:
         inputs = np.abs(channels).astype(np.int64) - 1
@@ -235,6 +252,7 @@ class Swabian(Driver[SwabianSettings]):
         pulses, after_ps, inputs = self._clock.read(times, inputs)
         dtimes = (after_ps / self._bin_ps).astype(np.int64)
         fits = dtimes <= MOST_DTIME
+        self._beyond += int(np.count_nonzero(~fits))
         self._give(self._writer.records(pulses[fits], inputs[fits], dtimes[fits]))
 
     def _give(self, records: NDArray[np.uint32]) -> None:

@@ -69,6 +69,8 @@ class LaserClock:
         self._next = next_pulse
         self._pulse_ps, self._pulse = 0, 0
         self._seen = False
+        # Photons that came before the first pulse, where their own pulse is the one before.
+        self.early = 0
         self._times = np.empty(0, np.int64)
         self._inputs = np.empty(0, np.int64)
 
@@ -110,6 +112,7 @@ class LaserClock:
             self._times, self._inputs = photons[~known], on[~known]
         else:
             known, before = before > 0, before - 1
+            self.early += int(np.count_nonzero(~known))
             self._times, self._inputs = photons[:0], on[:0]
         photons, on, reference = photons[known], on[known], before[known]
         behind = photons - pulses[reference]

@@ -236,6 +236,33 @@ def test_a_recording_that_begins_anew_leaves_nothing_of_the_one_before(
     same(out, path, replayed(T3, True))
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [b"", b"no recording at all " * 20_000, "header"],
+    ids=["nothing", "something else", "half a header"],
+)
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_what_was_read_stays_where_nothing_that_can_be_read_takes_its_place(
+    tmp_path, monkeypatch, no_waiting, placement, rest
+):
+    path, out = tmp_path / "run.ptu", tmp_path / "out"
+    recording = Recording(T3, tagged=True)
+    writer = Writer(path, recording, random.Random(1))
+    whole = recording.header(0) + recording.records
+    if rest == "header":
+        rest = whole[:300]
+    waits = [(None, b"")] * 20
+    writer.steps = iter([(None, whole), *waits, CUT, *waits, (None, rest), *waits])
+    monkeypatch.setattr(Follow, "clock", writer)
+    outcome = PLACEMENTS[placement][0](line("follow", path, out), results_s=0.05).run()
+    assert not outcome.imbalances
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    said = result["recording"]
+    assert (said["records"], said["sha256"]) == (RECORDS, None)
+    assert result["fit"]["tau_x_s"] is not None
+    assert any("became shorter" in note for note in said["notes"])
+
+
 # A writer of another program: header in two parts, then records a few at a time, and the last byte of a word late.
 WRITER = """
 import sys, time

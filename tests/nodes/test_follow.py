@@ -377,6 +377,11 @@ def test_a_file_that_is_cut_and_not_written_again_ends_with_what_was_read(live):
     said = live.recording()
     assert (said["records_read"], said["complete"], said["sha256"]) == (100, False, None)
     assert any("nothing came after that" in note for note in said["notes"])
+    # Whatever is there now is not what was read.
+    assert not live.source.repeatable
+    live.append(words(4000))
+    with pytest.raises(TagFileError, match="the 100 records that were read are not there any more"):
+        live.again()
 
 
 def test_a_file_that_is_replaced_by_something_else_ends_with_what_was_read(live):

@@ -114,6 +114,28 @@ def test_t3_finds_pulse_and_delay_of_every_photon(world, conditional, pieces):
     assert np.array_equal(found[:, 2], delays // 16)
 
 
+@pytest.mark.parametrize("conditional", [True, False])
+def test_photons_that_no_record_can_hold_are_counted_at_the_end(world, conditional):
+    world.first = [(int(each), 8, 0, 0) for each in np.arange(100) * PERIOD_PS]
+    # Bins so narrow that only the first 32.768 ns after a pulse have a number.
+    device, _ = armed(**T3, conditional_filter=conditional, dtime_resolution_s=1e-12)
+    begin = world.now_ps
+    photons = [(PERIOD_PS + 1000, 1), (PERIOD_PS + 40_000, 1)]
+    own, next_pulses = [PERIOD_PS], [2 * PERIOD_PS]
+    alone = (2 * PERIOD_PS + 5, 1) if conditional else (5, 1)
+    tags = sorted([*photons, alone, *((t, 8) for t in (next_pulses if conditional else own))])
+    world.tags += [(t + begin, channel, 0, 0) for t, channel in tags]
+    assert len(decoded(read_all(device), 10)) == 1
+    device.disarm()
+    with pytest.raises(
+        DeviceError, match=r"1 photons had no laser pulse.*; 1 came more than 32,767 bins"
+    ) as fault:
+        read_all(device)
+    assert (fault.value.goes_on, fault.value.lost_s) == (True, 0.0)
+    assert device.status().lost_records == 2
+    assert read_all(device).size == 0
+
+
 def test_overflows_are_gaps_with_what_they_cost(world):
     device, _ = armed()
     world.photons([100, 200], 1)
