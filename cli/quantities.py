@@ -138,6 +138,13 @@ def setting(text: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
+def add_set_option(parser: argparse.ArgumentParser, what: str) -> None:
+    """``--set KEY=VALUE``, as often as wanted; ``what`` it sets."""
+    parser.add_argument(
+        "--set", type=setting, action="append", default=[], metavar="KEY=VALUE", help=f"{what} (repeatable)"
+    )
+
+
 def with_prefix(value: float, unit: str, digits: int = 3) -> str:
     """``value`` with an SI prefix, such as 3.60 ns."""
     if value == 0 or not math.isfinite(value):

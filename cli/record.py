@@ -17,7 +17,7 @@ from typing import Any
 
 from photonstream.cli.parameters import literal
 from photonstream.cli.progress import ProgressLine, say
-from photonstream.cli.quantities import channels, duration, rate, setting, with_prefix
+from photonstream.cli.quantities import add_set_option, channels, duration, rate, with_prefix
 from photonstream.nodes.drivers import driver_class
 from photonstream.nodes.drivers.base import Driver
 from photonstream.nodes.drivers.settings import make_settings, split_device, with_channels
@@ -60,14 +60,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_device_options(parser, required=False)
-    parser.add_argument(
-        "--set",
-        type=setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of the device, such as binning=2 (repeatable)",
-    )
+    add_set_option(parser, "a setting of the device, such as binning=2")
     parser.add_argument(
         "--stop",
         type=Path,

@@ -11,7 +11,7 @@ from photonstream.cli.folders import claimed, free_folder
 from photonstream.cli.interrupts import Interrupts
 from photonstream.cli.parameters import build_nodes, of_file
 from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import address, duration, irf, setting, standard_error, window
+from photonstream.cli.quantities import add_set_option, address, duration, irf, standard_error, window
 from photonstream.cli.running import Run, add_page_options
 from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
@@ -68,14 +68,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
     parser.add_argument(
         "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)"
     )
-    parser.add_argument(
-        "--set",
-        type=setting,
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="any parameter of a node, such as lifetime.s=3.5 (repeatable)",
-    )
+    add_set_option(parser, "any parameter of a node, such as lifetime.s=3.5")
     parser.add_argument(
         "--placement",
         choices=PLACEMENTS,

@@ -71,22 +71,18 @@ class Attached:
 
 
 @pytest.fixture
-def attach(tmp_path):
+def attach(tmp_path, ended):
     """Starts attach; whatever the test leaves of it and of its recorder is ended."""
-    started = []
 
     def start(*options, **how):
-        started.append(Attached(tmp_path / "out", *options, **how))
-        return started[-1]
+        made = Attached(tmp_path / "out", *options, **how)
+        ended(made.process)
+        return made
 
     yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.process.communicate()
-        for path in each.out.glob("*.ptu"):
-            if open_tag_file(path).header[COMPLETE_TAG] is False:
-                main(["record", "--stop", str(path)])
+    for path in (tmp_path / "out").glob("*.ptu"):
+        if open_tag_file(path).header[COMPLETE_TAG] is False:
+            main(["record", "--stop", str(path)])
 
 
 def test_for_a_time_with_faults(attach):

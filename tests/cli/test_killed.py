@@ -98,20 +98,19 @@ class Command:
 
 
 @pytest.fixture
-def command(tmp_path):
+def command(tmp_path, ended):
     """Starts a command; whatever the test leaves of it is ended."""
-    started = []
+    folders = []
 
     def start(*options, **how):
-        started.append(Command(tmp_path, *options, **how))
-        return started[-1]
+        made = Command(tmp_path, *options, **how)
+        ended(made.process)
+        folders.append(made.temporary)
+        return made
 
     yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.process.communicate()
-        shutil.rmtree(each.temporary, ignore_errors=True)
+    for folder in folders:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ import pty
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -27,7 +28,7 @@ from photonstream.nodes.simulate.slices import Slices
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
 
 PATIENCE_S = 60
-COMMAND = (sys.executable, "-P", "-m", "photonstream.cli", "record", "simulated")
+COMMAND = (sys.executable, "-P", "-m", "photonstream.cli", "record")
 
 
 class Recording:
@@ -65,19 +66,15 @@ class Recording:
 
 
 @pytest.fixture
-def recording(tmp_path):
+def recording(tmp_path, ended):
     """Starts a recording; whatever the test leaves of it is ended."""
-    started = []
 
-    def start(*options, **how):
-        started.append(Recording(tmp_path / "run.ptu", *options, **how))
-        return started[-1]
+    def start(*options, device="simulated", **how):
+        made = Recording(tmp_path / "run.ptu", device, *options, **how)
+        ended(made.process)
+        return made
 
-    yield start
-    for each in started:
-        if each.process.poll() is None:
-            each.process.kill()
-        each.process.communicate()
+    return start
 
 
 def is_what_there_was(path, **given):
@@ -274,6 +271,39 @@ def test_a_recording_that_is_there_is_not_overwritten(tmp_path, capsys):
     assert main(["record", "simulated", "--out", str(path)]) == 2
     assert "run.ptu exists, and a recording is never overwritten" in capsys.readouterr().err
     assert path.read_bytes() == b"precious"
+
+
+def test_the_order_to_stop_another_recording_is_left_alone(tmp_path):
+    path, order = tmp_path / "run.ptu", tmp_path / "run.ptu.stop"
+    path.write_bytes(b"precious")
+    order.touch()
+    assert main(["record", "simulated", "--out", str(path)]) == 2
+    assert order.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_who_waits_for_a_device_can_be_ended(recording, number):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    run = recording("--set", f"port={port}", "--set", "wait_s=600", device="network")
+    with _connected(port):
+        # It is there, and waits for what its sender has to say.
+        run.process.send_signal(number)
+        code, _, err = run.finish()
+    assert (code, err) == (130, "photonstream: ended at once\n")
+    assert not run.path.exists()
+
+
+def _connected(port):
+    """A connection to ``port`` as soon as somebody listens there."""
+    listens = threading.Event()
+    for _ in range(PATIENCE_S * 100):
+        try:
+            return socket.create_connection(("127.0.0.1", port))
+        except ConnectionRefusedError:
+            listens.wait(0.01)
+    raise AssertionError("nobody listens")
 
 
 def test_settings_with_units_and_without_a_name(tmp_path, monkeypatch):
