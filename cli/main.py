@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 
-from photonstream.cli.progress import has_gone
-
 BAD_INPUT = 2
 BROKEN_RUN = 3
 # What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
@@ -59,12 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argv)
     except KeyboardInterrupt:
         return _fail("ended at once", ABORTED)
-    except OSError as error:
-        if not has_gone(error):
-            raise
-        # Nobody is left to tell.
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    except BrokenPipeError:
+        # The reader of our output has gone (such as `| head`): nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 
@@ -84,9 +79,9 @@ def _run(argv: Sequence[str] | None) -> int:
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        if has_gone(error):
-            raise
         where = f"{error.filename}: " if error.filename else ""
         return _fail(f"{where}{error.strerror or error}", BAD_INPUT)
     except (ValueError, RuntimeError) as error:

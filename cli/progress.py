@@ -80,15 +80,11 @@ def write(text: str, stream: TextIO) -> None:
         stream.write(text)
         stream.flush()
     except OSError as error:
-        if not has_gone(error):
+        # The end of a pipe (such as `| head`), or a terminal that was closed.
+        if error.errno not in (errno.EPIPE, errno.EIO):
             raise
         # What is still in its buffer goes nowhere either, also at the end of the program.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def has_gone(error: OSError) -> bool:
-    """Whether whoever read our output has gone: the end of a pipe (such as `| head`), or a terminal that was closed."""
-    return isinstance(error, BrokenPipeError) or (error.errno == errno.EIO and error.filename is None)
 
 
 def _bar(share: float | None, width: int = 20) -> str:

@@ -162,7 +162,7 @@ class Run:
         if self._written is not outcome:
             self._write(outcome)
         for sentence in outcome.imbalances:
-            print(f"photonstream: the ledger does not balance: {sentence}", file=sys.stderr)
+            say(f"photonstream: the ledger does not balance: {sentence}", sys.stderr)
         return BROKEN_LEDGER if outcome.imbalances else 0
 
     def _complete(self, outcome: Outcome) -> None:
@@ -181,16 +181,18 @@ class Run:
     def _write(self, outcome: Outcome) -> None:
         self._written = outcome
         if not (self._out / "result.json").exists():
-            print(f"no node of this run writes a result into {self._out}")
+            say(f"no node of this run writes a result into {self._out}", sys.stdout)
             return
         # Bokeh takes a third of a second to import: only now is it needed.
         from photonstream.dashboard.report import write_report
 
-        print(summary_table(read_folder(self._out)))
+        # Whoever does not read this any more has the report all the same.
+        say(summary_table(read_folder(self._out)), sys.stdout)
         try:
-            print(f"\n{write_report(self._out)}", flush=True)
+            report = write_report(self._out)
         except OSError as error:
             raise NodeError(f"the results are complete, but not report.html: {error.strerror}") from error
+        say(f"\n{report}", sys.stdout)
 
     def _look_for_enough(self, progress: Progress) -> None:
         """End the reading once beta is known as well as was asked for, in two fits in a row."""
