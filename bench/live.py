@@ -21,7 +21,7 @@ from photonstream.nodes.inference import search
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.hidden_markov import label_bins
-from photonstream.nodes.inference.likelihood import Likelihood, evaluate
+from photonstream.nodes.inference.likelihood import Likelihood, differentiate
 from photonstream.nodes.inference.scoring import Box
 from photonstream.nodes.kernels.hidden_markov import new_filter
 
@@ -75,22 +75,7 @@ class Objective:
         theta = self.optimum.copy()
         theta[self.free] = np.asarray(x) * self.scale
         gradient, information = np.zeros(theta.size), np.zeros((theta.size, theta.size))
-        of = self.likelihood
-        found = evaluate(
-            theta,
-            False,
-            False,
-            of.counts,
-            of.efficiency,
-            of.extra,
-            of.edges_s,
-            of.period_s,
-            of.irf,
-            of.irf_bin_s,
-            of.s,
-            gradient,
-            information,
-        )
+        found = differentiate(self.likelihood, theta, gradient, information)
         return found, gradient[self.free] * self.scale
 
 

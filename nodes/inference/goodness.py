@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from numba import njit
+from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_model import Floats
 
@@ -48,15 +49,18 @@ def deviance_moments(means: Floats) -> tuple[float, float]:
     return expectation, variance
 
 
-def group_starts(means: Floats) -> list[int]:
+@njit(nogil=True, cache=True)
+def group_starts(means: Floats) -> NDArray[np.int64]:
     """First bin of each group of neighbours that together expect at least 25 counts; the rest joins the last."""
-    starts, held, start = [], 0.0, 0
-    for b, mean in enumerate(means.tolist()):
-        held += mean
+    starts = np.zeros(max(means.size, 1), np.int64)
+    count, held, start = 0, 0.0, 0
+    for b in range(means.size):
+        held += means[b]
         if held >= GROUP_COUNTS:
-            starts.append(start)
+            starts[count] = start
+            count += 1
             held, start = 0.0, b + 1
-    return starts or [0]
+    return starts[: max(count, 1)].copy()
 
 
 def runs_z(signs: list[np.ndarray]) -> float | None:

@@ -39,15 +39,16 @@ def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], t
     """The model of what is recorded, in the data's own bins; afterpulses count as background."""
     bins = data.bins_in_period
     rows = list(channels)
+    edges_s = data.edges_s()
     parts = np.zeros((3, *data.counts.shape))
     # The joined bin of the fit in which each bin lies.
-    joined = np.searchsorted(likelihood.edges_s, data.edges_s()[:-1] + 0.5 * data.bin_width_s, "right") - 1
+    joined = np.searchsorted(likelihood.edges_s, edges_s[:-1] + 0.5 * data.bin_width_s, "right") - 1
     joined = np.minimum(joined, likelihood.counts.shape[1] - 1)
-    for part, means in zip(parts, model_means(likelihood, theta, data.edges_s()), strict=True):
-        part[rows, :bins] = likelihood.efficiency[:, joined] * means
-    widths_s = np.diff(data.edges_s())
+    efficiency = np.take(likelihood.efficiency, joined, axis=1)
+    for part, means in zip(parts, model_means(likelihood, theta, edges_s), strict=True):
+        part[rows, :bins] = efficiency * means
     density = likelihood.extra / np.diff(likelihood.edges_s)
-    parts[2, rows, :bins] += density[:, joined] * widths_s
+    parts[2, rows, :bins] += np.take(density, joined, axis=1) * np.diff(edges_s)
     return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2])
 
 
