@@ -160,7 +160,7 @@ def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None
     if start.double[MIX] > _NO_SHARE:
         double = maximise(likelihood, search.rescaled(start.double, likelihood), double_box)
     else:
-        double = search.add_fast(likelihood, double_box, single)
+        double = search.add_fast(likelihood, box, double_box, single)
     if not math.isfinite(double.half_deviance):
         return None
     return _Fits(rows, likelihood, single, box, double, double_box, start.searched)

@@ -275,16 +275,20 @@ def covariance(optimum: Optimum, box: Box) -> Floats:
 
     A background at its bound of nothing stays in: it is well determined there, and its error is part of the others.
     """
-    theta, diagonal = optimum.theta, np.diag(optimum.information)
-    inside = (theta > box.lower) & (theta < box.upper)
+    inside = (optimum.theta > box.lower) & (optimum.theta < box.upper)
     inside[SHARED + BACKGROUND :: PER_CHANNEL] = True
-    inside &= box.free & (diagonal > 0.0)
-    out = np.zeros_like(optimum.information)
-    index = np.flatnonzero(inside)
+    return inverse(optimum.information, inside & box.free)
+
+
+def inverse(information: Floats, chosen: NDArray[np.bool_]) -> Floats:
+    """Pseudo-inverse of the ``chosen`` rows and columns that say anything; zero elsewhere."""
+    diagonal = np.diag(information)
+    index = np.flatnonzero(chosen & (diagonal > 0.0))
+    out = np.zeros_like(information)
     if index.size:
         scale = 1.0 / np.sqrt(diagonal[index])
-        unit = optimum.information[np.ix_(index, index)] * np.outer(scale, scale)
-        # The pseudo-inverse, written out: numpy's takes three times as long.
+        unit = information[np.ix_(index, index)] * np.outer(scale, scale)
+        # Written out, because numpy's takes three times as long.
         values, vectors = np.linalg.eigh(unit)
         known = np.abs(values) > _SINGULAR * np.abs(values).max()
         scaled = vectors[:, known] * scale[:, None]

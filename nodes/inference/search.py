@@ -33,7 +33,7 @@ from photonstream.nodes.inference.likelihood import (
     differentiate,
     tail_at,
 )
-from photonstream.nodes.inference.scoring import Box, Optimum, maximise
+from photonstream.nodes.inference.scoring import Box, Optimum, inverse, maximise
 from photonstream.nodes.inference.start import guess, rising_edge
 from photonstream.nodes.inference.tail import (
     LONGEST_TAIL_S,
@@ -248,7 +248,7 @@ def fit_double(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
     return best_of(likelihood, starts, box, keep=3)
 
 
-def add_fast(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
+def add_fast(likelihood: Likelihood, box: Box, double_box: Box, single: Optimum) -> Optimum:
     """The double exponential that grows out of the ``single`` one, from the lifetime that promises most.
 
     For each of a few tau_xx the slope of the log-likelihood at a share of zero, all other parameters moving along,
@@ -257,24 +257,25 @@ def add_fast(likelihood: Likelihood, box: Box, single: Optimum) -> Optimum:
     """
     moved = single.theta.copy()
     gradient, information = np.zeros(moved.size), np.zeros((moved.size, moved.size))
+    # With a share of zero nothing but the share itself depends on tau_xx.
     inside = box.free & (single.theta > box.lower) & (single.theta < box.upper)
-    inside[[LN_TAU_XX, MIX]] = False
-    others = np.flatnonzero(inside)
+    errors = inverse(single.information, inside)
     highest = single.theta[LN_TAU_X] + math.log(_FAST_HIGHEST)
+    lowest = min(double_box.lower[LN_TAU_XX], highest)
     best, promised = single.theta.copy(), 0.0
-    best[LN_TAU_XX] = max(box.lower[LN_TAU_XX], single.theta[LN_TAU_X] + math.log(_FAST_LIKELY))
-    for ln_tau in np.linspace(min(box.lower[LN_TAU_XX], highest), highest, _FAST_TRIED):
+    best[LN_TAU_XX] = max(lowest, single.theta[LN_TAU_X] + math.log(_FAST_LIKELY))
+    for ln_tau in np.linspace(lowest, highest, _FAST_TRIED):
         moved[LN_TAU_XX] = ln_tau
         differentiate(likelihood, moved, gradient, information)
-        along = np.linalg.solve(information[np.ix_(others, others)], information[others, MIX])
-        slope = gradient[MIX] - float(along @ gradient[others])
-        known = information[MIX, MIX] - float(along @ information[others, MIX])
+        along = errors @ information[:, MIX]
+        slope = gradient[MIX] - float(along @ gradient)
+        known = information[MIX, MIX] - float(along @ information[:, MIX])
         if slope < 0.0 and known > 0.0 and slope * slope / known > promised:
             promised = slope * slope / known
-            best = moved.copy()
-            best[MIX] = min(-slope / known, _FAST_MOST)
-            best[others] -= along * best[MIX]
-    return maximise(likelihood, best, box)
+            share = min(-slope / known, _FAST_MOST)
+            best = moved - along * share
+            best[MIX] = share
+    return maximise(likelihood, best, double_box)
 
 
 def fit_pair(likelihood: Likelihood, box: Box, double_box: Box, single: Optimum) -> tuple[Optimum, Optimum]:
