@@ -1,4 +1,4 @@
-"""What a live run costs: a fit on the way beside scipy and iminuit, the state of a bin beside hmmlearn, on the same data.
+"""What a live run costs: a fit beside scipy and iminuit, the state of a bin beside hmmlearn, on the same data.
 
 Prints tables. Wants iminuit and hmmlearn for their rows: pip install iminuit hmmlearn.
 """
