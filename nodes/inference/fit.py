@@ -258,6 +258,8 @@ def _choose(
     # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
     response_tail = report.tail_figures(likelihood, theta, errors)
     width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s, report.tail_s(likelihood, theta))
+    if response_tail is not None and response_tail[1] is None:
+        notes = [*notes, "no tail of the instrument response is found"]
     shape = claims.GAUSSIAN if response_tail is None else claims.TAILED
     shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
     tail = claims.tail_reason(tau_xx_s, width_s, shape) if double else ""

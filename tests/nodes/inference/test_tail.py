@@ -221,3 +221,14 @@ def test_figures_that_cannot_be_are_refused(figures):
 def test_a_tail_too_slow_for_the_period_is_refused():
     with pytest.raises(ValueError, match="too slow for a pulse period"):
         check_irf_width(TailedIrf(0.1 * NS, 0.1, 20.0 * NS), PERIOD_S)
+
+
+def test_a_tail_that_is_not_there_is_said_not_to_be(truth):
+    options = FitOptions(irf=FittedTail(), intervals=False)
+    decays = [truth(photons=30_000).draw(np.random.default_rng(seed)) for seed in range(6)]
+    found = [fit_decay(data_of(decay), options) for decay in decays]
+    without = [fit for fit in found if fit.irf_tail_share.value == 0.0]
+    assert 0 < len(without) < len(found)
+    for fit in found:
+        assert ("no tail of the instrument response is found" in fit.reason) == (fit in without)
+        assert (fit.irf_tail_s is None) == (fit in without)
