@@ -88,7 +88,9 @@ class Brightness:
         part = slice(begin, end)
         timed = chunk["timed"][part].astype(np.int64)
         dtime_sum = chunk["dtime_sum"][part].astype(np.int64)
-        rows = np.stack([np.ones(end - begin, np.int64), total[part], timed, dtime_sum], axis=1)
+        # In a gap nobody looked.
+        seen = ~chunk["blind"][part]
+        rows = np.stack([seen.astype(np.int64), total[part], timed, dtime_sum], axis=1)
         np.add.at(self._sums, level[part], rows)
         has = timed > 0
         mean_s = dtime_sum[has] / timed[has] * self._dtime_s

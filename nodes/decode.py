@@ -23,6 +23,8 @@ from photonstream.nodes.kernels.decode import (
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, ParameterError, PhotonNode
 
+_NO_GAPS = np.empty((0, 2), np.int64)
+
 
 @dataclass(frozen=True)
 class DecodeParameters:
@@ -32,7 +34,8 @@ class DecodeParameters:
 
 
 class Decode(PhotonNode[DecodeParameters]):
-    """Gives the photons with ``macrotime`` (ticks), ``dtime`` (TCSPC bins), ``channel`` and, in T2, ``nsync``.
+    """Gives the photons with ``macrotime`` (ticks), ``dtime`` (TCSPC bins), ``channel`` and, in T2, ``nsync``; and
+    ``blind`` (n, 2): from and to which tick there was a gap.
 
     Time moves on with records of any kind. The photons of the latest tick wait for the next chunk, because
     another one on the same tick may follow and chunks are half-open.
@@ -69,16 +72,7 @@ class Decode(PhotonNode[DecodeParameters]):
         for name, photons in self._held.items():
             getattr(out, name)[:held] = photons
         before = counts(self._carry)
-        n, _ = decode_into(
-            chunk["records"],
-            self._type,
-            self._carry,
-            out,
-            held,
-            0,
-            sync_channel=self.parameters.sync_channel,
-            sync_divider=self._divider,
-        )
+        n, blind = self._decode(chunk["records"], chunk.columns.get("blind", _NO_GAPS), out, held)
         after = counts(self._carry)
         for kind in ("markers", "overflows", "syncs", "other"):
             self.ledger.end(kind, getattr(after, kind) - getattr(before, kind))
@@ -89,11 +83,32 @@ class Decode(PhotonNode[DecodeParameters]):
         if out.nsync is not None:
             columns["nsync"] = out.nsync[:n]
         self._held = {name: array[ready:].copy() for name, array in columns.items()}
-        return [self._emit(stop, {name: array[:ready] for name, array in columns.items()})]
+        return [self._emit(stop, {name: array[:ready] for name, array in columns.items()} | {"blind": blind})]
+
+    def _decode(
+        self, records: NDArray[np.uint32], blind: NDArray[np.int64], out: EventArrays, held: int
+    ) -> tuple[int, NDArray[np.int64]]:
+        """Decode into ``out`` after those ``held``; how many events are there then, and the ``blind`` times in ticks."""
+        times = []
+        done, n = 0, held
+        for edge in (*blind.ravel().tolist(), len(records)):
+            n, _ = decode_into(
+                records[done:edge],
+                self._type,
+                self._carry,
+                out,
+                n,
+                0,
+                sync_channel=self.parameters.sync_channel,
+                sync_divider=self._divider,
+            )
+            times.append(watermark_ticks(self._carry))
+            done = edge
+        return n, np.array(times[:-1], np.int64).reshape(-1, 2)
 
     def close(self) -> Iterable[Chunk]:
         if self._held and len(self._held["macrotime"]):
-            yield self._emit(watermark_ticks(self._carry) + 1, self._held)
+            yield self._emit(watermark_ticks(self._carry) + 1, self._held | {"blind": _NO_GAPS})
 
     def _emit(self, stop: int, columns: dict[str, NDArray[Any]]) -> Chunk:
         chunk = Chunk(self._sequence, self._start, stop, len(columns["macrotime"]), columns)

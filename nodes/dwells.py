@@ -40,21 +40,32 @@ BEGINS = _class_begins()
 class Dwells:
     """Counts of dwells by their length, in bins, of every state and of the times without it.
 
-    The first and the last of a recording are cut: how long they are is not known. States come as they are in flow, and
-    any split of them gives the same.
+    The first and the last of a recording, and those at a gap of it, are cut: how long they are is not known. States
+    come as they are in flow, and any split of them gives the same.
     """
 
     def __init__(self) -> None:
         # By state, in it (0) or not (1), and class.
         self._counts = np.zeros((STATES, 2, len(BEGINS) - 1), np.int64)
         self._cut: list[tuple[int, int, int]] = []
-        # Where the last visit of each state ended, 0 where there was none.
+        # Where the last visit of each state ended, 0 where there was none since the recording or the last gap.
         self._left = np.zeros(STATES, np.int64)
-        self._visited = np.zeros(STATES, bool)
+        # The present visit, and the bins since the last gap.
         self._state, self._begin, self._bins = -1, 0, 0
 
-    def add(self, states: Integers) -> None:
-        """Take the states of the next bins."""
+    def add(self, states: Integers, blind: NDArray[np.bool_] | None = None) -> None:
+        """Take the states of the next bins, of which those that are ``blind`` lie in a gap."""
+        if blind is None or not blind.any():
+            self._add(states)
+            return
+        edges = np.flatnonzero(np.diff(blind)) + 1
+        for part, gap in zip(np.split(states, edges), np.split(blind, edges), strict=True):
+            if gap[0]:
+                self._break()
+            else:
+                self._add(part)
+
+    def _add(self, states: Integers) -> None:
         if not len(states):
             return
         changes = np.flatnonzero(np.diff(states, prepend=self._state))
@@ -65,7 +76,7 @@ class Dwells:
     def _enter(self, state: int, at: int) -> None:
         if self._state >= 0:
             self._end(self._state, 0, self._begin, at)
-            self._left[self._state], self._visited[self._state] = at, True
+            self._left[self._state] = at
         if at:
             self._end(state, 1, int(self._left[state]), at)
         self._state, self._begin = state, at
@@ -76,20 +87,31 @@ class Dwells:
         else:
             self._counts[state, side, np.searchsorted(BEGINS, end - begin, side="right") - 1] += 1
 
+    def _break(self) -> None:
+        """Nothing is known from here on: as if the recording ended, and began anew."""
+        if self._bins:
+            self._cut += [(state, *self._last(state)) for state in range(STATES)]
+        self._left[:] = 0
+        self._state, self._begin, self._bins = -1, 0, 0
+
+    def _last(self, state: int) -> tuple[int, int]:
+        """The visit that lasts, or the time since the last one: which of the two (side), and for how many bins."""
+        if self._state == state:
+            return 0, self._bins - self._begin
+        return 1, self._bins - int(self._left[state])
+
     def describe(self, selected: Sequence[int], bin_s: float) -> dict[str, Any] | None:
         """Dwell times in the selected state and out of it; None unless it is one state that occurred.
 
         Each of ``selected`` and ``other``: ``edges_s``, ``counts`` of complete dwells, ``fit`` (`fit_dwells`).
         """
-        if len(selected) != 1 or not self._bins:
+        if len(selected) != 1:
             return None
         state = selected[0]
         cut = [(side, bins) for s, side, bins in self._cut if s == state]
-        if self._state == state:
-            cut.append((0, self._bins - self._begin))
-        elif self._visited[state]:
-            cut.append((1, self._bins - int(self._left[state])))
-        else:
+        if self._bins:
+            cut.append(self._last(state))
+        if not (self._counts[state, 0].any() or any(side == 0 for side, _ in cut)):
             return None
         first = SHORTEST_BINS - 1
         # A dwell of n bins lasted n - 1/2 to n + 1/2 of them, as far as bins can tell.

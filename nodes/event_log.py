@@ -61,6 +61,8 @@ class EventLog:
         self.version += 1
         self.notes: list[str] = []
         self._events: list[RecordingEvent] = []
+        # Records that stand for gaps, from and to, in order.
+        self._blind: list[tuple[int, int]] = []
         self._status: RecordingEvent | None = None
         self._counts: Counter[str] = Counter()
         # Records whose time is wanted, the first one first.
@@ -118,6 +120,8 @@ class EventLog:
                 self._note(str(error), self._line)
                 continue
             self._counts[event.kind] += 1
+            if event.inserted_records and len(self._blind) < MOST_KEPT:
+                bisect.insort(self._blind, (event.record, event.record + event.inserted_records))
             if event.kind == STATUS:
                 self._status = event
             elif len(self._events) < MOST_KEPT:
@@ -192,6 +196,16 @@ class EventLog:
             sum(event.lost_records or 0 for event in gaps),
             math.fsum(event.lost_s or 0.0 for event in gaps),
         )
+
+    def blind(self, start: int, stop: int) -> NDArray[np.int64]:
+        """Which of the records ``start`` to ``stop`` only stand for the time of a gap: (n, 2), from and to, in order."""
+        found, reached = [], start
+        for begin, end in self._blind:
+            low, high = max(begin, reached), min(end, stop)
+            if low < high:
+                found.append((low, high))
+                reached = high
+        return np.array(found, np.int64).reshape(-1, 2)
 
     def value(self, reached: int) -> dict[str, Any]:
         """The events among the first ``reached`` records, with their times in seconds where they are known yet.

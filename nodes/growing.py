@@ -171,6 +171,8 @@ class GrowingFile:
             return
         if size > self._bytes:
             self._since_s = now_s
+            # A gap is told of before the records that stand for it.
+            self.events.look()
         self._bytes = size
         self.records = count_whole_records(size, self.file.data_offset)
         if self.records < taken or size < self.file.data_offset:

@@ -29,6 +29,7 @@ from photonstream.nodes.inference.rows import STATES
 from photonstream.nodes.inference.sample import Block, Sample
 from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.kernels.hidden_markov import (
+    UNSEEN,
     count_delays,
     count_gates,
     divide_bins,
@@ -97,6 +98,11 @@ class HiddenStates:
         divide_bins(macrotime, first, self._bin_ticks, per_bin, found)
         return found
 
+    @staticmethod
+    def parts_of(bins: NDArray[np.bool_], parts: int, per_bin: int) -> NDArray[np.bool_]:
+        """The same of each of the ``parts`` of the ``bins``; the last bin may have fewer than ``per_bin``."""
+        return np.repeat(bins, per_bin)[:parts]
+
     def take(self, chunk: Chunk) -> tuple[Integers, Integers]:
         """Learn from the bins of a chunk; gives the states of the bins that can be labelled now, and those without
         their own photons. None of either without a model."""
@@ -110,7 +116,8 @@ class HiddenStates:
             a, b = (int(chunk["offsets"][k]) for k in (begin, end))
             stop = chunk.stop if end == bins else (first + end) * self._bin_ticks
             macrotime, channel, dtime = (chunk[name][a:b] for name in ("macrotime", "channel", "dtime"))
-            found.append(self._take(macrotime, channel, dtime, first + begin, stop))
+            blind = chunk["blind"][begin:end]
+            found.append(self._take(macrotime, channel, dtime, blind, first + begin, stop))
             self._bins_seen = first + end
             if self._bins_seen == self._choice_bin:
                 self._due = self._sample.taken(WAY_BLOCKS), self._present_decays().copy(), self._bins_seen
@@ -124,11 +131,14 @@ class HiddenStates:
         macrotime: NDArray[np.uint64],
         channel: NDArray[np.uint8],
         dtime: NDArray[Any],
+        blind: NDArray[np.bool_],
         first: int,
         stop: int,
     ) -> tuple[Integers, Integers]:
         offsets = self.offsets(macrotime, first, stop, self._fine)
-        self._sample.add(offsets, channel, dtime)
+        # Gaps hold no photons, so without their bins the others have the same.
+        seen = np.append(~self.parts_of(blind, len(offsets) - 1, self._fine), True)
+        self._sample.add(offsets[seen], channel, dtime)
         shift, limit = np.uint32(self._axis.shift), np.uint32(self._axis.limit)
         count_delays(channel, dtime, shift, limit, self._decays)
         if self.model is None:
@@ -136,9 +146,11 @@ class HiddenStates:
         # The fine bins that begin a bin; the last bin may have fewer of them.
         offsets = np.append(offsets[:-1][:: self.model.fine], offsets[-1])
         if self._table is None:
-            return self._label(np.diff(offsets)[:, None].astype(np.int32))
-        counts = np.zeros((len(offsets) - 1, GATES), np.int32)
-        count_gates(offsets, channel, dtime, shift, limit, self._table, counts)
+            counts = np.diff(offsets)[:, None].astype(np.int32)
+        else:
+            counts = np.zeros((len(offsets) - 1, GATES), np.int32)
+            count_gates(offsets, channel, dtime, shift, limit, self._table, counts)
+        counts[self.parts_of(blind, len(counts), self.per_bin)] = UNSEEN
         return self._label(counts)
 
     def finish(self) -> tuple[Integers, Integers]:
@@ -180,17 +192,24 @@ class HiddenStates:
         return (math.ceil(rest) - rest) * self.bin_s
 
     def account(
-        self, states: Integers, others: Integers, offsets: Integers, dtime: NDArray[Any], missing_s: float
+        self,
+        states: Integers,
+        others: Integers,
+        blind: NDArray[np.bool_],
+        offsets: Integers,
+        dtime: NDArray[Any],
+        missing_s: float,
     ) -> None:
         """Add labelled bins, whose photons are ``offsets[b]:offsets[b + 1]``, to what is said of their states.
 
-        ``others``: their states without their own photons. ``missing_s``: by how much the last one is shorter than a
-        whole one.
+        ``others``: their states without their own photons; ``blind``: whether they lie in a gap, which is of no state.
+        ``missing_s``: by how much the last one is shorter than a whole one.
         """
         sum_states(offsets, states, dtime, np.uint32(NO_DTIME), self._sums)
+        self.dwells.add(states, blind)
+        states, others = states[~blind], others[~blind]
         self._bins += np.bincount(states, minlength=STATES)
         self._left_out += np.bincount(others, minlength=STATES)
-        self.dwells.add(states)
         entered = np.diff(states, prepend=self._previous) != 0
         self._visits += np.bincount(states[entered], minlength=STATES)
         if len(states):

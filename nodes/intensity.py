@@ -39,7 +39,8 @@ class Intensity(PhotonNode[IntensityParameters]):
 
     A chunk goes out when its last bin is complete, so everything after this node sees whole bins only; the
     photons of the open bin wait here. Columns added: ``offsets`` (bins + 1: bin b holds the photons
-    ``offsets[b]:offsets[b + 1]``), ``counts`` (bins, channels), ``timed`` and ``dtime_sum`` (bins).
+    ``offsets[b]:offsets[b + 1]``), ``counts`` (bins, channels), ``timed`` and ``dtime_sum`` (bins), ``blind`` (bins):
+    whether the bin lies in a gap of the recording as a whole.
     The bin at the end of the recording is shorter than the others when time ends within it.
     """
 
@@ -54,6 +55,8 @@ class Intensity(PhotonNode[IntensityParameters]):
             )
         self._unit_s = unit_s
         self._held: list[Chunk] = []
+        # Gaps that do not lie wholly before the bins that are open, in ticks.
+        self._gaps: list[tuple[int, int]] = []
         self._bins_done = 0
         self._sequence = 0
         self._stop = 0
@@ -63,7 +66,10 @@ class Intensity(PhotonNode[IntensityParameters]):
         return opening.with_facts(bin_ticks=self._width, bin_s=self._width * unit_s)
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
-        self._held.append(chunk)
+        columns = dict(chunk.columns)
+        if (gaps := columns.pop("blind", None)) is not None:
+            self._note_gaps(gaps)
+        self._held.append(Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns))
         self._stop = chunk.stop
         complete = chunk.stop // self._width
         return [self._emit(complete, complete * self._width)] if complete > self._bins_done else ()
@@ -101,12 +107,28 @@ class Intensity(PhotonNode[IntensityParameters]):
         self._tiles.add(counts)
         columns = {name: array[:ready] for name, array in photons.items()}
         columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}
+        columns["blind"] = self._blind(first, bins_done)
         out = Chunk(self._sequence, first * self._width, stop, ready, columns)
         self._sequence += 1
         self._bins_done = bins_done
         rest = {name: array[ready:].copy() for name, array in photons.items()}
         self._held = [Chunk(0, stop, self._stop, len(rest["channel"]), rest)]
         return out
+
+    def _note_gaps(self, gaps: NDArray[np.int64]) -> None:
+        """A gap that came in pieces is one."""
+        for begin, end in gaps.tolist():
+            if self._gaps and self._gaps[-1][1] == begin:
+                begin = self._gaps.pop()[0]
+            self._gaps.append((begin, end))
+
+    def _blind(self, first: int, stop: int) -> NDArray[np.bool_]:
+        """Which of the bins ``first`` to ``stop`` lie in gaps as a whole; gaps before ``stop`` are forgotten."""
+        blind = np.zeros(stop - first, bool)
+        for begin, end in self._gaps:
+            blind[max(0, -(-begin // self._width) - first) : max(0, end // self._width - first)] = True
+        self._gaps = [gap for gap in self._gaps if gap[1] >= stop * self._width]
+        return blind
 
     def _photons_held(self) -> int:
         return sum(c.events for c in self._held)

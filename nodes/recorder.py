@@ -191,11 +191,13 @@ class Recorder:
         self._trouble = f"{fault.text}; the device is being armed again"
         mended = self._device.mend(fault, self._pause)
         self._trouble = None
+        wraps = wrap_records(self._device.facts.record_type, mended.wraps)
+        # First the event: whoever reads the records while they come knows then what they are.
+        self._note(fault, mended, record, len(wraps))
         try:
-            self._file.write(wrap_records(self._device.facts.record_type, mended.wraps))
+            self._file.write(wraps)
         except OSError as error:
             self._disk_failed(error, 0)
-        self._note(fault, mended, record)
         self._out = self._out or not mended.armed
         if mended.cause is not None:
             self._end = mended.cause, True
@@ -211,15 +213,17 @@ class Recorder:
             self._wait(min(0.05, left_s))
         return False
 
-    def _note(self, fault: DeviceError, mended: Mended, record: int) -> None:
-        self._gap(fault.cause.value, fault.text, record, mended.lost_s, mended.lost_records)
+    def _note(self, fault: DeviceError, mended: Mended, record: int, inserted: int = 0) -> None:
+        self._gap(fault.cause.value, fault.text, record, mended.lost_s, mended.lost_records, inserted)
 
-    def _gap(self, cause: str, text: str, record: int, lost_s: float | None, lost: int | None) -> None:
-        """A gap before ``record``; what has been written since then is the recorder's own."""
+    def _gap(
+        self, cause: str, text: str, record: int, lost_s: float | None, lost: int | None, inserted: int = 0
+    ) -> None:
+        """A gap before ``record``; so many records from there on are the recorder's own."""
         self._gaps += 1
         self._lost_s += lost_s or 0.0
         self._lost_records += lost or 0
-        more = {"lost_s": lost_s, "lost_records": lost, "inserted_records": self._file.records - record}
+        more = {"lost_s": lost_s, "lost_records": lost, "inserted_records": inserted}
         self._file.say(GAP, text, record=record, cause=cause, **more)
 
     def _disk_failed(self, error: OSError, lost: int) -> None:

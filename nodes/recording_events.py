@@ -68,6 +68,12 @@ class RecordingEvent:
         lost = self.more.get("lost_records")
         return lost if type(lost) is int and lost >= 0 else None
 
+    @property
+    def inserted_records(self) -> int:
+        """How many records, from ``record`` on, the recorder wrote to let time go on through a gap."""
+        inserted = self.more.get("inserted_records")
+        return inserted if self.kind == GAP and type(inserted) is int and inserted > 0 else 0
+
     def value(self) -> dict[str, Any]:
         """As a plain object, keys in the order of the file."""
         own = {"record": self.record, "kind": self.kind, "text": self.text, "utc": self.utc}

@@ -18,7 +18,7 @@ from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
 
 # Columns of a chunk that have one entry a bin of the trace.
-_BY_BIN = ("counts", "timed", "dtime_sum")
+_BY_BIN = ("counts", "timed", "dtime_sum", "blind")
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ class States(PhotonNode[StatesParameters]):
             first = chunk.start // self._bin_ticks
             offsets = hidden.offsets(chunk["macrotime"], first, chunk.stop, hidden.per_bin)
             unknown = np.zeros(len(offsets) - 1, np.int64)
-            hidden.account(unknown, unknown, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
+            blind = hidden.parts_of(chunk["blind"], len(unknown), hidden.per_bin)
+            hidden.account(unknown, unknown, blind, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
             self._tiles.add(np.zeros((len(level), 1), np.uint32))
             return [_without_states(chunk, level)]
         self._stop = chunk.stop
@@ -132,8 +133,11 @@ class States(PhotonNode[StatesParameters]):
         photons = int(np.searchsorted(self._held["macrotime"], np.uint64(stop)))
         offsets = hidden.offsets(self._held["macrotime"][:photons], self._bins_out, stop, hidden.per_bin)
         pieces = len(offsets) - 1
-        own, others = self._own[:pieces], self._others[:pieces]
-        hidden.account(own, others, offsets, self._held["dtime"][:photons], hidden.missing_s(stop))
+        blind = hidden.parts_of(self._held["blind"][:bins], pieces, hidden.per_bin)
+        # What the emitter was in while nobody looked is not known.
+        own, others = (np.where(blind, 0, states[:pieces]) for states in (self._own, self._others))
+        dtime = self._held["dtime"][:photons]
+        hidden.account(own, others, blind, offsets, dtime, hidden.missing_s(stop))
         in_bin = np.arange(pieces) // hidden.per_bin
         self._tiles.add(_most(own, in_bin, bins)[:, None])
         label = label_of(self._held["level"][in_bin], own, others)

@@ -41,7 +41,10 @@ P = TypeVar("P", bound=TagParameters)
 
 
 class TagSource(Source[P]):
-    """Gives the records of a tag file. Column: ``records`` (uint32). What is said of the file is the same for all."""
+    """Gives the records of a tag file. What is said of the file is the same for all.
+
+    Columns: ``records`` (uint32); ``blind`` (n, 2): which of them, from and to, only stand for the time of a gap.
+    """
 
     clock: Callable[[], float] = staticmethod(time.monotonic)
 
@@ -76,7 +79,8 @@ class TagSource(Source[P]):
                     continue
                 start = self._given
                 self._given += len(piece)
-                yield Chunk(sequence, start, self._given, len(piece), {"records": piece})
+                blind = self._events.blind(start, self._given) - start
+                yield Chunk(sequence, start, self._given, len(piece), {"records": piece, "blind": blind})
                 sequence += 1
                 self._events.advance(self._given)
         except TagFileError as error:

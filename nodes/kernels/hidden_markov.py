@@ -21,6 +21,8 @@ Counts = NDArray[np.int32]
 LEAST_RATE = 1e-6
 # What every state and switch is given in learning, in bins: none dies out for good.
 _PRIOR_BINS = 1e-3
+# In place of the counts of a bin in which nobody looked.
+UNSEEN = -1
 # The filter's rates are brought up to date after so many bins.
 UPDATE_BINS = 64
 
@@ -29,6 +31,9 @@ UPDATE_BINS = 64
 def _emission(counts: Counts, rates: Floats, log_rates: Floats, out: Floats) -> float:
     """Likelihood of one bin in every state, relative to the best one, whose logarithm is returned (less n!)."""
     states, gates = rates.shape
+    if counts[0] == UNSEEN:
+        out[:] = 1.0
+        return 0.0
     best = -np.inf
     for k in range(states):
         total = 0.0
@@ -217,7 +222,8 @@ def follow(
 ) -> int:
     """Take the next bins; label those that lie a lag before them (all, if these are the ``last``).
 
-    ``own`` gets the most probable state of each labelled bin, ``others`` the one without its own counts; both have
+    A bin whose counts are UNSEEN says nothing: its state is what its neighbours make probable. ``own`` gets the most
+    probable state of each labelled bin, ``others`` the one without its own counts; both have
     room for the bins and the lag. ``predicted`` (bins,) gets the log-likelihood (less n!) of each bin that came, given
     those before it. Returns how many bins were labelled. Any split of the bins into calls gives the same.
     """
@@ -276,6 +282,10 @@ def follow(
                 best_others = k
         own[labelled], others[labelled] = best, best_others
         labelled += 1
+        if f.ring[slot, 0] == UNSEEN:
+            # Nothing is learned from it, neither of rates nor of how sure labels are.
+            f.clock[1] += 1
+            continue
         for k in range(states):
             posterior[k] /= total
             f.certainty[best, k] += posterior[k]

@@ -84,3 +84,31 @@ def test_a_table_of_both_sides_with_what_the_models_expect():
         # Nearly all of the distribution lies in the classes that have dwells.
         total = columns["exponential"][inside].sum()
         assert total == np.clip(total, 0.9 * times[name]["fit"]["dwells"], times[name]["fit"]["dwells"])
+
+
+def test_a_gap_cuts_what_it_interrupts():
+    dwells = Dwells()
+    bins = states((2, 10), (1, 5), (2, 20), (2, 7), (2, 30), (1, 6), (2, 8), (1, 4))
+    blind = np.zeros(len(bins), bool)
+    blind[35:42] = True
+    dwells.add(bins, blind)
+    found = dwells.describe([1], 1e-3)
+    assert counted(found["selected"]) == {5: 1, 6: 1}
+    # Of the times without it only the one between two visits is complete: 10, 20 and 30 bins are cut.
+    assert counted(found["other"]) == {8: 1}
+    assert (found["selected"]["fit"]["cut"], found["other"]["fit"]["cut"]) == (1, 3)
+    third = dwells.describe([3], 1e-3)
+    assert third is None
+
+
+@given(cuts=st.lists(st.integers(0, 60), max_size=6))
+def test_gaps_in_pieces_are_the_same(cuts):
+    bins = states((1, 12), (2, 9), (1, 20), (3, 19))
+    blind = np.zeros(60, bool)
+    blind[8:15] = blind[30:31] = blind[55:60] = True
+    whole, parts = Dwells(), Dwells()
+    whole.add(bins, blind)
+    for a, b in itertools.pairwise([0, *sorted(cuts), 60]):
+        parts.add(bins[a:b], blind[a:b])
+    for state in (1, 2, 3):
+        assert repr(whole.describe([state], 1e-3)) == repr(parts.describe([state], 1e-3))

@@ -37,8 +37,9 @@ def recording(switches_s, end_s, emitters=(NEUTRAL, TRION), seed=1):
     return macrotime.astype(np.uint64), dtime.astype(np.uint32), channel, state
 
 
-def run(photons, end_s, model=None, cuts=(), info=T3, period_s=1 / SYNC_HZ, **parameters):
-    """Chunks that leave the node, and the node, for a recording that comes in pieces cut at ``cuts`` (ticks)."""
+def run(photons, end_s, model=None, cuts=(), info=T3, period_s=1 / SYNC_HZ, gap_s=(0.0, 0.0), **parameters):
+    """Chunks that leave the node, and the node, for a recording that comes in pieces cut at ``cuts`` (ticks), with a
+    gap in ``gap_s``."""
     intensity = Intensity("intensity", IntensityParameters(BIN_S))
     states = States("states", make_parameters(StatesParameters, {"model": model, **parameters}, "states"))
     states.open(intensity.open(Opening(info, {"pulse_period_s": period_s})))
@@ -56,6 +57,8 @@ def run(photons, end_s, model=None, cuts=(), info=T3, period_s=1 / SYNC_HZ, **pa
     for n, (a, b) in enumerate(itertools.pairwise(edges)):
         part = slice(*np.searchsorted(macrotime, np.array([a, b], np.uint64)))
         columns = {"macrotime": macrotime[part], "dtime": dtime[part], "channel": channel[part]}
+        gap = np.clip(np.round(np.array(gap_s) * SYNC_HZ), a, b).astype(np.int64)
+        columns["blind"] = gap[None] if gap[0] < gap[1] else np.empty((0, 2), np.int64)
         give(intensity.fold(Chunk(n, a, b, len(columns["channel"]), columns)))
     give(intensity.close())
     for out in states.close():
@@ -248,3 +251,48 @@ def test_there_is_nothing_to_learn_from_little():
 def test_what_cannot_be_is_refused(given, words):
     with pytest.raises(ParameterError, match=words):
         make_parameters(StatesParameters, given, "states")
+
+
+GAP_S = (1.0, 1.55)
+
+
+@pytest.fixture(scope="module")
+def gapped(photons):
+    """The same recording, with a gap in it in which the emitter waits."""
+    macrotime, *rest = photons
+    later = macrotime >= round(GAP_S[0] * SYNC_HZ)
+    return macrotime + later * np.uint64(round((GAP_S[1] - GAP_S[0]) * SYNC_HZ)), *rest
+
+
+def test_the_time_of_a_gap_is_of_no_state(photons, gapped, model):
+    end_s = END_S + GAP_S[1] - GAP_S[0]
+    one, whole = run(photons, END_S, model)
+    other, cut = run(gapped, end_s, model, gap_s=GAP_S)
+    # The bins at the gap do not know each other any more.
+    assert np.count_nonzero(labels(one) != labels(other)) <= 0.02 * NEUTRAL[0]
+    tile = value(cut, "states/0")["states"]
+    begin, end = (round(at_s / BIN_S) for at_s in GAP_S)
+    assert np.flatnonzero(tile == 0).tolist() == list(range(begin, end))
+    selection = value(cut)
+    assert sum(row["time_s"] for row in selection["states"]) == pytest.approx(END_S, abs=1e-6)
+    for row, same in zip(selection["states"], value(whole)["states"], strict=True):
+        assert row["time_share"] == pytest.approx(same["time_share"], abs=0.01)
+    learned = cut.choice(final=True)
+    assert learned["rates"] == model["rates"]
+    # The dwell that the gap interrupts is no complete one.
+    before, after = (value(states, "dwell")["times"]["selected"] for states in (whole, cut))
+    assert after["counts"].sum() == before["counts"].sum() - 1
+    assert after["fit"]["cut"] == before["fit"]["cut"] + 2
+    # Who does not know of the gap takes it for a third state.
+    assert run(gapped, end_s)[1].choice(final=True)["rates"] != model["rates"]
+
+
+@settings(max_examples=15, deadline=None)
+@given(cuts=st.lists(st.integers(0, round(END_S * SYNC_HZ)), max_size=12))
+def test_a_gap_in_pieces_is_the_same_gap(gapped, model, cuts):
+    whole, one = run(gapped, END_S, model, gap_s=GAP_S)
+    parts, other = run(gapped, END_S, model, cuts, gap_s=GAP_S)
+    np.testing.assert_array_equal(labels(whole), labels(parts))
+    assert repr(value(one)) == repr(value(other))
+    assert repr(value(one, "dwell")) == repr(value(other, "dwell"))
+    assert one.choice(final=True) == other.choice(final=True)

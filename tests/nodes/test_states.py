@@ -20,10 +20,12 @@ def node(on="auto"):
     return states
 
 
-def chunk(first, counts, cut=0):
-    """Bins from number ``first`` on with so many photons each, the last one shorter by ``cut`` ticks."""
+def chunk(first, counts, cut=0, blind=()):
+    """Bins from number ``first`` on with so many photons each, the last one shorter by ``cut`` ticks; the numbers of
+    those that are ``blind``."""
     counts = np.array(counts, np.uint32)
     columns = {"counts": counts[:, None], "timed": counts, "dtime_sum": 100 * counts.astype(np.uint64)}
+    columns["blind"] = np.isin(np.arange(first, first + len(counts)), blind)
     stop = (first + len(counts)) * TICKS - cut
     return Chunk(0, first * TICKS, stop, int(counts.sum()), columns)
 
@@ -124,3 +126,13 @@ def test_what_a_window_was_in_between_leaves_no_trace(pieces, last, cut):
     moved.change(StatesParameters("window", last))
     same(look(moved), look(fresh))
     same(look(moved, final=True), look(fresh, final=True))
+
+
+def test_bins_in_a_gap_are_of_no_level():
+    counts = [50] * 30 + [0] * 40 + [50] * 30
+    with_gap, without = node((1000.0, 1e6)), node((1000.0, 1e6))
+    with_gap.fold(chunk(0, counts, blind=range(30, 70)))
+    without.fold(chunk(0, [n for n in counts if n]))
+    one, other = (look(states, final=True)["selection"] for states in (with_gap, without))
+    assert one["recorded_s"] == pytest.approx(60 * BIN_S)
+    assert one["levels"] == other["levels"]
