@@ -88,7 +88,7 @@ class Decode(PhotonNode[DecodeParameters]):
     def _decode(
         self, records: NDArray[np.uint32], blind: NDArray[np.int64], out: EventArrays, held: int
     ) -> tuple[int, NDArray[np.int64]]:
-        """Decode into ``out`` after those ``held``; how many events are there then, and the ``blind`` times in ticks."""
+        """Decode into ``out`` after those ``held``: how many events are there then, and the ``blind`` times (ticks)."""
         times = []
         done, n = 0, held
         for edge in (*blind.ravel().tolist(), len(records)):

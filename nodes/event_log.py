@@ -198,7 +198,7 @@ class EventLog:
         )
 
     def blind(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Which of the records ``start`` to ``stop`` only stand for the time of a gap: (n, 2), from and to, in order."""
+        """Which of the records ``start`` to ``stop`` stand for the time of a gap: (n, 2), from and to, in order."""
         found, reached = [], start
         for begin, end in self._blind:
             low, high = max(begin, reached), min(end, stop)

@@ -107,7 +107,8 @@ class Intensity(PhotonNode[IntensityParameters]):
         self._tiles.add(counts)
         columns = {name: array[:ready] for name, array in photons.items()}
         columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}
-        columns["blind"] = self._blind(first, bins_done)
+        # Photons tell that somebody looked, whatever is said of a gap.
+        columns["blind"] = self._blind(first, bins_done) & ~counts.any(axis=1)
         out = Chunk(self._sequence, first * self._width, stop, ready, columns)
         self._sequence += 1
         self._bins_done = bins_done

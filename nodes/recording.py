@@ -61,7 +61,4 @@ def _gap_note(gaps: list[Mapping[str, Any]]) -> Iterator[str]:
     known += [f"{sum(records):,} records"] if records else []
     lost = f"; lost as far as it is known: {' and '.join(known)}" if known else "; how much is not known"
     where = "1 gap" if len(gaps) == 1 else f"{len(gaps):,} gaps"
-    # The recorder lets time go on through a gap by counter wraps, as through darkness.
-    dark = any(isinstance(n := gap.get("inserted_records"), int) and n > 0 for gap in gaps)
-    note = "; that time counts as dark in time shares and dwell times" if dark else ""
-    yield f"the device lost data, {where} ({why}){lost}{note}"
+    yield f"the device lost data, {where} ({why}){lost}"

@@ -2,7 +2,7 @@
 
 A recorder appends a line whenever something happens: it starts, the device loses data (`GAP`), it tells how the device
 is, somebody makes a note, it stops. Every line says by the index of a record where in the recording it stands; it may
-be written later than the records that follow it.
+be written later than the records that follow it, but for a gap that has records of its own (``inserted_records``).
 """
 
 from __future__ import annotations

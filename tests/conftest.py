@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# No test fails because the machine was busy.
+settings.register_profile("photonstream", deadline=None)
+settings.load_profile("photonstream")
 
 ROOT = Path(__file__).resolve().parents[1]
 # Packages that are not part of this one; their tests run where they are installed.

@@ -503,7 +503,7 @@ GROWTHS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(GROWTHS, st.booleans(), st.integers(0, 3), st.integers(1, 5000))
 def test_however_it_grows_every_record_goes_out_once(tmp_path_factory, growth, tagged, stray, chunk_records):
     live = Live(tmp_path_factory.mktemp("growth") / "run.ptu", chunk_records=chunk_records)

@@ -130,7 +130,7 @@ def test_photons_are_labelled_by_their_state(photons, model):
     assert "contamination" not in value(run(photons, END_S, model, on=(10e3, 100e3))[1])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(cuts=st.lists(st.integers(0, round(END_S * SYNC_HZ)), max_size=12))
 def test_any_split_gives_the_same(photons, model, cuts):
     whole, one = run(photons, END_S, model)
@@ -287,7 +287,7 @@ def test_the_time_of_a_gap_is_of_no_state(photons, gapped, model):
     assert run(gapped, end_s)[1].choice(final=True)["rates"] != model["rates"]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(cuts=st.lists(st.integers(0, round(END_S * SYNC_HZ)), max_size=12))
 def test_a_gap_in_pieces_is_the_same_gap(gapped, model, cuts):
     whole, one = run(gapped, END_S, model, gap_s=GAP_S)

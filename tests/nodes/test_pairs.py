@@ -80,7 +80,7 @@ def columns(stream):
     return photons(np.cumsum(steps), channel, dtime, row)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams)
 def test_all_pairs_taken_at_once_give_the_same(stream):
     p = columns(stream)
@@ -99,7 +99,7 @@ def test_all_pairs_taken_at_once_give_the_same(stream):
         assert sum(m for x, y, m in pairs.totals() if (x, y) == (low, high)) == len(i)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(streams, st.lists(st.integers(0, 40), max_size=8))
 def test_any_split_gives_the_same(stream, cuts):
     p = columns(stream)

@@ -11,6 +11,7 @@ from photonstream.nodes.formats.records import BY_NAME, GENERIC_T3, RECORD_TYPES
 from photonstream.nodes.inference.rows import levels_of, selected
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
 from photonstream.nodes.pipeline import branches, photon_path
+from photonstream.nodes.recording_events import GAP, RecordingEvent, events_path
 from photonstream.nodes.trace import assemble
 from photonstream.stream.node import NodeError
 from photonstream.stream.runner import InlineRunner
@@ -35,6 +36,13 @@ def write(path, records, record_type=GENERIC_T3):
         sync_rate_hz=SYNC_HZ,
     ) as writer:
         writer.write(np.asarray(records, np.uint32))
+
+
+def say_gaps(path, *gaps):
+    """Events of gaps (record, records that stand for it) beside ``path``."""
+    more = [(record, {"cause": "FIFO overrun", "inserted_records": inserted}) for record, inserted in gaps]
+    lines = [RecordingEvent(record, GAP, "lost", "", each).to_json() + "\n" for record, each in more]
+    events_path(path).write_text("".join(lines), encoding="utf-8")
 
 
 def t3_records(nsync, dtime, channel, end):
@@ -96,12 +104,18 @@ def short_recordings():
 
 
 @pytest.mark.parametrize("kind", [k.name for k in RECORD_TYPES])
-@settings(max_examples=25, deadline=None)
-@given(records=st.lists(words, max_size=60), chunk=st.integers(1, 61), bin_ticks=st.integers(1, 10**9))
-def test_any_split_gives_the_same_results(tmp_path_factory, kind, records, chunk, bin_ticks):
+@settings(max_examples=25)
+@given(
+    records=st.lists(words, max_size=60),
+    chunk=st.integers(1, 61),
+    bin_ticks=st.integers(1, 10**9),
+    gaps=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), max_size=3),
+)
+def test_any_split_gives_the_same_results(tmp_path_factory, kind, records, chunk, bin_ticks, gaps):
     record_type = BY_NAME[kind]
     path = tmp_path_factory.mktemp("split") / "x.ptu"
     write(path, records, record_type)
+    say_gaps(path, *gaps)
     unit_s = 1 / SYNC_HZ if record_type.mode == "T3" else 1e-9
     parameters = {"intensity": {"bin_s": bin_ticks * unit_s}}
     try:
@@ -136,6 +150,26 @@ def test_photons_made_by_hand_come_out_where_they_belong(tmp_path):
     assert rows["channels"].tolist() == [0, 1]
     assert outcome.ledger["decay"]["ended"] == {"histogram": 3, "beyond_period": 1}
     assert outcome.imbalances == []
+
+
+def test_the_time_of_a_gap_is_no_dark_time(tmp_path):
+    # Bins of 1024 sync periods. Wraps at 1024, ..., 9216; those of the records 2 to 6 stand for a gap.
+    path = tmp_path / "gap.ptu"
+    photon, wrap = (10 << 10) | 10, (1 << 31) | (63 << 25) | 1
+    write(path, [photon, *[wrap] * 9, photon])
+
+    def looked_s(*gaps):
+        say_gaps(path, *gaps)
+        outcome = run(path, intensity={"bin_s": 1024 / SYNC_HZ}, states={"method": "window"})
+        assert whole_trace(outcome)["bins"] == 10
+        return outcome.results["states", "selection"].value["recorded_s"] * SYNC_HZ / 1024
+
+    whole = looked_s()
+    assert looked_s((2, 5)) == pytest.approx(whole - 5)
+    # In pieces, twice, and beyond the end.
+    assert looked_s((2, 2), (4, 3), (3, 4)) == pytest.approx(whole - 5)
+    # Where photons are nobody can have been blind.
+    assert looked_s((0, 1 << 60)) == pytest.approx(whole - 8)
 
 
 def test_a_dark_detector_still_moves_time_on(tmp_path):

@@ -177,7 +177,7 @@ def test_what_it_gave_and_how_it_was(tmp_path):
 pieces = st.lists(st.integers(0, 40), max_size=12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(pieces, st.integers(1, 50), st.integers(0, 2**32 - 1))
 def test_byte_for_byte_whatever_is_read_at_once(tmp_path_factory, sizes, buffer_records, seed):
     rng = np.random.default_rng(seed)
@@ -199,7 +199,7 @@ steps = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(steps, max_size=15), st.integers(1, 4))
 def test_any_course_of_faults_is_all_in_the_file_and_time_never_goes_back(
     tmp_path_factory, script, buffer_records

@@ -29,16 +29,13 @@ def gap(**more):
     return {"kind": "gap", "record": 3, "text": "", "utc": "", "cause": "FIFO overrun", **more}
 
 
-def test_gaps_are_summed_up_in_a_sentence_that_says_how_their_time_counts(header):
+def test_gaps_are_summed_up_in_a_sentence(header):
     gaps = [gap(lost_s=0.25, lost_records=100, inserted_records=7), gap(lost_s=None, lost_records=None)]
     assert describe_recording(header, COUNTS, gaps)["notes"] == [
-        "the device lost data, 2 gaps (FIFO overrun (2)); lost as far as it is known: 0.25 s and 100 records; "
-        "that time counts as dark in time shares and dwell times"
+        "the device lost data, 2 gaps (FIFO overrun (2)); lost as far as it is known: 0.25 s and 100 records"
     ]
 
 
-def test_a_gap_in_which_no_time_was_inserted_adds_no_dark_time(header):
-    (note,) = describe_recording(header, COUNTS, [gap(lost_s=None, lost_records=None, inserted_records=0)])[
-        "notes"
-    ]
+def test_a_loss_of_which_nobody_knows_how_much(header):
+    (note,) = describe_recording(header, COUNTS, [gap(lost_s=None, lost_records=None)])["notes"]
     assert note == "the device lost data, 1 gap (FIFO overrun); how much is not known"

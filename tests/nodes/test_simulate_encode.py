@@ -82,7 +82,7 @@ def t3_times(words: list[int]) -> NDArray[np.int64]:
     return (wraps * 1024 + (array & 1023))[~special]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(photons(3_000_000), st.data())
 def test_t3_pieces_equal_the_whole_and_keep_the_times(
     events: tuple[list[int], list[int], list[int]], data: st.DataObject
@@ -98,7 +98,7 @@ def test_t3_pieces_equal_the_whole_and_keep_the_times(
     assert t3_times(whole).tolist() == times
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(photons(200_000_000), st.data())
 def test_t2_pieces_equal_the_whole(
     events: tuple[list[int], list[int], list[int]], data: st.DataObject

@@ -412,7 +412,7 @@ paces = st.builds(
 words = st.one_of(st.integers(0, 2**32 - 1), st.integers(0, 1023), st.just((1 << 31) | (63 << 25) | 1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     records=st.lists(words, max_size=80),
     size=st.integers(1, 90),

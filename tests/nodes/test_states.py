@@ -108,7 +108,7 @@ pieces = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(pieces=pieces, last=windows, cut=st.integers(0, TICKS - 1))
 def test_what_a_window_was_in_between_leaves_no_trace(pieces, last, cut):
     """The selection is that of a run which had the last window from the start, on the way and at the end."""

@@ -235,7 +235,7 @@ def test_an_answer_that_comes_twice_is_heard_once():
     assert ends.clients[0].refused == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(data=st.data())
 def test_over_any_line_every_command_is_carried_out_once_in_order_and_answered(data):
     """What is under way is delivered, lost, doubled; old frames come again; time passes."""
@@ -374,7 +374,7 @@ def is_a(kind, frames):
         return False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(hostile(), max_size=12))
 def test_whatever_comes_to_the_run_is_carried_out_or_refused_and_counted(messages):
     ends = Ends()
@@ -392,7 +392,7 @@ def test_whatever_comes_to_the_run_is_carried_out_or_refused_and_counted(message
     assert len(ends.answers) == 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(hostile(), max_size=12))
 def test_whatever_comes_to_the_page_is_an_answer_or_is_refused_and_counted(messages):
     ends = Ends()

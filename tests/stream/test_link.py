@@ -738,8 +738,8 @@ class WithoutCuts(AnyInterleaving):
     restart = None
 
 
-AnyInterleaving.TestCase.settings = settings(max_examples=150, stateful_step_count=60, deadline=None)
-WithoutCuts.TestCase.settings = settings(max_examples=80, stateful_step_count=60, deadline=None)
+AnyInterleaving.TestCase.settings = settings(max_examples=150, stateful_step_count=60)
+WithoutCuts.TestCase.settings = settings(max_examples=80, stateful_step_count=60)
 TestAnyInterleaving = AnyInterleaving.TestCase
 TestWithoutCuts = WithoutCuts.TestCase
 

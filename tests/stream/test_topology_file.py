@@ -248,7 +248,7 @@ def typed(value):
     return type(value), repr(value)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(file=files())
 def test_what_is_written_reads_as_the_same(place, file):
     back = read(place, dump_topology(file))
@@ -294,7 +294,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(
     st.one_of(
         st.binary(max_size=200),

@@ -125,7 +125,7 @@ def test_text_that_is_no_text_travels_as_the_bytes_that_it_is():
     assert decode([header]) == message
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.binary(max_size=40))
 def test_any_bytes_come_back_as_text(raw):
     text = raw.decode(errors="surrogateescape")
@@ -175,7 +175,7 @@ plain = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(value=st.dictionaries(st.text(max_size=8), plain, max_size=5))
 def test_any_plain_value_comes_back(value):
     message = ResultSent(0, 0, "node", "key", False, value)
@@ -256,7 +256,7 @@ def test_what_cannot_be_sent_is_said_at_once(value):
         encode(ResultSent(0, 0, "n", "k", False, value))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(data=st.data())
 def test_mutated_messages_never_raise_anything_but_wire_errors(data):
     frames = [bytearray(frame) for frame in flat(encode(data.draw(st.sampled_from(MESSAGES))))]
@@ -281,7 +281,7 @@ def test_mutated_messages_never_raise_anything_but_wire_errors(data):
     assert type(message) in KINDS.values()
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.binary(max_size=60), max_size=4))
 def test_noise_is_refused(frames):
     try:

@@ -87,7 +87,7 @@ def test_nothing_comes_before_its_time():
     np.testing.assert_array_equal(BUFFER[:count], np.concatenate(slices))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     st.lists(st.tuples(st.floats(0.0, 0.2), st.integers(1, 3000)), min_size=5, max_size=20),
     st.integers(1, 4000),

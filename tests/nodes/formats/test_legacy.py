@@ -191,7 +191,7 @@ def test_cut_anywhere_in_its_header_it_is_cut_short(opened, content):
     assert opened(content).records == 0
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     original=st.sampled_from([picoharp() + TWO_RECORDS, hydraharp(mode=2) + TWO_RECORDS]),
     flips=st.lists(st.tuples(st.integers(0, 735), st.integers(0, 255)), min_size=1, max_size=6),

@@ -228,7 +228,7 @@ def test_cut_anywhere_in_its_header_it_is_cut_short(opened):
     assert opened(FULL[:-12]).records == 0
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     flips=st.lists(st.tuples(st.integers(0, len(FULL) - 1), st.integers(0, 255)), min_size=1, max_size=6),
     length=st.integers(0, len(FULL)),

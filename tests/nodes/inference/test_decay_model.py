@@ -54,7 +54,7 @@ def test_wrapped_gaussian_shares_equal_the_sum_over_pulses(t0_s, tau_s, sigma_s,
     np.testing.assert_allclose(ours, summed_over_pulses(edges_s, t0_s, tau_s, sigma_s, period_s), atol=3e-12)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     t0=st.floats(-2.0, 3.0),
     ln_tau=st.floats(math.log(1e-5), math.log(4.0)),
@@ -71,7 +71,7 @@ def test_a_period_holds_every_photon_once(t0, ln_tau, ln_sigma, bins):
     assert shares.min() > -1e-10
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     t0=st.floats(-2.0, 3.0),
     ln_tau=st.floats(math.log(1e-4), math.log(4.0)),

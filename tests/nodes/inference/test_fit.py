@@ -377,7 +377,7 @@ def test_eta_comes_with_its_model(truth):
     assert "give it with --mean-n" in unknown.eta_reason
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     bins=st.integers(1, 400),

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from photonstream.nodes.inference.likelihood import evaluate, photon_share
@@ -83,7 +83,6 @@ def test_information_is_the_variance_of_the_gradient():
 
 
 @given(beta=st.floats(-0.3, 1.0), rho=st.floats(0.01, 0.7), s=st.floats(3.5, 6.0))
-@settings(deadline=None)
 def test_photon_share_of_beta_follows_from_the_populations(beta, rho, s):
     a_x = 1.0 + beta * rho / (1.0 - rho)
     a_xx = beta * (s - 1.0 / (1.0 - rho))

@@ -10,7 +10,7 @@ from photonstream.nodes.inference.fit import SEARCH_AGAIN, fit_decay
 from photonstream.nodes.inference.live_bins import live_starts
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     bins=st.integers(1, 5000),
     excess=st.floats(-0.5, 3.0),

@@ -315,7 +315,7 @@ def recordings(draw):
     return kind, np.array(records, np.uint32), cuts, parameters
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(recordings())
 @example((HT2, np.full(9000, ht2(63, (1 << 25) - 1, special=1), np.uint32), [1], {}))
 def test_any_split_gives_the_same_and_the_counts_add_up(recording):
@@ -343,7 +343,7 @@ def test_any_split_gives_the_same_and_the_counts_add_up(recording):
         assert int(whole.channel.max()) < (parameters["channels"] or kind.channels)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 2**32 - 1), kind=st.sampled_from([PT2, PT3, HT2, HT3]))
 def test_long_garbage_is_decoded_without_harm(seed, kind):
     records = np.random.default_rng(seed).integers(0, 2**32, 200_000, dtype=np.uint32)

@@ -121,7 +121,7 @@ def test_learning_finds_the_model_that_the_counts_were_drawn_from():
     np.testing.assert_allclose(switch, model(2)[1], atol=0.02)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 1000), st.lists(st.integers(0, 400), max_size=5), st.integers(1, 12))
 def test_any_split_of_the_bins_gives_the_same(seed, pieces, lag):
     counts = drawn(seed, 400)
@@ -202,7 +202,6 @@ photons = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0
 )
 
 
-@settings(deadline=None)
 @given(photons, st.integers(0, 3))
 def test_photons_are_counted_by_gate_delay_and_state(photons, shift):
     where, channel, dtime = np.array(photons, np.int64).reshape(-1, 3).T
