@@ -16,7 +16,7 @@ BROKEN_RUN = 3
 ABORTED = 130
 COMMANDS = (
     *("replay", "follow", "dashboard", "info", "irf", "background"),
-    *("attach", "record", "devices", "simulate", "validate", "node"),
+    *("attach", "record", "devices", "simulate", "validate", "node", "keys"),
 )
 
 _EPILOG = """\
@@ -96,13 +96,14 @@ def _code_of(error: Exception) -> int | None:
     """The exit code for an error that has one sentence to say; None for what nobody expected."""
     from photonstream.dashboard.folder import ReportError
     from photonstream.stream.chunk import ChunkLawError
+    from photonstream.stream.keys import KeysError
     from photonstream.stream.node import InputError, NodeError, ParameterError
     from photonstream.stream.runner import NothingReadError
     from photonstream.stream.topology import TopologyError
 
     if isinstance(error, NothingReadError):
         return ABORTED
-    if isinstance(error, InputError | ParameterError | TopologyError):
+    if isinstance(error, InputError | ParameterError | TopologyError | KeysError):
         return BAD_INPUT
     return BROKEN_RUN if isinstance(error, NodeError | ChunkLawError | ReportError) else None
 
