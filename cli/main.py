@@ -96,14 +96,13 @@ def _code_of(error: Exception) -> int | None:
     """The exit code for an error that has one sentence to say; None for what nobody expected."""
     from photonstream.dashboard.folder import ReportError
     from photonstream.stream.chunk import ChunkLawError
-    from photonstream.stream.keys import KeysError
     from photonstream.stream.node import InputError, NodeError, ParameterError
     from photonstream.stream.runner import NothingReadError
     from photonstream.stream.topology import TopologyError
 
     if isinstance(error, NothingReadError):
         return ABORTED
-    if isinstance(error, InputError | ParameterError | TopologyError | KeysError):
+    if isinstance(error, InputError | ParameterError | TopologyError):
         return BAD_INPUT
     return BROKEN_RUN if isinstance(error, NodeError | ChunkLawError | ReportError) else None
 

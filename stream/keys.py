@@ -19,6 +19,8 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
+from photonstream.stream.node import ParameterError
+
 PUBLIC, SECRET = ".public", ".secret"
 USUAL_FOLDER = Path("~/.config/photonstream/keys")
 MOST_FILE_BYTES = 4096
@@ -29,7 +31,7 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 _CHARACTERS, _BYTES = 40, 32
 
 
-class KeysError(ValueError):
+class KeysError(ParameterError):
     """Keys that are missing, wrong or open to others; the text names the file or the address, and what to do."""
 
 

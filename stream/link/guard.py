@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from weakref import WeakKeyDictionary
 
 import zmq
@@ -22,8 +23,10 @@ Socket = zmq.Socket[bytes]
 TRANSPORTS = ("inproc://", "ipc://", "tcp://")
 # How long somebody who has connected may take to prove the key.
 HANDSHAKE_S = 5.0
-# So many connections in a row that do not come about are no accident: such as that of a process that just dies.
+# So many connections in a row that do not come about, or none for so long after one, are no accident: such as that of
+# a process that just dies.
 MOST_FAILURES = 5
+LONGEST_S = 10.0
 
 _DOMAIN = b"photonstream"
 _ADMISSION = "inproc://zeromq.zap.01"
@@ -105,8 +108,8 @@ class Handshakes:
         # The usual name is that of a descriptor, which comes again.
         place = f"inproc://handshakes-{secrets.token_hex(8)}"
         self._monitor = socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED, place)
-        self.failures = 0
         self._in_a_row = 0
+        self._failing_since = 0.0
         # What ZeroMQ was told clearly: it does not try again by itself then.
         self.given_up = False
         self._not_admitted = False
@@ -118,7 +121,7 @@ class Handshakes:
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._in_a_row, self.given_up, self._not_admitted = 0, False, False
                 continue
-            self.failures += 1
+            self._failing_since = self._failing_since if self._in_a_row else time.monotonic()
             self._in_a_row += 1
             self._not_admitted = event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
             self.given_up |= event != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
@@ -132,7 +135,7 @@ class Handshakes:
                 f"{self._endpoint} does not admit the key of this machine: take {keys.name}.public of {keys.folder} "
                 "there (photonstream keys --admit), and start anew what listens there"
             )
-        if not self.given_up and self._in_a_row < MOST_FAILURES:
+        if not self._hopeless():
             return None
         if keys is None:
             return (
@@ -143,6 +146,10 @@ class Handshakes:
             f"no connection with {self._endpoint} by the keys of {keys.folder}: what listens there has another key "
             "than this folder holds of that host, or uses none"
         )
+
+    def _hopeless(self) -> bool:
+        too_long = self._in_a_row > 0 and time.monotonic() - self._failing_since >= LONGEST_S
+        return self.given_up or self._in_a_row >= MOST_FAILURES or too_long
 
     def stop(self) -> None:
         """Watch no longer; to be called before the socket is closed."""
