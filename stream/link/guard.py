@@ -26,7 +26,7 @@ HANDSHAKE_S = 5.0
 # So many connections in a row that do not come about, or none for so long after one, are no accident: such as that of
 # a process that just dies.
 MOST_FAILURES = 5
-LONGEST_S = 10.0
+LONGEST_S = 5.0
 
 _DOMAIN = b"photonstream"
 _ADMISSION = "inproc://zeromq.zap.01"
