@@ -66,7 +66,7 @@ class Keys:
 
 def host_of(endpoint: str) -> str | None:
     """The host of a tcp endpoint; None for sockets that do not leave this machine."""
-    if not endpoint.startswith("tcp://"):
+    if not endpoint.startswith("tcp:"):
         return None
     return endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
 

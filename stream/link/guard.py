@@ -7,6 +7,7 @@ authentication protocol, ZAP), and has to know this machine's; all that passes i
 
 from __future__ import annotations
 
+import errno
 import secrets
 import threading
 import time
@@ -20,7 +21,7 @@ from photonstream.stream.keys import Keys, KeysError, host_of, leaves_machine
 Context = zmq.Context[zmq.Socket[bytes]]
 Socket = zmq.Socket[bytes]
 
-TRANSPORTS = ("inproc://", "ipc://", "tcp://")
+TRANSPORTS = ("inproc:", "ipc:", "tcp:")
 # How long somebody who has connected may take to prove the key.
 HANDSHAKE_S = 5.0
 # So many connections in a row that do not come about, or none for so long after one, are no accident: such as that of
@@ -68,34 +69,41 @@ def _admit(socket: Socket, admitted: frozenset[bytes]) -> None:
 def secure(socket: Socket, endpoint: str, *, listens: bool) -> None:
     """Set the keys of a socket that is to be at ``endpoint``.
 
-    Raises KeysError, and closes the socket, where it may not be there without keys, or there is none of that host.
+    Raises KeysError, and closes the socket, where it may not be there without keys, or there is none of that host;
+    OSError for a transport that could not be protected.
     """
+    if not endpoint.startswith(TRANSPORTS):
+        socket.close()
+        number = errno.EPROTONOSUPPORT
+        raise OSError(number, zmq.strerror(number), endpoint)
+    host = host_of(endpoint)
+    if host is None:
+        return
     try:
-        keys = _keys.get(socket.context)
-        _check(endpoint, keys)
-        if keys is not None and (host := host_of(endpoint)) is not None:
-            socket.handshake_ivl = round(HANDSHAKE_S * 1000)
-            socket.curve_publickey, socket.curve_secretkey = keys.public, keys.secret
-            if listens:
-                socket.zap_domain = _DOMAIN
-                # Without somebody to ask nobody is admitted.
-                socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
-                socket.curve_server = True
-            else:
-                socket.curve_serverkey = keys.of_host(host)
+        _set_keys(socket, endpoint, host, listens=listens)
     except KeysError:
         socket.close()
         raise
 
 
-def _check(endpoint: str, keys: Keys | None) -> None:
-    if not endpoint.startswith(TRANSPORTS):
-        raise KeysError(f"{endpoint} is no address that can be protected: there are inproc, ipc and tcp")
-    if keys is None and leaves_machine(endpoint):
-        raise KeysError(
-            f"{endpoint} is open to other machines, which only keys allow: photonstream keys makes them, and --keys "
-            "names their folder"
-        )
+def _set_keys(socket: Socket, endpoint: str, host: str, *, listens: bool) -> None:
+    keys = _keys.get(socket.context)
+    if keys is None:
+        if leaves_machine(endpoint):
+            raise KeysError(
+                f"{endpoint} is open to other machines, which only keys allow: photonstream keys makes them, and "
+                "--keys names their folder"
+            )
+        return
+    socket.handshake_ivl = round(HANDSHAKE_S * 1000)
+    socket.curve_publickey, socket.curve_secretkey = keys.public, keys.secret
+    if listens:
+        socket.zap_domain = _DOMAIN
+        # Without somebody to ask nobody is admitted.
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        socket.curve_server = True
+    else:
+        socket.curve_serverkey = keys.of_host(host)
 
 
 class Handshakes:

@@ -208,10 +208,19 @@ def test_a_run_in_two_network_namespaces_gives_the_same(start, tmp_path, undistu
     within, inner = namespaces
     near, far = make_machines(tmp_path, NEAR, FAR)
     write_topology(tmp_path / "lab.toml", NEAR, FAR, 23_200)
+    replay = ("replay", FILE, "--headless", "--topology", tmp_path / "lab.toml", "--keys", near)
+    address = f"tcp://{NEAR}:5700"
+    run = start(*replay, "--address", address, "--out", tmp_path / "out", within=within)
+    # The run waits for its nodes; a page of somebody who is not admitted, or has no keys, is refused meanwhile.
+    stranger = tmp_path / "stranger"
+    make_keys(stranger, "stranger")
+    admit(stranger, near / f"{NEAR}.public")
+    page = start("dashboard", address, "--no-browser", "--keys", stranger, within=inner)
+    code, [err] = ended(page)
+    assert code == 2
+    assert f"{address} does not admit the key of this machine" in err
     node_words = [("node", tmp_path / "lab.toml", n, "--keys", far) for n in ("decay", "lifetime")]
     nodes = [start(*words, within=inner) for words in node_words]
-    replay = ("replay", FILE, "--headless", "--topology", tmp_path / "lab.toml", "--keys", near)
-    run = start(*replay, "--out", tmp_path / "out", within=within)
     assert ended(run) == (0, [])
     assert [ended(node) for node in nodes] == [(0, []), (0, [])]
     assert result(tmp_path / "out") == undisturbed
