@@ -1,4 +1,4 @@
-"""``photonstream dashboard``: the page of a run that goes on elsewhere on this machine."""
+"""``photonstream dashboard``: the page of a run that goes on elsewhere, on this machine or another."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ import argparse
 from pathlib import Path
 
 from photonstream.cli.interrupts import Interrupts
+from photonstream.cli.keys import add_keys_option
 from photonstream.cli.quantities import address
 from photonstream.cli.running import add_page_options, open_browser
 from photonstream.stream.children import hold_lifeline
+from photonstream.stream.keys import keys_for
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the subcommand."""
     parser = subparsers.add_parser(
         "dashboard",
-        help="the page of a run elsewhere on this machine",
+        help="the page of a run elsewhere",
         description="Serves the page of a run that was started with --headless or in another terminal, until Ctrl-C. "
         "The run prints its ADDRESS; it takes no notice of how many pages there are, or how slow they are.",
     )
     parser.add_argument("address", type=address, metavar="ADDRESS", help="such as tcp://127.0.0.1:41234")
     add_page_options(parser)
+    add_keys_option(parser)
     # For the run itself: the page says its address in a file, and ends with whoever started it.
     parser.add_argument("--announce", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
@@ -34,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Bokeh takes a third of a second to import.
     from photonstream.dashboard.server import serve
 
+    keys = keys_for(arguments.keys, [arguments.address])
     stopped = []
     with Interrupts() as interrupts:
         interrupts.call(lambda: stopped.append(True))
@@ -48,5 +52,5 @@ def run(arguments: argparse.Namespace) -> int:
             if not arguments.no_browser:
                 open_browser(url)
 
-        serve(arguments.address, arguments.port, ready, lambda: bool(stopped))
+        serve(arguments.address, arguments.port, ready, lambda: bool(stopped), keys)
     return 0

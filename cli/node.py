@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from photonstream.cli.keys import add_keys_option
 from photonstream.stream.children import hold_lifeline
+from photonstream.stream.keys import keys_for
 from photonstream.stream.link import new_context
 from photonstream.stream.link.common import unlink
 from photonstream.stream.places import Places
@@ -29,6 +31,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("topology", type=Path, metavar="TOPOLOGY", help="the topology file of the run")
     parser.add_argument("name", metavar="NAME", help="the node's name in it")
+    add_keys_option(parser)
     # For the run itself: the node ends with whoever started it, and takes the folder of the file away.
     parser.add_argument("--lifeline", action="store_true", help=argparse.SUPPRESS)
     parser.set_defaults(run=run)
@@ -40,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
     places = file.places("")
     if arguments.lifeline:
         hold_lifeline(arguments.topology.parent, lambda: _leave(places, arguments.name))
-    context = new_context()
+    context = new_context(keys_for(arguments.keys, file.endpoints()))
     try:
         work(context, file.topology, arguments.name, places)
     finally:

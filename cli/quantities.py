@@ -113,12 +113,12 @@ def port(text: str) -> int:
 
 
 def address(text: str) -> str:
-    """Where a run publishes: a place on this machine that ZeroMQ understands."""
-    known = re.fullmatch(r"tcp://(?:127(?:\.\d{1,3}){3}|localhost):(\d{1,5})|ipc://.+", text)
+    """Where a run publishes: a place that ZeroMQ understands. Keys are for other machines than this one."""
+    known = re.fullmatch(r"tcp://(?!0\.0\.0\.0:)[A-Za-z0-9][A-Za-z0-9.-]*:(\d{1,5})|ipc://.+", text)
     if known is None or int(known[1] or 0) > LAST_PORT:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is no address on this machine (such as tcp://127.0.0.1:41234; other machines need keys, which "
-            "are not there yet)"
+            f"{text!r} is no address (such as tcp://127.0.0.1:41234, or with keys one that other machines reach, "
+            "tcp://192.168.0.7:5700)"
         )
     return text
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from photonstream.cli.folders import claimed, free_folder
 from photonstream.cli.interrupts import Interrupts
+from photonstream.cli.keys import add_keys_option
 from photonstream.cli.parameters import build_nodes, of_file
 from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import add_set_option, address, duration, irf, standard_error, window
@@ -96,6 +97,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
         metavar="ADDRESS",
         help="where the results are published for `photonstream dashboard` (default: a free port of this machine)",
     )
+    add_keys_option(parser)
     parser.add_argument("--export", choices=[*EXPORTS], help="write the curves also for Origin or Igor")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the results (default: a new one, runs/DATE_FILE)"

@@ -18,6 +18,7 @@ from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.folder import read_folder
+from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.processes import ProcessesRunner
 from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
@@ -33,15 +34,20 @@ PAGE = "page"
 COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
 
 
-def node_command(topology: Path, name: str) -> list[str]:
+def node_command(topology: Path, name: str, keys: Keys | None = None) -> list[str]:
     """The command of the process of node ``name``, which ends with this one."""
-    return [*COMMAND, "node", str(topology), name, "--lifeline"]
+    return [*COMMAND, "node", str(topology), name, "--lifeline", *_keys_option(keys)]
+
+
+def _keys_option(keys: Keys | None) -> list[str]:
+    return [] if keys is None else ["--keys", str(keys.folder)]
 
 
 class Page:
     """The process that serves the page: its command, and the address that it names once it is there."""
 
     def __init__(self, port: int, *, browser: bool) -> None:
+        self.keys: Keys | None = None
         self._port = port
         self._browser = browser
         self._file: Path | None = None
@@ -52,7 +58,7 @@ class Page:
         self._file = folder / "page.url"
         port = self.url.rstrip("/").rpartition(":")[2] if self.url is not None else str(self._port)
         options = ["--port", port, "--no-browser", "--announce", str(self._file), "--lifeline"]
-        return [*COMMAND, "dashboard", address, *options]
+        return [*COMMAND, "dashboard", address, *options, *_keys_option(self.keys)]
 
     def look(self) -> str | None:
         """The address of the page, once; then a browser is opened, too."""
@@ -133,16 +139,24 @@ class Run:
         if placement == "inline":
             return InlineRunner(file.topology, **common)
         page = self._page
+        between = file.endpoints() if placement == "processes" else []
+        keys = keys_for(arguments.keys, [arguments.address, *between])
+        if page is not None:
+            page.keys = keys
         watch = Watch(
             address=arguments.address,
             attendants={} if page is None else {PAGE: page.command},
             on_address=self._tell_address if page is None and arguments.watched else None,
             on_note=self._note,
         )
-        common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch}
+        common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
         if placement == "threads":
             return ThreadsRunner(file.topology, **common)
-        return ProcessesRunner(file, command=node_command, **common)
+
+        def command(topology: Path, name: str) -> list[str]:
+            return node_command(topology, name, keys)
+
+        return ProcessesRunner(file, command=command, **common)
 
     def stop(self) -> None:
         """End with what was read so far. For a signal handler: it takes no lock, as printing would."""

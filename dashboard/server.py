@@ -23,6 +23,7 @@ from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.updates import Updates
 from photonstream.dashboard.wishes import WishError, command_of
 from photonstream.stream.control import CommandClient
+from photonstream.stream.keys import Keys, KeysError
 from photonstream.stream.link import RESULTS_WINDOW, Context, LinkReader, new_context
 from photonstream.stream.wire import WireError
 
@@ -143,18 +144,31 @@ class RunLink:
         self._reader.stop()
 
 
-def serve(address: str, port: int, on_ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
+def serve(
+    address: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    stop: Callable[[], bool],
+    keys: Keys | None = None,
+) -> None:
     """Serve the page of the run that publishes at ``address``, on this machine only, until ``stop`` says so.
 
     ``on_ready`` gets the page's address when it can be opened. Port 0 takes one that is free. The end of the run, or of
-    its link, does not end the page: it says so and shows what there was. Raises OSError where the port is taken.
+    its link, does not end the page: it says so and shows what there was. Raises OSError where the port is taken,
+    KeysError where the run wants other ``keys``.
     """
-    asyncio.run(_serve(address, port, on_ready, stop))
+    asyncio.run(_serve(address, port, on_ready, stop, keys))
 
 
-async def _serve(address: str, port: int, on_ready: Callable[[str], None], stop: Callable[[], bool]) -> None:
+async def _serve(
+    address: str,
+    port: int,
+    on_ready: Callable[[str], None],
+    stop: Callable[[], bool],
+    keys: Keys | None,
+) -> None:
     sockets, port = bind_sockets(HOST, port)
-    context = new_context()
+    context = new_context(keys)
     link = RunLink(context, address)
     wake = asyncio.Event()
     tabs = Tabs(link.updates, link.ask, wake.set)
@@ -194,6 +208,8 @@ async def _turn(link: RunLink, tabs: Tabs, wake: asyncio.Event, stop: Callable[[
         # Whatever a run says, its page goes on.
         try:
             link.poll(now_s)
+        except KeysError:
+            raise
         except Exception:
             log.exception("what the run says cannot be understood")
         if len(tabs):

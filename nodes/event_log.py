@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats.records import RecordType
 from photonstream.nodes.pacing import Mark, RecordClock
-from photonstream.nodes.recording_events import GAP, STATUS, STOP, RecordingEvent, events_path, parse_event
+from photonstream.nodes.recording_events import (
+    GAP,
+    START,
+    STATUS,
+    STOP,
+    RecordingEvent,
+    events_path,
+    parse_event,
+)
 from photonstream.stream.ledger import Gaps
 
 # Records that are looked at in one step, and places between which a late event is looked for again.
@@ -39,14 +47,18 @@ class EventLog:
 
     Events that tell how the device is come every now and then for hours: of these only the newest is kept.
     The time of an event is that of the last record before it, found by decoding up to there: nothing is decoded
-    where there are no events, and only a step at a time.
+    where there are no events, and only a step at a time. Events that say that they are of a recording with another
+    identifier than ``guid``, the one in the header, are left out as a whole.
     """
 
-    def __init__(self, path: Path, record_type: RecordType, unit_s: float, read: Read) -> None:
+    def __init__(
+        self, path: Path, record_type: RecordType, unit_s: float, read: Read, guid: object = None
+    ) -> None:
         self._path = events_path(path)
         self._record_type = record_type
         self._unit_s = unit_s
         self._read = read
+        self._guid = guid
         self._clock: RecordClock | None = None
         self._marks: list[Mark] = []
         # By record; not a number where the records were gone.
@@ -68,12 +80,13 @@ class EventLog:
         # Records whose time is wanted, the first one first.
         self._wanted: list[int] = []
         self._offset = self._line = self._broken = 0
-        self._given_up = self._full = False
+        self._given_up = self._full = self._foreign = False
 
     @property
     def stopped(self) -> bool:
         """Whether the recorder has said that it stopped, or there are no events that could say so."""
-        return self._identity is None or any(event.kind == STOP for event in self._events)
+        nothing_said = self._identity is None or self._foreign
+        return nothing_said or any(event.kind == STOP for event in self._events)
 
     def look(self) -> bool:
         """Take in the whole lines that are new; whether there were any. Another file is read from its start."""
@@ -119,6 +132,9 @@ class EventLog:
             except ValueError as error:
                 self._note(str(error), self._line)
                 continue
+            if event.kind == START and self._is_foreign(event):
+                self._leave_out(event)
+                return
             self._counts[event.kind] += 1
             if event.inserted_records and len(self._blind) < MOST_KEPT:
                 bisect.insort(self._blind, (event.record, event.record + event.inserted_records))
@@ -133,6 +149,22 @@ class EventLog:
                     "their kind, and the ledger lacks their gaps"
                 )
             heapq.heappush(self._wanted, event.record)
+
+    def _is_foreign(self, event: RecordingEvent) -> bool:
+        """Whether the events say that they are of another recording; older recorders did not say of which."""
+        guid = event.more.get("guid")
+        told = isinstance(guid, str) and isinstance(self._guid, str)
+        return told and bool(guid and self._guid) and str(guid).upper() != str(self._guid).upper()
+
+    def _leave_out(self, event: RecordingEvent) -> None:
+        identity, seen = self._identity, self._seen
+        self._forget()
+        self._identity, self._seen = identity, seen
+        self._foreign = self._given_up = True
+        self.notes.append(
+            f"{self._path}: not read, as it is of another recording: it names {event.more['guid']:.60}, and the header "
+            f"of the tag file {self._guid:.60}"
+        )
 
     def _note(self, what: str, line: int) -> None:
         self._broken += 1

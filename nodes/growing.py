@@ -24,6 +24,7 @@ from photonstream.nodes.formats.base import (
     keep_open,
     read_records,
 )
+from photonstream.nodes.formats.ptu import GUID_TAG
 
 # The events are looked at so often, and the header where the file was written to since. After the longer time the
 # header is read whatever the share says of that: opening a file makes it tell the truth.
@@ -127,7 +128,9 @@ class GrowingFile:
 
     def _begin(self, file: TagFile, held: io.FileIO) -> None:
         self.file, self._held, self.ready = file, held, True
-        self.events = EventLog(self.path, file.record_type, file.info.macrotime_unit_s, self.read)
+        self.events = EventLog(
+            self.path, file.record_type, file.info.macrotime_unit_s, self.read, file.header.get(GUID_TAG)
+        )
 
     def _silent(self, now_s: float) -> bool:
         return self._idle_s is not None and now_s - self._since_s >= self._idle_s
@@ -287,7 +290,7 @@ class GrowingFile:
 
 def _same_recording(one: TagFile, other: TagFile) -> bool:
     """Whether two headers are of the same recording, as far as they tell: by their identifier, else by their date."""
-    ours, theirs = (file.header.get("File_GUID") for file in (one, other))
+    ours, theirs = (file.header.get(GUID_TAG) for file in (one, other))
     if not (ours and theirs):
         ours, theirs = one.info.created, other.info.created
     return not (ours and theirs) or ours == theirs

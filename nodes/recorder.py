@@ -144,6 +144,7 @@ class Recorder:
         self._file.say(
             START,
             f"the recording of {facts.device} begins",
+            guid=self._file.guid,
             device=facts.device,
             serial=facts.serial,
             settings=asdict(self._driver.settings),

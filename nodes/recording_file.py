@@ -62,6 +62,11 @@ class RecordingFile:
         self._flushing = 0
 
     @property
+    def guid(self) -> str:
+        """Identifier of the recording, as the header has it."""
+        return self._writer.guid
+
+    @property
     def records(self) -> int:
         """Records in the file."""
         return self._writer.records

@@ -16,6 +16,7 @@ from photonstream.nodes.checksum import Checksum
 from photonstream.nodes.event_log import EventLog
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import count_whole_records, keep_open, read_records
+from photonstream.nodes.formats.ptu import GUID_TAG
 from photonstream.nodes.pacing import Mark, RecordClock
 from photonstream.nodes.tag_source import TagParameters, TagSource
 from photonstream.stream.chunk import Chunk
@@ -67,7 +68,11 @@ class Replay(TagSource[ReplayParameters]):
             self._held = keep_open(path)
             self._checksum = Checksum(keep_open(path))
             self._events = EventLog(
-                path, self._file.record_type, self._file.info.macrotime_unit_s, self._read
+                path,
+                self._file.record_type,
+                self._file.info.macrotime_unit_s,
+                self._read,
+                self._file.header.get(GUID_TAG),
             )
             self._events.look()
         else:

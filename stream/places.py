@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from photonstream.stream.topology import TopologyError
@@ -20,13 +21,15 @@ class Places:
     """The endpoints of the run called ``run``; made by `inproc`, `ipc` or `tcp`.
 
     With tcp, ``port`` is the first of the run, and node k of ``nodes`` has ``port`` + 2k for its chunks and
-    ``port`` + 2k + 1 for its results; the port after the last node's is for the orders.
+    ``port`` + 2k + 1 for its results; the port after the last node's is for the orders. ``hosts`` are those of nodes
+    that are elsewhere.
     """
 
     run: str
     prefix: str
     port: int | None = None
     nodes: tuple[str, ...] = ()
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def inproc(cls, run: str) -> Places:
@@ -39,7 +42,9 @@ class Places:
         return cls(run, f"ipc://{folder.absolute()}/")
 
     @classmethod
-    def tcp(cls, host: str, port: int, nodes: tuple[str, ...], run: str) -> Places:
+    def tcp(
+        cls, host: str, port: int, nodes: tuple[str, ...], run: str, hosts: Mapping[str, str] | None = None
+    ) -> Places:
         """Over the network, from ``port`` on. Raises TopologyError where there are not as many ports."""
         last = port + PORTS_A_NODE * len(nodes)
         if port < 1 or last > MOST_PORT:
@@ -47,7 +52,7 @@ class Places:
                 f"port {port} cannot be: {len(nodes)} nodes and the orders take the ports {port} to {last}, "
                 f"and there are 1 to {MOST_PORT}"
             )
-        return cls(run, f"tcp://{host}:", port, nodes)
+        return cls(run, f"tcp://{host}:", port, nodes, hosts or {})
 
     def chunks(self, node: str) -> str:
         """Endpoint of the chunks of ``node``. Raises TopologyError where there can be none."""
@@ -68,7 +73,12 @@ class Places:
             return self._file(f"{node}.{output}")
         if node not in self.nodes:
             raise TopologyError(f"node {node!r} has no port: the nodes are {', '.join(self.nodes)}")
-        return f"{self.prefix}{self.port + PORTS_A_NODE * self.nodes.index(node) + offset}"
+        prefix = f"tcp://{self.hosts[node]}:" if node in self.hosts else self.prefix
+        return f"{prefix}{self.port + PORTS_A_NODE * self.nodes.index(node) + offset}"
+
+    def everything(self) -> list[str]:
+        """The endpoints of a run over tcp."""
+        return [self.orders(), *(place(node) for node in self.nodes for place in (self.chunks, self.results))]
 
     def _file(self, name: str) -> str:
         endpoint = self.prefix + name

@@ -38,7 +38,7 @@ class ProcessesRunner(PlacedRunner):
         # Parameters travel with the orders; a node's process needs to know only who it is and where the others are.
         bare = Topology(tuple(NodeSpec(spec.name, spec.kind, spec.inputs) for spec in self._topology.nodes))
         listen = f"ipc://{self._children.folder}" if self._file.listen == IPC else self._file.listen
-        file = TopologyFile(bare, "processes", listen, self._by_hand)
+        file = TopologyFile(bare, "processes", listen, self._by_hand, self._file.hosts)
         self._place = self._children.folder / "topology.toml"
         self._place.write_text(dump_topology(file), encoding="utf-8")
         return file.places(run)

@@ -22,6 +22,7 @@ from photonstream.stream.chunk import Result
 from photonstream.stream.control import CommandServer
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
+from photonstream.stream.keys import Keys, leaves_machine
 from photonstream.stream.link import Context, LatestWriter, Waiter, new_context
 from photonstream.stream.lobby import Lobby
 from photonstream.stream.loop import END, STATUS, open_message
@@ -62,7 +63,7 @@ class PlacedRunner(Runner):
     """What threads and processes have in common.
 
     With ``stay`` the run goes on after its end, so that it can be looked at and its window moved, until `stop`;
-    ``on_complete`` is told whenever all results are final.
+    ``on_complete`` is told whenever all results are final. ``keys`` are for all tcp sockets of the run.
     """
 
     def __init__(
@@ -75,11 +76,13 @@ class PlacedRunner(Runner):
         on_complete: Callable[[Outcome], None] | None = None,
         stay: bool = False,
         watch: Watch | None = None,
+        keys: Keys | None = None,
     ) -> None:
         super().__init__(topology, on_progress=on_progress, progress_s=progress_s, results_s=results_s)
         self._on_complete = on_complete
         self._stay = stay
         self._watch = watch or Watch()
+        self._keys = keys
         self._stop_asked = False
         self._restarts = Restarts()
         self._children: Children | None = None
@@ -118,7 +121,7 @@ class PlacedRunner(Runner):
 
     def run(self) -> Outcome:
         run = secrets.token_hex(8)
-        context = new_context()
+        context = new_context(self._keys)
         with ExitStack() as stack:
             stack.callback(context.term)
             if self._needs_children():
@@ -150,9 +153,16 @@ class PlacedRunner(Runner):
         self._public = LatestWriter(context, self._watch.address)
         stack.callback(self._public.stop)
         self.address = self._public.endpoint
-        host = self.address.rpartition(":")[0] if self.address.startswith("tcp:") else None
-        self._control = CommandServer(context, f"{host}:0" if host else f"{self.address}.control")
+        self._control = CommandServer(context, self._control_endpoint())
         stack.callback(self._control.stop)
+
+    def _control_endpoint(self) -> str:
+        """Beside the public address; between machines, where ports have to be opened, at the next port."""
+        if not self.address.startswith("tcp:"):
+            return f"{self.address}.control"
+        host, _, port = self.address.rpartition(":")
+        asked = self._watch.address.rpartition(":")[2] != "0"
+        return f"{host}:{int(port) + 1 if asked and leaves_machine(self.address) else 0}"
 
     def _await_beginning(self) -> bool:
         """Until the source has something to read; whether those who watch were told of that."""

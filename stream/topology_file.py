@@ -32,7 +32,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,50}")
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TCP = re.compile(r"tcp://(.+):([0-9]{1,5})")
 _FILE_KEYS = ("placement", "listen", "node")
-_NODE_KEYS = ("name", "kind", "inputs", "by_hand", "parameters")
+_NODE_KEYS = ("name", "kind", "inputs", "by_hand", "host", "parameters")
 _WORDS = {
     str: "a text",
     bool: "true or false",
@@ -48,14 +48,16 @@ class TopologyFile:
     """What a topology file says; what is not given has its default.
 
     ``placement`` is None where the file leaves it open. ``listen`` says where nodes that are processes listen: "ipc" (a
-    private folder of the run), "ipc:///some/folder" or "tcp://127.0.0.1:PORT". Nodes in ``by_hand`` are not started by
-    the run: it waits until somebody starts them. Raises TopologyError for what cannot be.
+    private folder of the run), "ipc:///some/folder" or "tcp://HOST:PORT". Nodes in ``by_hand`` are not started by the
+    run: it waits until somebody starts them. ``hosts`` are the addresses of nodes on other machines. Raises
+    TopologyError for what cannot be.
     """
 
     topology: Topology
     placement: str | None = None
     listen: str = IPC
     by_hand: frozenset[str] = field(default_factory=frozenset)
+    hosts: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.topology.nodes:
@@ -69,6 +71,8 @@ class TopologyFile:
             raise TopologyError(f"by_hand: there is no node {min(unknown)!r}")
         if self.by_hand:
             self._check_by_hand(f"node {min(self.by_hand)!r}, by_hand")
+        for name, host in self.hosts.items():
+            self._check_host(name, host)
         if self.listen != IPC:
             places = self.places("")
             places.orders()
@@ -88,6 +92,21 @@ class TopologyFile:
                 'listen = "ipc:///some/folder" or listen = "tcp://127.0.0.1:PORT"'
             )
 
+    def _check_host(self, name: str, host: str) -> None:
+        where = f"node {name!r}, host"
+        _check_address(host, where)
+        if not self.listen.startswith("tcp:"):
+            raise TopologyError(
+                f'{where}: nodes on several machines find each other over tcp; write listen = "tcp://HOST:PORT" with '
+                "the address of the machine of the run"
+            )
+        if name not in self.by_hand:
+            raise TopologyError(f"{where}: the run starts no node on another machine; write by_hand = true")
+
+    def endpoints(self) -> list[str]:
+        """Where nodes listen that others may reach; empty where that is a folder."""
+        return self.places("").everything() if self.listen.startswith("tcp:") else []
+
     def places(self, run: str) -> Places:
         """Where the sockets of the run called ``run`` are. Raises TopologyError where the file does not say."""
         if self.listen == IPC:
@@ -100,25 +119,27 @@ class TopologyFile:
         tcp = _TCP.fullmatch(self.listen)
         if tcp is None:
             raise TopologyError(
-                f'listen: {self.listen!r:.80} is neither "ipc:///some/folder" nor "tcp://127.0.0.1:PORT"'
+                f'listen: {self.listen!r:.80} is neither "ipc:///some/folder" nor "tcp://HOST:PORT"'
             )
         host, port = tcp[1], int(tcp[2])
-        if not _is_loopback(host):
-            raise TopologyError(
-                f"listen: {host!r:.80} is no loopback address such as 127.0.0.1; links to other machines need "
-                "CURVE keys, which are not there yet"
-            )
+        _check_address(host, "listen")
         try:
-            return Places.tcp(host, port, tuple(spec.name for spec in self.topology.nodes), run)
+            return Places.tcp(host, port, tuple(spec.name for spec in self.topology.nodes), run, self.hosts)
         except TopologyError as error:
             raise TopologyError(f"listen: {error}") from None
 
 
-def _is_loopback(host: str) -> bool:
+def _check_address(host: str, where: str) -> None:
+    """Raise TopologyError unless others can find a machine by ``host``."""
     try:
-        return IPv4Address(host).is_loopback
+        known = not IPv4Address(host).is_unspecified
     except AddressValueError:
-        return False
+        known = False
+    if not known:
+        raise TopologyError(
+            f"{where}: {host!r:.80} is no address of a machine, such as 127.0.0.1 of this one or 192.168.0.7 of one "
+            "in a network"
+        )
 
 
 def _check_name(name: str, where: str) -> None:
@@ -170,7 +191,8 @@ def _file_of(content: Mapping[str, Any]) -> TopologyFile:
         raise TopologyError("node: each node begins with a line [[node]]")
     topology = Topology(tuple(_spec(each, number) for number, each in enumerate(nodes, 1)))
     by_hand = frozenset(each["name"] for each in nodes if each.get("by_hand"))
-    return TopologyFile(topology, placement, listen, by_hand)
+    hosts = {each["name"]: each["host"] for each in nodes if "host" in each}
+    return TopologyFile(topology, placement, listen, by_hand, hosts)
 
 
 def _spec(given: Mapping[str, Any], number: int) -> NodeSpec:
@@ -189,6 +211,8 @@ def _spec(given: Mapping[str, Any], number: int) -> NodeSpec:
             raise TopologyError(f"{where}inputs: is a list of names of nodes, and {_word(each)} is none")
     if "by_hand" in given:
         _take(given, "by_hand", bool, where)
+    if "host" in given:
+        _take(given, "host", str, where)
     parameters = _take(given, "parameters", dict, where) if "parameters" in given else {}
     for key, value in parameters.items():
         _check_value(value, f"{where}parameters.{key:.80}", MOST_DEPTH)
@@ -241,6 +265,7 @@ def dump_topology(file: TopologyFile) -> str:
             "kind": spec.kind,
             "inputs": spec.inputs or None,
             "by_hand": spec.name in file.by_hand or None,
+            "host": file.hosts.get(spec.name),
             "parameters": spec.parameters or None,
         }
         parts.append("[[node]]\n" + _lines(table, f"node {spec.name}, "))

@@ -1,223 +1,51 @@
-"""Records that another program sends over a plain TCP connection on this machine. docs/attach.md has the protocol."""
+"""Records that another program sends, over plain TCP or ZeroMQ. docs/attach.md has the protocol of each."""
 
 from __future__ import annotations
-
-import contextlib
-import ipaddress
-import json
-import math
-import socket
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.drivers.base import Cause, DeviceError, DeviceFacts, Driver, Status
-from photonstream.nodes.formats.records import BY_NAME
-
-LONGEST_HEADER = 1 << 16
-# A program that has connected says what it sends within so long.
-HEADER_S = 5.0
-# More inputs no record can name.
-MOST_CHANNELS = 64
-# After the first time the recorder asks again and again.
-AGAIN_S = 0.05
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Where the sender connects to: ``host``, an address of this machine for itself, and ``port``.
-
-    ``wait_s`` is how long a sender is waited for at the beginning.
-    """
-
-    host: str = "127.0.0.1"
-    port: int = 5565
-    wait_s: float = 30.0
-
-    def __post_init__(self) -> None:
-        try:
-            loopback = ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            loopback = self.host == "localhost"
-        if not loopback:
-            raise ValueError(
-                f"host {self.host!r} is not a loopback address; this connection is not protected, so that from another "
-                "machine it goes through a tunnel, such as that of ssh"
-            )
-        if not 0 <= self.port <= 65535:
-            raise ValueError(f"port is 0 to 65535, not {self.port}")
-        if not 0 < self.wait_s <= 3600:
-            raise ValueError(f"wait_s is up to 3600 s, not {self.wait_s:g} s")
+from photonstream.nodes.drivers.base import DeviceFacts, Driver, Status
+from photonstream.nodes.drivers.network_settings import NetworkSettings
+from photonstream.nodes.drivers.network_tcp import OverTcp
+from photonstream.nodes.drivers.network_zmq import OverZmq
 
 
 class Network(Driver[NetworkSettings]):
-    """Listens for one sender: a header line in JSON, then raw little-endian records until it closes."""
+    """Listens for one sender, in the way that the settings name."""
 
     Settings = NetworkSettings
-    summary = "records that another program on this machine sends over TCP"
+    summary = "records that another program sends over TCP or ZeroMQ"
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__(settings)
-        self._listener: socket.socket | None = None
-        self._sender: socket.socket | None = None
-        self._rest = b""
-        self._stopped = False
-        # Bytes that are still taken once it is stopped.
-        self._room = 0
-        self._lost: int | None = None
+        self._way: OverTcp | OverZmq = OverZmq(settings) if settings.transport == "zmq" else OverTcp(settings)
 
     @property
     def port(self) -> int:
         """Where it listens, once it was armed; 0 before."""
-        return 0 if self._listener is None else int(self._listener.getsockname()[1])
+        return self._way.port
+
+    def listen(self) -> None:
+        """Open the port, so that a sender can connect. Raises DeviceError where that cannot be."""
+        self._way.listen()
 
     def arm(self) -> DeviceFacts:
         """Wait for a sender and its header; one that sends something else is refused."""
-        self._hang_up()
-        first = self._listener is None
-        self.listen()
-        assert self._listener is not None
-        self._listener.settimeout(self.settings.wait_s if first else AGAIN_S)
-        try:
-            self._sender, _ = self._listener.accept()
-        except TimeoutError:
-            place = f"{self.settings.host}:{self.port}"
-            raise DeviceError(
-                Cause.DEVICE_GONE, f"no program has connected to {place} to send records"
-            ) from None
-        self._stopped = False
-        try:
-            facts, lost = _facts(self._header())
-        except (ValueError, OSError) as error:
-            self._hang_up()
-            raise DeviceError(Cause.DRIVER_ERROR, f"what the sender says is no header: {error}") from error
-        self._lost = lost if lost is None else max(lost, self._lost or 0)
-        self._sender.setblocking(False)
-        return facts
-
-    def listen(self) -> None:
-        """Open the port, so that a sender can connect. Raises DeviceError where it is taken."""
-        if self._listener is not None:
-            return
-        family = socket.AF_INET6 if ":" in self.settings.host else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((self.settings.host, self.settings.port))
-            listener.listen(1)
-        except OSError as error:
-            listener.close()
-            place = f"{self.settings.host}:{self.settings.port}"
-            raise DeviceError(Cause.DRIVER_ERROR, f"cannot listen at {place}: {error.strerror}") from error
-        self._listener = listener
-
-    def _header(self) -> bytes:
-        assert self._sender is not None
-        self._sender.settimeout(HEADER_S)
-        said = b""
-        while b"\n" not in said:
-            piece = self._sender.recv(4096)
-            if not piece or len(said) > LONGEST_HEADER:
-                raise ValueError("it has no end of line")
-            said += piece
-        line, self._rest = said.split(b"\n", 1)
-        return line
+        return self._way.arm()
 
     def read_into(self, buffer: NDArray[np.uint32]) -> int:
         """What has arrived, in whole records."""
-        if self._sender is None:
-            return 0
-        view = memoryview(buffer.data).cast("B")
-        held, self._rest = self._rest[: len(view)], self._rest[len(view) :]
-        view[: len(held)] = held
-        filled, over = len(held), False
-        while filled < len(view) and not over:
-            most = len(view) - filled if not self._stopped else min(self._room, len(view) - filled)
-            try:
-                count = self._sender.recv_into(view[filled:], most) if most else 0
-            except BlockingIOError:
-                break
-            except OSError:
-                count = 0
-            filled, over = filled + count, count == 0
-            self._room -= count if self._stopped else 0
-        whole = filled // 4
-        self._rest = bytes(view[whole * 4 : filled]) + self._rest
-        if over and not whole:
-            self._over()
-        return whole
-
-    def _over(self) -> None:
-        """The sender has closed; half a record is nothing. Raises DeviceError where it was not asked to end."""
-        self._hang_up()
-        if not self._stopped:
-            raise DeviceError(
-                Cause.DEVICE_GONE, "the program that sends the records has closed the connection"
-            )
+        return self._way.read_into(buffer)
 
     def status(self) -> Status:
-        """The sender says when it connects what it has lost before."""
-        return Status(lost_records=self._lost)
+        """What is known to be lost."""
+        return self._way.status()
 
     def disarm(self) -> None:
-        """What has arrived can be read, and no more; the sender is told by the end of the connection."""
-        if self._stopped or self._sender is None:
-            return
-        self._stopped = True
-        # As much as may have arrived: a sender that goes on would never be done.
-        self._room = self._sender.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
-
-    def _hang_up(self) -> None:
-        if self._sender is not None:
-            with contextlib.suppress(OSError):
-                self._sender.close()
-        self._sender, self._rest = None, b""
+        """What has arrived can be read, and no more."""
+        self._way.disarm()
 
     def close(self) -> None:
         """Close the connection and the port."""
-        self._hang_up()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-
-def _facts(line: bytes) -> tuple[DeviceFacts, int | None]:
-    """The header as facts, and how many records the sender has lost so far. Raises ValueError."""
-    said = json.loads(line)
-    if not isinstance(said, dict):
-        raise ValueError("it is no JSON object")
-    name = said.get("record_type")
-    if not isinstance(name, str) or name not in BY_NAME:
-        raise ValueError(f"record_type is one of {', '.join(BY_NAME)}, not {name!r:.40}")
-    lost = said.get("lost_records")
-    if lost is not None and (type(lost) is not int or lost < 0):
-        raise ValueError(f"lost_records is a count, not {lost!r:.40}")
-    channels = said.get("channels", 2)
-    if type(channels) is not int or not 1 <= channels <= MOST_CHANNELS:
-        raise ValueError(f"channels is a number from 1 to {MOST_CHANNELS}, not {channels!r:.40}")
-    kind = BY_NAME[name]
-    unit_s = _number(said, "macrotime_unit_s")
-    facts = DeviceFacts(
-        record_type=kind,
-        macrotime_unit_s=unit_s,
-        dtime_resolution_s=_number(said, "dtime_resolution_s") if kind.mode == "T3" else unit_s,
-        sync_rate_hz=None if said.get("sync_rate_hz") is None else _number(said, "sync_rate_hz"),
-        channels=channels,
-        device=_text(said.get("device", "network")),
-        serial=_text(said.get("serial", "")),
-    )
-    return facts, lost
-
-
-def _text(value: Any) -> str:
-    """Some words of somebody else, without what is half a character or would end a text in a header."""
-    return str(value)[:80].encode(errors="replace").decode().replace("\0", " ")
-
-
-def _number(said: dict[str, Any], name: str) -> float:
-    value = said.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-        raise ValueError(f"{name} is a number above 0, not {value!r:.40}")
-    return float(value)
+        self._way.close()

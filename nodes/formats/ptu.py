@@ -30,6 +30,8 @@ from photonstream.nodes.formats.records import BY_CODE, RecordType
 from photonstream.nodes.recording_events import COMPLETE_TAG
 from photonstream.stream.chunk import StreamInfo
 
+# Identifies a recording among all.
+GUID_TAG = "File_GUID"
 MAGIC = b"PQTTTR\0\0"
 TAG = struct.Struct("<32siI8s")
 

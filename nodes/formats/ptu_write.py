@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats.base import RECORD_BYTES
 from photonstream.nodes.formats.ptu import (
+    GUID_TAG,
     MAGIC,
     TAG,
     TY_ANSI_STRING,
@@ -73,8 +74,9 @@ class PtuWriter:
         settings: Mapping[str, Any] | None = None,
         exclusive: bool = False,
     ) -> None:
+        self.guid = guid or f"{{{str(uuid.uuid4()).upper()}}}"
         tags: dict[str, Any] = {
-            "File_GUID": guid or f"{{{str(uuid.uuid4()).upper()}}}",
+            GUID_TAG: self.guid,
             "File_AssuredContent": "",
             "CreatorSW_ContentVersion": "1.0",
             "CreatorSW_Name": CREATOR,

@@ -12,6 +12,10 @@ from pathlib import Path
 
 import zmq
 
+from photonstream.stream.keys import Keys
+from photonstream.stream.link.guard import Context as Context
+from photonstream.stream.link.guard import Socket, guard, secure
+
 REPEAT_S = 0.2
 LONGEST_REPEAT_S = 1.0
 # How many messages may be under way: few of the photons, which are large; more of the results, which are many.
@@ -38,15 +42,15 @@ DEAD_S = 20.0
 UNBIND_S = 2.0
 _IPC = "ipc://"
 
-
-Context = zmq.Context[zmq.Socket[bytes]]
-Socket = zmq.Socket[bytes]
 Clock = Callable[[], float]
 
 
-def new_context() -> Context:
-    """The one context of a process (or of a run of threads)."""
-    return zmq.Context()
+def new_context(keys: Keys | None = None) -> Context:
+    """The one context of a process (or of a run of threads); ``keys`` are for all of its tcp sockets."""
+    context: Context = zmq.Context()
+    if keys is not None:
+        guard(context, keys)
+    return context
 
 
 class Waiter:
@@ -105,8 +109,9 @@ def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
 def bind(socket: Socket, endpoint: str) -> str:
     """Bind ``socket``; returns where, with the port that was free if port 0 was asked for.
 
-    Raises OSError with the endpoint, and closes the socket, where that cannot be.
+    Raises OSError with the endpoint, and closes the socket, where that cannot be; KeysError where keys are missing.
     """
+    secure(socket, endpoint, listens=True)
     with _said_plainly(socket, endpoint):
         # The file of a unix socket is taken over by whoever comes last: only a dead one's may be.
         if _somebody_listens(endpoint):
@@ -117,7 +122,11 @@ def bind(socket: Socket, endpoint: str) -> str:
 
 
 def connect(socket: Socket, endpoint: str) -> None:
-    """Connect ``socket``. Raises OSError with the endpoint, and closes the socket, for what is no endpoint."""
+    """Connect ``socket``. Raises OSError with the endpoint, and closes the socket, for what is no endpoint.
+
+    Raises KeysError where keys are missing.
+    """
+    secure(socket, endpoint, listens=False)
     with _said_plainly(socket, endpoint):
         socket.connect(endpoint)
 

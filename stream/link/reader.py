@@ -10,6 +10,7 @@ from typing import Any
 
 import zmq
 
+from photonstream.stream.keys import KeysError
 from photonstream.stream.link.common import (
     LONGEST_REPEAT_S,
     MOST_AT_ONCE,
@@ -24,6 +25,7 @@ from photonstream.stream.link.common import (
     has_come,
     take_uncopied,
 )
+from photonstream.stream.link.guard import Handshakes
 from photonstream.stream.link.passing import passes, take_over
 from photonstream.stream.wire import (
     MOST_BYTES,
@@ -81,6 +83,7 @@ class LinkReader:
         self.socket.sndhwm = 4
         self.socket.identity = secrets.token_hex(16).encode()
         connect(self.socket, endpoint)
+        self._handshakes = Handshakes(self.socket, endpoint) if endpoint.startswith("tcp:") else None
         self._speak()
 
     def receive(self) -> Iterator[Message]:
@@ -88,8 +91,11 @@ class LinkReader:
 
         Each message but OPEN takes one place of the window until `done` is called for it. Arrays are read-only views
         of what arrived and stay valid as long as they are held. To be called, and read to its end, at least every
-        REPEAT_S: it also says again what the writer may have missed.
+        REPEAT_S: it also says again what the writer may have missed. Raises KeysError where the writer was never
+        reached because of keys that are wrong or missing.
         """
+        if self._handshakes is not None:
+            self._look_at_handshakes(self._handshakes)
         for _ in range(MOST_AT_ONCE):
             frames = take_uncopied(self.socket)
             if frames is None:
@@ -182,11 +188,24 @@ class LinkReader:
         try:
             self.socket.send_multipart(encode(message), zmq.NOBLOCK)
         except zmq.Again:
-            if self.endpoint.startswith("inproc:"):
+            if self._passes or (self._handshakes is not None and self._handshakes.given_up):
                 self._connect_again()
 
+    def _look_at_handshakes(self, handshakes: Handshakes) -> None:
+        handshakes.look()
+        refusal = handshakes.refusal
+        if refusal is None:
+            return
+        if self.opening is None:
+            raise KeysError(refusal)
+        # A writer that was known has come back with other keys: who is at fault there is told there.
+        self.refusal = refusal[:MOST_NAME]
+
     def _connect_again(self) -> None:
-        """ZeroMQ does not do this by itself between threads, where a writer that ended leaves no connection."""
+        """ZeroMQ does not do this by itself between threads, where a writer that ended leaves no connection.
+
+        Nor where the other end has said that it will have none.
+        """
         # A connection that is only full ends here too; one that is gone already is no error.
         with contextlib.suppress(zmq.ZMQError):
             self.socket.disconnect(self.endpoint)
@@ -194,4 +213,6 @@ class LinkReader:
 
     def stop(self) -> None:
         """Close the socket."""
+        if self._handshakes is not None:
+            self._handshakes.stop()
         self.socket.close()

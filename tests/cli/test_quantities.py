@@ -70,7 +70,7 @@ def test_rates_speeds_and_settings():
     assert speed("max") == float("inf")
     assert speed("0.5") == 0.5
     assert (port("0"), port("65535")) == (0, 65535)
-    for text in ("tcp://127.0.0.1:65535", "tcp://localhost:5000", "ipc:///tmp/run"):
+    for text in ("tcp://127.0.0.1:65535", "tcp://192.168.0.7:5000", "tcp://localhost:5000", "ipc:///tmp/run"):
         assert address(text) == text
     assert channels("3,0,3") == (0, 3)
     assert setting("lifetime.s = 3.5") == ("lifetime.s", "3.5")
@@ -99,7 +99,9 @@ def test_rates_speeds_and_settings():
         (port, "65536"),
         (port, "80x"),
         (address, "tcp://127.0.0.1:65536"),
-        (address, "tcp://192.168.0.7:5000"),
+        (address, "tcp://0.0.0.0:5000"),
+        (address, "tcp://*:5000"),
+        (address, "tcp://127.0.0.1:0;10.0.0.1:5000"),
         (address, "inproc://x"),
         (address, "ipc://"),
         (address, "somewhere"),

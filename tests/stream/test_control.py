@@ -51,7 +51,7 @@ class Line:
 
 
 class LineEnd:
-    last_endpoint = b"line:"
+    last_endpoint = b"ipc:line"
     closed = False
 
     def __init__(self, line, kind):
@@ -106,12 +106,12 @@ class Ends:
         self.now_s = 50.0
         self.line = Line()
         self.deeds = Deeds()
-        self.server = CommandServer(self.line, "line:")
+        self.server = CommandServer(self.line, "ipc:line")
         self.clients = [self.client()]
         self.answers: list[tuple[bool, str]] = []
 
     def client(self):
-        return CommandClient(self.line, "line:", clock=lambda: self.now_s)
+        return CommandClient(self.line, "ipc:line", clock=lambda: self.now_s)
 
     def serve(self):
         self.line.raise_all()

@@ -69,7 +69,7 @@ class Network:
 
 
 class FakeSocket:
-    last_endpoint = b"fake:"
+    last_endpoint = b"ipc:fake"
     closed = False
 
     def __init__(self, network):
@@ -153,9 +153,9 @@ class Ends:
         self.network = Network()
         self.clock = Clock()
         self.writer = (
-            LatestWriter(self.network, "fake:", clock=self.clock)
+            LatestWriter(self.network, "ipc:fake", clock=self.clock)
             if latest
-            else LosslessWriter(self.network, "fake:", readers, clock=self.clock)
+            else LosslessWriter(self.network, "ipc:fake", readers, clock=self.clock)
         )
         self.readers = {}
         self.got = {}
@@ -163,7 +163,7 @@ class Ends:
             self.start(name, window)
 
     def start(self, name, window=4):
-        self.readers[name] = LinkReader(self.network, "fake:", name, window, clock=self.clock)
+        self.readers[name] = LinkReader(self.network, "ipc:fake", name, window, clock=self.clock)
         self.got[name] = []
         return self.readers[name]
 
@@ -491,14 +491,14 @@ def test_what_cannot_be_put_is_said_at_once():
     with pytest.raises(ValueError, match="epoch 0 in epoch 3"):
         ends.writer.put(chunk(0))
     with pytest.raises(ValueError, match="window"):
-        LinkReader(ends.network, "fake:", "decay", 0)
+        LinkReader(ends.network, "ipc:fake", "decay", 0)
 
 
 def restart_writer(ends, opens):
     """The writer dies: what it had sent is lost, and a new one knows nobody."""
     for identity in ends.network.wires:
         ends.network.cut(identity)
-    ends.writer = LosslessWriter(ends.network, "fake:", list(ends.readers), clock=ends.clock)
+    ends.writer = LosslessWriter(ends.network, "ipc:fake", list(ends.readers), clock=ends.clock)
     ends.writer.open(opens)
 
 
@@ -850,7 +850,7 @@ def test_a_reader_goes_on_with_a_restarted_writer_of_the_same_epoch():
     for n in range(5):
         ends.writer.put(result("rows", n))
         ends.rounds(2)
-    ends.writer = LatestWriter(ends.network, "fake:", clock=ends.clock)
+    ends.writer = LatestWriter(ends.network, "ipc:fake", clock=ends.clock)
     ends.writer.open(opening())
     ends.writer.put(result("rows", 77, final=True))
     ends.rounds(12, pass_s=REPEAT_S)

@@ -144,9 +144,16 @@ def line(*nodes):
         (f"listen = 'ipc://here'\n{SOURCE}", "listen: 'ipc://here' is neither"),
         (f'listen = "ipc:///a\\u0000"\n{SOURCE}', "listen: .* is neither"),
         (f"listen = 'ipc:///{'a' * 100}'\n{SOURCE}", "listen in a folder with a shorter name"),
-        (f"listen = 'tcp://192.168.0.7:5600'\n{SOURCE}", "'192.168.0.7' is no loopback .* CURVE keys"),
-        (f"listen = 'tcp://*:5600'\n{SOURCE}", "is no loopback address"),
-        (f"listen = 'tcp://localhost:5600'\n{SOURCE}", "is no loopback address"),
+        (f"listen = 'tcp://*:5600'\n{SOURCE}", r"listen: '\*' is no address of a machine"),
+        (f"listen = 'tcp://0.0.0.0:5600'\n{SOURCE}", "is no address of a machine"),
+        (f"listen = 'tcp://localhost:5600'\n{SOURCE}", "is no address of a machine"),
+        (f"{SOURCE}host = 7", r"node 1 \(source\), host: has to be a text, not an integer"),
+        (f"{SOURCE}host = 'lab'", "node 'source', host: 'lab' is no address of a machine"),
+        (f"{SOURCE}host = '10.0.0.2'", "node 'source', host: .* write listen = "),
+        (
+            f"listen = 'tcp://10.0.0.1:5600'\n{SOURCE}host = '10.0.0.2'",
+            "the run starts no node on another machine; write by_hand = true",
+        ),
         (f"listen = 'tcp://127.0.0.1'\n{SOURCE}", "is neither"),
         (f"listen = 'tcp://127.0.0.1:0'\n{SOURCE}", "listen: port 0 cannot be"),
         (f"listen = 'tcp://127.0.0.1:65534'\n{SOURCE}", "port 65534 cannot be: .* 65534 to 65536"),
@@ -196,6 +203,16 @@ def test_the_places_are_those_of_the_file():
     assert one(listen="tcp://127.0.0.2:7000").places("r").results("source") == "tcp://127.0.0.2:7001"
 
 
+def test_a_node_elsewhere_listens_there_and_the_run_where_it_is():
+    file = one(
+        placement="processes",
+        listen="tcp://10.0.0.1:7000",
+        by_hand=frozenset({"source"}),
+        hosts={"source": "10.0.0.2"},
+    )
+    assert file.endpoints() == ["tcp://10.0.0.1:7002", "tcp://10.0.0.2:7000", "tcp://10.0.0.2:7001"]
+
+
 @pytest.mark.parametrize("value", [[None], {1: 2}, {1, 2}, 1 << 63, "\udc80", {"\ud800": 1}, b"bytes"])
 def test_what_toml_cannot_hold_is_not_written(value):
     with pytest.raises(
@@ -236,7 +253,10 @@ def files(draw):
     by_hand = frozenset()
     if placement in (None, "processes") and listen != "ipc":
         by_hand = draw(st.frozensets(st.sampled_from([spec.name for spec in specs])))
-    return TopologyFile(Topology(tuple(specs)), placement, listen, by_hand)
+    hosts = {}
+    if listen.startswith("tcp:"):
+        hosts = {name: draw(st.sampled_from(["10.0.0.2", "127.0.0.3"])) for name in sorted(by_hand)[:2]}
+    return TopologyFile(Topology(tuple(specs)), placement, listen, by_hand, hosts)
 
 
 def typed(value):

@@ -136,7 +136,9 @@ def test_it_listens_on_this_machine_only():
 
 
 def test_the_client_of_the_docs_sends_what_it_says(device, tmp_path):
-    [client] = re.findall(r"```python\n(import json.*?)```", ATTACH.read_text(encoding="utf-8"), re.DOTALL)
+    [client] = re.findall(
+        r"```python\n(import json\nimport socket.*?)```", ATTACH.read_text(encoding="utf-8"), re.DOTALL
+    )
     (tmp_path / "client.py").write_text(client.replace("5565", str(device.port)), encoding="utf-8")
     done = subprocess.run(
         [sys.executable, tmp_path / "client.py"], capture_output=True, text=True, timeout=30, check=True

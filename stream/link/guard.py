@@ -1,0 +1,166 @@
+"""Who may be at the other end of a socket: keys on every tcp connection of a context that has some, none elsewhere.
+
+Every socket is bound and connected by `link.common`, which asks here first; so nothing can be reached from another
+machine without keys. On a socket with keys whoever connects has to prove a key that is admitted (ZeroMQ's CURVE and its
+authentication protocol, ZAP), and has to know this machine's; all that passes is encrypted.
+"""
+
+from __future__ import annotations
+
+import errno
+import secrets
+import threading
+import time
+from weakref import WeakKeyDictionary
+
+import zmq
+from zmq.utils.monitor import parse_monitor_message
+
+from photonstream.stream.keys import Keys, KeysError, host_of, leaves_machine
+
+Context = zmq.Context[zmq.Socket[bytes]]
+Socket = zmq.Socket[bytes]
+
+TRANSPORTS = ("inproc:", "ipc:", "tcp:")
+# How long somebody who has connected may take to prove the key.
+HANDSHAKE_S = 5.0
+# So many connections in a row that do not come about, or none for so long after one, are no accident: such as that of
+# a process that just dies.
+MOST_FAILURES = 5
+LONGEST_S = 5.0
+
+_DOMAIN = b"photonstream"
+_ADMISSION = "inproc://zeromq.zap.01"
+_ZAP_VERSION = b"1.0"
+_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
+
+_keys: WeakKeyDictionary[Context, Keys] = WeakKeyDictionary()
+
+
+def guard(context: Context, keys: Keys) -> None:
+    """Have all tcp sockets of ``context`` that are made from now on use ``keys``."""
+    _keys[context] = keys
+    socket = context.socket(zmq.REP)
+    socket.linger = 0
+    socket.bind(_ADMISSION)
+    threading.Thread(target=_admit, args=(socket, keys.admitted), name="admission", daemon=True).start()
+
+
+def _admit(socket: Socket, admitted: frozenset[bytes]) -> None:
+    """Answer whether a key is admitted, until the context ends. Requests and replies are those of ZAP 1.0."""
+    try:
+        while True:
+            request = socket.recv_multipart()
+            number, mechanism, credentials = request[1], request[5], request[6:]
+            known = mechanism == b"CURVE" and len(credentials) == 1 and credentials[0] in admitted
+            verdict = (b"200", b"OK") if known else (b"400", b"this key is not admitted")
+            socket.send_multipart([_ZAP_VERSION, number, *verdict, b"", b""])
+    except zmq.ZMQError:
+        # The context has ended, or whoever owns it has closed its sockets.
+        return
+    finally:
+        socket.close()
+
+
+def secure(socket: Socket, endpoint: str, *, listens: bool) -> None:
+    """Set the keys of a socket that is to be at ``endpoint``.
+
+    Raises KeysError, and closes the socket, where it may not be there without keys, or there is none of that host;
+    OSError for a transport that could not be protected.
+    """
+    if not endpoint.startswith(TRANSPORTS):
+        socket.close()
+        number = errno.EPROTONOSUPPORT
+        raise OSError(number, zmq.strerror(number), endpoint)
+    host = host_of(endpoint)
+    if host is None:
+        return
+    try:
+        _set_keys(socket, endpoint, host, listens=listens)
+    except KeysError:
+        socket.close()
+        raise
+
+
+def _set_keys(socket: Socket, endpoint: str, host: str, *, listens: bool) -> None:
+    keys = _keys.get(socket.context)
+    if keys is None:
+        if leaves_machine(endpoint):
+            raise KeysError(
+                f"{endpoint} is open to other machines, which only keys allow: photonstream keys makes them, and "
+                "--keys names their folder"
+            )
+        return
+    socket.handshake_ivl = round(HANDSHAKE_S * 1000)
+    socket.curve_publickey, socket.curve_secretkey = keys.public, keys.secret
+    if listens:
+        socket.zap_domain = _DOMAIN
+        # Without somebody to ask nobody is admitted.
+        socket.setsockopt(zmq.ZAP_ENFORCE_DOMAIN, 1)
+        socket.curve_server = True
+    else:
+        socket.curve_serverkey = keys.of_host(host)
+
+
+class Handshakes:
+    """Watches the connections of ``socket`` that do not come about, for the keys are wrong or missing."""
+
+    def __init__(self, socket: Socket, endpoint: str) -> None:
+        self._endpoint = endpoint
+        self._keys = _keys.get(socket.context)
+        self._socket = socket
+        # The usual name is that of a descriptor, which comes again.
+        place = f"inproc://handshakes-{secrets.token_hex(8)}"
+        self._monitor = socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED, place)
+        self._in_a_row = 0
+        self._failing_since = 0.0
+        # What ZeroMQ was told clearly: it does not try again by itself then.
+        self.given_up = False
+        self._not_admitted = False
+
+    def look(self) -> None:
+        """Take in what has happened. Never blocks."""
+        while int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+            event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
+                self._in_a_row, self.given_up, self._not_admitted = 0, False, False
+                continue
+            self._failing_since = self._failing_since if self._in_a_row else time.monotonic()
+            self._in_a_row += 1
+            self._not_admitted = event == zmq.EVENT_HANDSHAKE_FAILED_AUTH
+            self.given_up |= event != zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+
+    @property
+    def refusal(self) -> str | None:
+        """Why there is no connection, in a sentence; None while there may be one."""
+        keys = self._keys
+        if self._not_admitted and keys is not None:
+            return (
+                f"{self._endpoint} does not admit the key of this machine: take {keys.name}.public of {keys.folder} "
+                "there (photonstream keys --admit), and start anew what listens there"
+            )
+        if not self._hopeless():
+            return None
+        if keys is None:
+            return (
+                f"{self._endpoint} takes no connection without keys (--keys names their folder), or is no address of "
+                "photonstream"
+            )
+        return (
+            f"no connection with {self._endpoint} by the keys of {keys.folder}: what listens there has another key "
+            "than this folder holds of that host, or uses none"
+        )
+
+    def _hopeless(self) -> bool:
+        too_long = self._in_a_row > 0 and time.monotonic() - self._failing_since >= LONGEST_S
+        return self.given_up or self._in_a_row >= MOST_FAILURES or too_long
+
+    def stop(self) -> None:
+        """Watch no longer; to be called before the socket is closed."""
+        if not self._socket.closed:
+            self._socket.disable_monitor()
+        self._monitor.close()
