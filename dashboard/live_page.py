@@ -73,8 +73,8 @@ button:hover, select:hover { border-color: var(--accent); }
 #numbers thead th:nth-child(2) { width: 33%; }
 #problems { color: #b34700; font-size: 13px; }
 #problems ul { margin: 0 0 8px; padding-left: 18px; }
-footer { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--soft); font-size: 12px; border-top: 1px solid var(--line);
-         padding-top: 5px; margin-top: 4px; white-space: nowrap; }
+footer { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--soft); font-size: 12px;
+         border-top: 1px solid var(--line); padding-top: 5px; margin-top: 4px; white-space: nowrap; }
 #ledger { min-width: 290px; }
 #refused { min-width: 95px; }
 #shares { margin-left: auto; text-align: right; }
