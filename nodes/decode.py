@@ -62,6 +62,8 @@ class Decode(PhotonNode[DecodeParameters]):
         self._held: dict[str, NDArray[Any]] = {}
         self._per_channel = np.zeros(self._type.channels, np.int64)
         self._without_pulse = 0
+        # Photons among the records that are said to stand for gaps.
+        self._not_blind = 0
         self._sequence = 0
         self._start = 0
         return opening.with_facts(dtime_range=1 << self._type.dtime_bits)
@@ -91,7 +93,8 @@ class Decode(PhotonNode[DecodeParameters]):
         """Decode into ``out`` after those ``held``: how many events are there then, and the ``blind`` times (ticks)."""
         times = []
         done, n = 0, held
-        for edge in (*blind.ravel().tolist(), len(records)):
+        for place, edge in enumerate((*blind.ravel().tolist(), len(records))):
+            before = n
             n, _ = decode_into(
                 records[done:edge],
                 self._type,
@@ -104,6 +107,8 @@ class Decode(PhotonNode[DecodeParameters]):
             )
             times.append(watermark_ticks(self._carry))
             done = edge
+            if place % 2:
+                self._not_blind += n - before
         return n, np.array(times[:-1], np.int64).reshape(-1, 2)
 
     def close(self) -> Iterable[Chunk]:
@@ -136,6 +141,11 @@ class Decode(PhotonNode[DecodeParameters]):
             notes.append("its counter wraps add up to more time than can be counted: the records are corrupt")
         if total.other:
             notes.append(f"{total.other:,} records are of no kind that {self._type.name} defines")
+        if self._not_blind:
+            notes.append(
+                f"{self._not_blind:,} photons lie where the events beside the recording say that there was a gap: "
+                "bins with photons are taken as they are"
+            )
         if total.photons and self._without_pulse == total.photons:
             notes.append("no laser pulses in this T2 recording: there is a trace, but no decay")
         elif self._without_pulse:

@@ -223,11 +223,9 @@ class EventLog:
     def gaps(self, reached: int) -> Gaps:
         """What the device lost among the first ``reached`` records, for the ledger."""
         gaps = [event for event in self._events if event.kind == GAP and event.record <= reached]
-        return Gaps(
-            len(gaps),
-            sum(event.lost_records or 0 for event in gaps),
-            math.fsum(event.lost_s or 0.0 for event in gaps),
-        )
+        records = [event.lost_records for event in gaps if event.lost_records is not None]
+        times_s = [event.lost_s for event in gaps if event.lost_s is not None]
+        return Gaps(len(gaps), sum(records) if records else None, math.fsum(times_s) if times_s else None)
 
     def blind(self, start: int, stop: int) -> NDArray[np.int64]:
         """Which of the records ``start`` to ``stop`` stand for the time of a gap: (n, 2), from and to, in order."""

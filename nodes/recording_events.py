@@ -24,6 +24,8 @@ START, GAP, STATUS, NOTE, STOP = "start", "gap", "status", "note", "stop"
 
 # Whole numbers of a line are such as every reader can hold; lists and objects stand within each other so deep.
 MOST = 1 << 63
+# A gap of more seconds (30 years) is none.
+MOST_LOST_S = 1e9
 DEEPEST = 8
 
 _OWN = frozenset({"record", "kind", "text", "utc"})
@@ -59,8 +61,8 @@ class RecordingEvent:
     def lost_s(self) -> float | None:
         """Estimated time lost, where it is known."""
         lost_s = self.more.get("lost_s")
-        known = isinstance(lost_s, int | float) and not isinstance(lost_s, bool) and math.isfinite(lost_s)
-        return float(lost_s) if known and lost_s is not None and lost_s >= 0 else None
+        known = isinstance(lost_s, int | float) and not isinstance(lost_s, bool)
+        return float(lost_s) if known and lost_s is not None and 0 <= lost_s <= MOST_LOST_S else None
 
     @property
     def lost_records(self) -> int | None:

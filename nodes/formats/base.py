@@ -235,5 +235,5 @@ def settle_records(declared: int | None, file_bytes: int, data_offset: int) -> t
     elif declared > 0 or present > 0:
         notes.append(f"the header declares {declared} records, the file holds {present}")
     if stray_bytes:
-        notes.append(f"not read: {_bytes(stray_bytes)} at the end that make no whole record")
+        notes.append(f"not read: {_bytes(stray_bytes)} at the end, less than a whole record")
     return present, notes

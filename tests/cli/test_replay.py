@@ -123,7 +123,7 @@ def test_a_new_folder_each_time(tmp_path, monkeypatch):
     assert all((f / "result.json").exists() for f in folders)
     notes = json.loads((folders[0] / "result.json").read_text(encoding="utf-8"))["recording"]["notes"]
     assert any("declares 0 records" in note for note in notes)
-    assert any("make no whole record" in note for note in notes)
+    assert any("less than a whole record" in note for note in notes)
 
 
 def test_settings_reach_the_nodes_and_the_result(tmp_path):

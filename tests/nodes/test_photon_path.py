@@ -155,6 +155,7 @@ def test_photons_made_by_hand_come_out_where_they_belong(tmp_path):
 def test_the_time_of_a_gap_is_no_dark_time(tmp_path):
     # Bins of 1024 sync periods. Wraps at 1024, ..., 9216; those of the records 2 to 6 stand for a gap.
     path = tmp_path / "gap.ptu"
+    everything = (0, 1 << 60)
     photon, wrap = (10 << 10) | 10, (1 << 31) | (63 << 25) | 1
     write(path, [photon, *[wrap] * 9, photon])
 
@@ -162,6 +163,8 @@ def test_the_time_of_a_gap_is_no_dark_time(tmp_path):
         say_gaps(path, *gaps)
         outcome = run(path, intensity={"bin_s": 1024 / SYNC_HZ}, states={"method": "window"})
         assert whole_trace(outcome)["bins"] == 10
+        notes = outcome.results["decode", "counts"].value["notes"]
+        assert [note.split()[0] for note in notes] == (["2"] if gaps == (everything,) else [])
         return outcome.results["states", "selection"].value["recorded_s"] * SYNC_HZ / 1024
 
     whole = looked_s()
@@ -169,7 +172,7 @@ def test_the_time_of_a_gap_is_no_dark_time(tmp_path):
     # In pieces, twice, and beyond the end.
     assert looked_s((2, 2), (4, 3), (3, 4)) == pytest.approx(whole - 5)
     # Where photons are nobody can have been blind.
-    assert looked_s((0, 1 << 60)) == pytest.approx(whole - 8)
+    assert looked_s(everything) == pytest.approx(whole - 8)
 
 
 def test_a_dark_detector_still_moves_time_on(tmp_path):

@@ -54,7 +54,7 @@ def test_a_gap_says_what_is_lost_and_why():
     assert event.value()["serial"] == 4711
 
 
-@pytest.mark.parametrize("lost", ["many", -1, True, None])
+@pytest.mark.parametrize("lost", ["many", -1, True, None, 1e308])
 def test_a_loss_that_is_no_number_is_not_known(lost):
     event = RecordingEvent(0, GAP, "", "", {"lost_s": lost, "lost_records": lost, "cause": 3})
     assert (event.lost_s, event.lost_records, event.cause) == (None, None, None)
