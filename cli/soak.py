@@ -142,7 +142,10 @@ def _judge(found: Mapping[str, Memory]) -> bool:
         value, error = slope
         growing = value - 2.0 * error > STEADY_MB_PER_HOUR
         grows |= growing
-        print(f"{name}: {value:+.1f} ± {error:.1f} MB an hour, {'GROWS' if growing else 'steady'}")
+        verdict = "GROWS" if growing else f"at most {value + 2.0 * error:.0f}: no growth is seen"
+        if value + 2.0 * error <= STEADY_MB_PER_HOUR:
+            verdict = "steady"
+        print(f"{name}: {value:+.1f} ± {error:.1f} MB an hour, {verdict}")
     return grows
 
 
