@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from photonstream.stream.chunk import Result
+from photonstream.stream.latency import newest
 from photonstream.stream.link import Context, LinkReader
 from photonstream.stream.loop import STATUS, Loop, open_message, opening_of
 from photonstream.stream.node import CHOICE, blame
@@ -24,6 +26,7 @@ class _Input:
     opening: Open | None = None
     newest: dict[str, Result] = field(default_factory=dict)
     final_version: int | None = None
+    stamp: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -81,14 +84,16 @@ class ResultLoop(Loop):
 
     def _hear(self, name: str, of: _Input, message: Message) -> None:
         if isinstance(message, Open):
-            of.opening, of.newest, of.final_version = message, {}, None
+            of.opening, of.newest, of.final_version, of.stamp = message, {}, None, None
             if name == self._spec.inputs[0]:
                 self._begin(message)
             return
         # How a node is, and what it has learned, concerns the run only.
         if isinstance(message, ResultSent) and message.key not in (STATUS, CHOICE):
-            result = Result(message.node, message.key, message.value, message.final)
+            result = Result(message.node, message.key, message.value, message.final, message.stamp)
             of.newest[result.key] = result
+            if self._class.photons_in in ("", result.key):
+                of.stamp = newest(of.stamp, result.stamp)
             of.final_version = None
             if of.epoch == self._epoch:
                 self._take(result)
@@ -101,6 +106,7 @@ class ResultLoop(Loop):
         node = self._make(message.epoch, message.parameters)
         with blame(self._spec.name):
             opening = node.open(opening_of(message))
+            self._hear_clock(opening.facts)
             if earlier is not None:
                 node.inherit(earlier)
         self._results.open(
@@ -117,3 +123,12 @@ class ResultLoop(Loop):
             node.take(result)
         self._changed = self._news = True
         self._ended = False
+
+    def _publish(self, results: Iterable[Result]) -> None:
+        # What it says holds a photon when all that it reads does.
+        stamps = [
+            of.stamp for of in self._inputs.values() if of.stamp is not None and of.epoch == self._epoch
+        ]
+        self._stamp = min(stamps, default=None)
+        super()._publish(results)
+        self._note(self._stamp)
