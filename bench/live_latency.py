@@ -112,7 +112,7 @@ class Writer(threading.Thread):
 
 def outside_ms(writer: Writer, arrivals: list[tuple[float, int]]) -> list[float]:
     """Median and 99th percentile in ms."""
-    written, counted = np.array(writer.writes), np.array(arrivals)
+    written, counted = np.array(writer.writes), np.array(arrivals).reshape(-1, 2)
     reached = np.maximum.accumulate(counted[:, 1])
     step = RATE_HZ * 1e-3
     photons = np.arange(WARM_S * RATE_HZ, min(written[-1, 1] * 0.98, reached[-1]), step)
@@ -144,23 +144,25 @@ def main() -> None:
         run = subprocess.Popen([*command, "--out", f"{folder}/out"], stdout=subprocess.DEVNULL)
         reader, writer = Reader(address), None
         reader.start()
-        if not given.attach:
-            time.sleep(3.0)
-            writer = Writer(whole, path, given.seconds)
-            writer.start()
-        time.sleep(given.seconds / 2)
-        pids = {"command": run.pid, **({} if given.placement == "threads" else reader.pids)}
-        found: dict[str, Any] = {"cpu_percent": shares(pids, given.seconds / 2 - 3.0)}
-        found["stamps"], found["load"] = reader.status["latency"], os.getloadavg()
-        if writer is not None:
-            writer.join()
-            time.sleep(3.0)
-            found["outside_ms"] = outside_ms(writer, reader.arrivals)
-            found["idle_percent"] = shares(pids, IDLE_S)
-        run.terminate()
-        run.wait(60)
-        reader.end.set()
-        reader.join()
+        try:
+            if not given.attach:
+                time.sleep(3.0)
+                writer = Writer(whole, path, given.seconds)
+                writer.start()
+            time.sleep(given.seconds / 2)
+            pids = {"command": run.pid, **({} if given.placement == "threads" else reader.pids)}
+            found: dict[str, Any] = {"cpu_percent": shares(pids, given.seconds / 2 - 3.0)}
+            found["stamps"], found["load"] = reader.status["latency"], os.getloadavg()
+            if writer is not None:
+                writer.join()
+                time.sleep(3.0)
+                found["outside_ms"] = outside_ms(writer, reader.arrivals)
+                found["idle_percent"] = shares(pids, IDLE_S)
+        finally:
+            run.terminate()
+            run.wait(60)
+            reader.end.set()
+            reader.join()
     print(json.dumps(found, indent=1))
 
 

