@@ -135,8 +135,8 @@ def main() -> None:
         whole, path = Path(folder) / "whole.ptu", Path(folder) / "run.ptu"
         command = [sys.executable, "-P", "-m", "photonstream.cli"]
         if given.attach:
-            bright = "simulated:efficiency=0.17,0.17"
-            command += ["attach", bright, "--time", f"{given.seconds:g}"]
+            bright = ["--set", "device.efficiency=0.17,0.17"]
+            command += ["attach", "simulated", *bright, "--time", f"{given.seconds:g}"]
         else:
             write_tags(whole, round(RATE_HZ * given.seconds), mean_hz=RATE_HZ)
             command += ["follow", str(path), "--idle-timeout", "60"]
@@ -152,7 +152,7 @@ def main() -> None:
             time.sleep(given.seconds / 2)
             pids = {"command": run.pid, **({} if given.placement == "threads" else reader.pids)}
             found: dict[str, Any] = {"cpu_percent": shares(pids, given.seconds / 2 - 3.0)}
-            found["stamps"], found["load"] = reader.status["latency"], os.getloadavg()
+            found["stamps"], found["load"] = reader.status.get("latency"), os.getloadavg()
             if writer is not None:
                 writer.join()
                 time.sleep(3.0)

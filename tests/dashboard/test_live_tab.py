@@ -164,7 +164,7 @@ def test_how_late_a_page_is_is_known_when_its_browser_has_drawn(page, updates, m
     now = 50 * 10**9
     monkeypatch.setattr("photonstream.dashboard.app.stamp_now", lambda: now)
     updates.latest.hear(Open("r", 0, "run", "latest", {}, {}), 0.0)
-    for number, stamp in enumerate((40 * 10**9, now - 80 * 10**6, now - 30 * 10**9)):
+    for number, stamp in enumerate((45 * 10**9, now - 80 * 10**6, now - 30 * 10**9)):
         stamped(updates, stamp, clock=clock)
         updates.refresh(float(number))
         page.say("ready", number)
