@@ -17,6 +17,7 @@ from photonstream.cli.news import News
 from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.summary import summary_table
+from photonstream.dashboard.delays import delay_words, delays_of
 from photonstream.dashboard.folder import read_folder
 from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import NodeError, ParameterError
@@ -202,6 +203,8 @@ class Run:
 
         # Whoever does not read this any more has the report all the same.
         say(summary_table(read_folder(self._out)), sys.stdout)
+        if words := delay_words(delays_of(outcome.latency)):
+            say(f"\nlatency, median: {words}", sys.stdout)
         try:
             report = write_report(self._out)
         except OSError as error:

@@ -17,6 +17,7 @@ from photonstream.dashboard.live_figures import live_figures
 from photonstream.dashboard.live_page import PAGE, VARIABLES
 from photonstream.dashboard.updates import Updates, pack
 from photonstream.dashboard.wishes import WishError
+from photonstream.stream.latency import stamp_now
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,8 @@ class Tab:
         self._told = (0, "")
         self._notice = ""
         self._part_s: tuple[float, float] | None = None
+        # The stamp of the trace that it was sent last; what a new tab is sent first is history.
+        self._stamp: int | None = None
         self._exchange = Exchange()
         self._exchange.on_change("said", self._listen)
         self._fill(document)
@@ -94,6 +97,7 @@ class Tab:
         if self._notice != self._told[1]:
             head["notice"] = self._notice
         self._told = (self._heard, self._notice)
+        self._stamp = self._updates.stamp if self.sent else None
         self.sent += 1
         exchange: Any = self._exchange
         exchange.shown = b"".join([pack(head), *news])
@@ -118,6 +122,8 @@ class Tab:
             return
         kind, value = said.get("kind"), said.get("value")
         if kind == "ready" and isinstance(value, int):
+            if value == self.sent:
+                self._updates.drawn(self._stamp, stamp_now())
             self.drawn = value
         elif kind == "view":
             self._part_s = None if value is None else (float(value[0]), float(value[1]))

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from photonstream.dashboard.tiles import TraceTiles, count_ranges
 from photonstream.nodes.inference.levels import window_ranges
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV
+from photonstream.stream.latency import CLOCK, newest
 from photonstream.stream.node import LEDGER, PROGRESS
 from photonstream.stream.wire import Close, Message, Open, ResultSent
 
@@ -39,6 +40,8 @@ class _Shown:
     results: dict[tuple[str, str], Known] = field(default_factory=dict)
     tiles: TraceTiles = field(default_factory=TraceTiles)
     tiles_revision: int = 0
+    # Of the newest photon in the trace (`Result.stamp`).
+    stamp: int | None = None
 
 
 class Latest:
@@ -102,6 +105,8 @@ class Latest:
                 self.refused += 1
                 return
             into.tiles_revision = self._revision
+            if of_trace:
+                into.stamp = newest(into.stamp, message.stamp)
             return
         into.results[message.node, message.key] = Known(message.value, message.final, self._revision)
         if message.key == "selection":
@@ -182,6 +187,13 @@ class Latest:
         if self._closed:
             return "ended"
         return "connected" if now_s - self._heard_s < SILENT_S else "silent"
+
+    @property
+    def stamp(self) -> int | None:
+        """The stamp of the newest photon in the trace; None without one, or where it is of another machine's clock."""
+        latency = self.value(RUN, STATUS).get("latency")
+        same = isinstance(latency, Mapping) and latency.get("clock") == CLOCK
+        return self._shown.stamp if same and self._shown is not None else None
 
     @property
     def bin_s(self) -> float:

@@ -145,7 +145,7 @@ _TEMPLATE = """<!DOCTYPE html>
 <div id="numbers"></div></div>
 </div>
 <footer><span id="ledger"></span><span id="restarts"></span><span id="refused"></span><span id="epoch"></span>
-<span id="link"></span><span id="shares"></span></footer>
+<span id="link"></span><span id="latency"></span><span id="shares"></span></footer>
 </main>
 {{ plot_script }}
 </body>

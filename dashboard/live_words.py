@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from photonstream.dashboard import facts
+from photonstream.dashboard.delays import delay_words, delays_of, health_phrase
 from photonstream.dashboard.findings import DASH, Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row, items, rows_table
@@ -132,7 +133,7 @@ def window_view(latest: Latest, wish: Window | None) -> Update:
     return {"window": shown, "text": {"window-note": words}}
 
 
-def status_view(latest: Latest, now_s: float, address: str) -> Update:
+def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, Any] | None = None) -> Update:
     """Header, progress and the line of health: how the run is, and whether one can hear it."""
     status, run, link = latest.value(RUN, STATUS), live_run(latest), latest.link(now_s)
     state = str(status.get("state") or "starting")
@@ -141,6 +142,7 @@ def status_view(latest: Latest, now_s: float, address: str) -> Update:
     known = latest.opening is not None and bool(latest.opening.info)
     unclocked = status.get("clocked") is False
     title = facts.title(run) if known else "photonstream"
+    delays = delays_of(status.get("latency"), page)
     return {
         "text": {
             "title": title,
@@ -150,9 +152,10 @@ def status_view(latest: Latest, now_s: float, address: str) -> Update:
             "lag": _lag_words(status) if live else "",
             "pause": "resume" if state == "paused" else "pause",
             **_health(latest, status, link),
+            "latency": health_phrase(delays, running=state in AT_WORK),
         },
         "html": {"problems": items(_strings(status.get("problems")))},
-        "title": {"title": title, "restarts": _restarts(status)},
+        "title": {"title": title, "restarts": _restarts(status), "latency": delay_words(delays)},
         "classes": {
             "catching-up": catching_up,
             "deaf": not live,

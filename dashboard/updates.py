@@ -25,6 +25,7 @@ from photonstream.dashboard.live_panels import (
     trace_view,
 )
 from photonstream.dashboard.live_words import numbers_view, status_view, window_view
+from photonstream.stream.latency import Latency
 
 _SOURCE, _EVENTS = ("source", "progress"), ("source", "events")
 _TRACE = ("intensity", TILE)
@@ -47,6 +48,8 @@ class Section:
 # early. That comes about twenty times a second; where none comes, the beat waits for it no longer than this.
 BEAT_S = 0.1
 EARLY_S = 0.02
+# What a browser has not drawn for so long stood on a page that was hidden.
+HIDDEN_S = 10.0
 PATIENCE_S = 0.1
 
 # Trace and decay are what a person watches; the others may lag, since the cost for the browser is in each change.
@@ -85,6 +88,9 @@ class Updates:
         self._address = address
         self._made = {name: _Made() for name in (*SECTIONS, "window", "status")}
         self._due_s = float("-inf")
+        # How late a trace is when a browser says that it has drawn it, and the stamp of the trace as it was made.
+        self.latency = Latency()
+        self._stamp: int | None = None
         # The bins of the trace when it was last looked at.
         self._bins = 0
 
@@ -98,8 +104,11 @@ class Updates:
             made = self._made[name]
             if not made.version or (of != made.of and now_s - made.at_s > section.every_s - 0.5 * BEAT_S):
                 made.of, made.at_s = of, now_s
+                if name == "trace":
+                    self._stamp = self.latest.stamp
                 self._make(name, section.place, partial(section.make, self.latest))
-        self._make("status", "state", lambda: status_view(self.latest, now_s, self._address))
+        latency = self.latency.value(round(now_s * 1e9))
+        self._make("status", "state", lambda: status_view(self.latest, now_s, self._address, latency))
 
     def _beats(self, now_s: float) -> bool:
         bins = self.latest.tiles.bins
@@ -115,6 +124,17 @@ class Updates:
         packed = attempt(make, place)
         if packed != made.packed:
             made.packed, made.version = packed, made.version + 1
+
+    @property
+    def stamp(self) -> int | None:
+        """Of the newest photon in the trace that tabs are sent."""
+        return self._stamp
+
+    def drawn(self, stamp: int | None, now: int) -> None:
+        """A browser says that it has drawn the trace with this stamp."""
+        # The browser draws nothing of a page that nobody sees, and tells so much later.
+        if stamp is not None and now - stamp < HIDDEN_S * 1e9:
+            self.latency.note(stamp, now)
 
     def known(self, seen: Mapping[str, int]) -> bool:
         """Whether a tab that has ``seen`` these versions of the sections has the newest of each."""

@@ -66,9 +66,11 @@ class Decode(PhotonNode[DecodeParameters]):
         self._not_blind = 0
         self._sequence = 0
         self._start = 0
+        self._stamp: int | None = None
         return opening.with_facts(dtime_range=1 << self._type.dtime_bits)
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
+        self._stamp = chunk.stamp
         held = len(self._held["macrotime"]) if self._held else 0
         out = EventArrays.allocate(self._type, held + chunk.events)
         for name, photons in self._held.items():
@@ -116,7 +118,7 @@ class Decode(PhotonNode[DecodeParameters]):
             yield self._emit(watermark_ticks(self._carry) + 1, self._held | {"blind": _NO_GAPS})
 
     def _emit(self, stop: int, columns: dict[str, NDArray[Any]]) -> Chunk:
-        chunk = Chunk(self._sequence, self._start, stop, len(columns["macrotime"]), columns)
+        chunk = Chunk(self._sequence, self._start, stop, len(columns["macrotime"]), columns, self._stamp)
         self._sequence += 1
         self._start = stop
         return chunk

@@ -67,6 +67,9 @@ class Follow(TagSource[FollowParameters]):
             cause = f"the {growing.records:,} records that were read are not there any more, and cannot be read again"
             raise TagFileError(self.parameters.path, None, cause)
         self._file, self._events = growing.file, growing.events
+        growing.look(0)
+        # What was there before is read at full speed.
+        self._there = growing.records
         return self._opening()
 
     def _adopt(self) -> GrowingFile:
@@ -153,6 +156,10 @@ class Follow(TagSource[FollowParameters]):
             gone = f"{growing.path} is not there any more; " if growing.gone else ""
             self.says = f"{gone}no data for {int(silent_s)} s"
         return POLL_S if silent_s < CALM_S else CALM_POLL_S
+
+    def _stamp(self) -> int | None:
+        found = self._adopt().found(self._given)
+        return found if self._given > self._there else None
 
     @property
     def _left(self) -> int:

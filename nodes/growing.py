@@ -6,6 +6,7 @@ import io
 import math
 import os
 import stat
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from photonstream.nodes.formats.base import (
     read_records,
 )
 from photonstream.nodes.formats.ptu import GUID_TAG
+from photonstream.stream.latency import stamp_of
 
 # The events are looked at so often, and the header where the file was written to since. After the longer time the
 # header is read whatever the share says of that: opening a file makes it tell the truth.
@@ -58,6 +60,8 @@ class GrowingFile:
         self.whole = True
         self._spoilt = False
         self.notes: list[str] = []
+        # Up to which record it had come at which moment, of what is not read yet.
+        self._found: deque[tuple[int, int]] = deque()
         self._clock = clock
         self._idle_s = idle_s
         self._held: io.FileIO | None = None
@@ -177,7 +181,10 @@ class GrowingFile:
             # A gap is told of before the records that stand for it.
             self.events.look()
         self._bytes = size
-        self.records = count_whole_records(size, self.file.data_offset)
+        records = count_whole_records(size, self.file.data_offset)
+        if records > self.records:
+            self._found.append((records, stamp_of(now_s)))
+        self.records = records
         if self.records < taken or size < self.file.data_offset:
             self._spoilt = True
             self.successor = (
@@ -213,6 +220,12 @@ class GrowingFile:
             # It may be written at this moment.
             return None
         return seen if same else None
+
+    def found(self, taken: int) -> int | None:
+        """When the last of the first ``taken`` records was found; None for what is not known of any more."""
+        while self._found and self._found[0][0] < taken:
+            self._found.popleft()
+        return self._found[0][1] if self._found else None
 
     def over(self, taken: int) -> bool:
         """Whether all that will come was ``taken``: it is complete, or nothing has come for too long."""

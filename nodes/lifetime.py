@@ -81,6 +81,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._rule = earlier._rule
         self._history.inherit(earlier._history)
 
+    photons_in = "rows"
+
     def take(self, result: Result) -> None:
         self._latest[result.key] = result.value
 

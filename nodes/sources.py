@@ -20,6 +20,7 @@ from photonstream.nodes.formats.ptu import GUID_TAG
 from photonstream.nodes.pacing import Mark, RecordClock
 from photonstream.nodes.tag_source import TagParameters, TagSource
 from photonstream.stream.chunk import Chunk
+from photonstream.stream.latency import stamp_of
 from photonstream.stream.node import Opening
 from photonstream.stream.orders import Pace
 
@@ -27,6 +28,8 @@ from photonstream.stream.orders import Pace
 PACED_CHUNK_S = 0.02
 # Nothing is waited for longer than this, so that new orders are heeded soon, nor shorter than the other.
 LONGEST_WAIT_S = 0.05
+# A replay that is so far behind its clock is not in step with it.
+BEHIND_S = 0.5
 SHORTEST_WAIT_S = 1e-3
 
 
@@ -143,6 +146,14 @@ class Replay(TagSource[ReplayParameters]):
     def _paced(self) -> bool:
         # A stream that is to end does not wait on its way there.
         return self.orders.end_at is None and math.isfinite(self.orders.pace.due_s(self.clock()))
+
+    def _stamp(self) -> int | None:
+        pace, now_s = self.orders.pace, self.clock()
+        if pace.paused or pace.speed is None or not self._paced:
+            return None
+        # On its way back to its place it reads at full speed.
+        behind_s = (pace.due_s(now_s) - self._mark.time_s) / pace.speed
+        return stamp_of(now_s) if behind_s < BEHIND_S else None
 
     @property
     def _records_there(self) -> int:

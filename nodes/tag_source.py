@@ -80,7 +80,8 @@ class TagSource(Source[P]):
                 start = self._given
                 self._given += len(piece)
                 blind = self._events.blind(start, self._given) - start
-                yield Chunk(sequence, start, self._given, len(piece), {"records": piece, "blind": blind})
+                columns: dict[str, NDArray[Any]] = {"records": piece, "blind": blind}
+                yield Chunk(sequence, start, self._given, len(piece), columns, self._stamp())
                 sequence += 1
                 self._events.advance(self._given)
         except TagFileError as error:
@@ -98,6 +99,10 @@ class TagSource(Source[P]):
     @abstractmethod
     def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
         """Records that go out at once, or for how many seconds there are none."""
+
+    @abstractmethod
+    def _stamp(self) -> int | None:
+        """When the newest of the records given was found in the file; None where they are not in step with time."""
 
     @property
     @abstractmethod

@@ -60,7 +60,8 @@ class Chunk:
 
     The axis is the record index for raw records and the macrotime (integer ticks) for everything after
     ``decode``. ``events`` is the number of photons (or records), which the ledger counts; an empty chunk is
-    legal and moves the watermark ``stop`` on.
+    legal and moves the watermark ``stop`` on. ``stamp`` is no part of the data: when its newest record was found in the
+    file (`latency`), None where it is not in step with time.
     """
 
     sequence: int
@@ -68,6 +69,7 @@ class Chunk:
     stop: int
     events: int
     columns: Mapping[str, NDArray[Any]]
+    stamp: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "columns", _read_only(self.columns))
@@ -93,12 +95,16 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The whole present state of one key of one node; a newer one replaces an older one."""
+    """The whole present state of one key of one node; a newer one replaces an older one.
+
+    ``stamp`` is no part of it: that of the newest photon it contains (`Chunk`).
+    """
 
     node: str
     key: str
     value: Mapping[str, Any]
     final: bool = False
+    stamp: int | None = None
 
 
 class ChunkLawError(ValueError):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from photonstream.stream.chunk import Result
+from photonstream.stream.latency import CLOCK, Latency, figures, stamp_now
 from photonstream.stream.link import RESULTS_WINDOW, Context, LatestWriter, LinkReader, Waiter
-from photonstream.stream.loop import STATUS, opening_of
+from photonstream.stream.loop import CLOCK_FACT, STATUS, opening_of
 from photonstream.stream.node import CHOICE, LEDGER, PROGRESS, Opening
 from photonstream.stream.places import Places
 from photonstream.stream.wire import Close, Message, Open, ResultSent, WireError
@@ -57,6 +58,9 @@ class Hub:
         self.epoch = 0
         self._until_s: float | None = None
         self._refused = 0
+        self._same_clock = False
+        # How late the results of each node are when they are published here.
+        self._latency: dict[str, Latency] = {}
         # The first node in the line.
         self._source = next(iter(nodes), None)
         self._public = public
@@ -110,6 +114,19 @@ class Hub:
         """How each node was when it last said so in this epoch."""
         return {name: known.status for name, known in self._known.items()}
 
+    def latencies(self) -> dict[str, Any]:
+        """How late each node is with what it takes, as it said last, and how late its results are published."""
+        now = stamp_now()
+        taken = {
+            name: value for name, s in self.statuses().items() if figures(value := s.get("latency"), "run")
+        }
+        published = {name: latency.value(now) for name, latency in self._latency.items()}
+        return {
+            "clock": CLOCK if self._same_clock else None,
+            "taken": taken,
+            "published": {name: value for name, value in published.items() if figures(value, "run")},
+        }
+
     def choices(self) -> dict[str, Result]:
         """What nodes have learned in this epoch, by node."""
         return {name: k.choice for name, k in self._known.items() if k.choice is not None}
@@ -150,7 +167,7 @@ class Hub:
             return
         if known.epoch == self.epoch:
             if isinstance(message, ResultSent):
-                self._take(known, Result(name, message.key, message.value, message.final))
+                self._take(known, Result(name, message.key, message.value, message.final, message.stamp))
             elif isinstance(message, Close):
                 known.final_version = message.version
         known.reader.done()
@@ -161,6 +178,7 @@ class Hub:
         known.epoch = message.epoch if message.run == self._opening.run else -1
         known.final_version, known.status, known.choice = None, {}, None
         if known.epoch == self.epoch and name == self._source:
+            self._same_clock = message.facts.get(CLOCK_FACT) == CLOCK
             facts = {**self._opening.facts, **message.facts}
             self._opening = dataclasses.replace(
                 self._opening, info=message.info, facts=facts, parameters=message.parameters
@@ -183,6 +201,8 @@ class Hub:
             return
         try:
             self._public.put(result)
+            if self._same_clock:
+                self._latency.setdefault(result.node, Latency()).note(result.stamp, stamp_now())
         except WireError:
             # Somebody else's node has said what this program would not say.
             self._refused += 1
@@ -210,7 +230,8 @@ class Hub:
         self.shown = self.fresh
         self.open(self._opening)
         for result in self.fresh.values():
-            self._put(result)
+            # It has waited for the others of its epoch.
+            self._put(dataclasses.replace(result, stamp=None))
 
     def open(self, opening: Open) -> None:
         """Begin, or begin anew, what is published: readers forget all they had. ``opening.epoch`` is set here."""

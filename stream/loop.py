@@ -22,6 +22,7 @@ from importlib.metadata import version
 from typing import Any
 
 from photonstream.stream.chunk import Result, StreamInfo
+from photonstream.stream.latency import CLOCK, Latency, stamp_now
 from photonstream.stream.link import RESULTS_WINDOW, Context, LatestWriter, LinkReader, Waiter
 from photonstream.stream.node import (
     Node,
@@ -44,6 +45,8 @@ END = "end of the recording"
 LAST_END = "end of the recording, which is not there any more"
 # Key of the result that tells how a node is.
 STATUS = "status"
+# The fact of an opening that names the clock of its stamps.
+CLOCK_FACT = "clock"
 # Looking may take a tenth of the time of a node that photons wait for.
 LOOKING = 9.0
 
@@ -110,6 +113,10 @@ class Loop:
         # Parameters as they were given, by name.
         self._given: Mapping[str, Any] = {}
         self._news = self._changed = self._ended = False
+        # How late this node is in this run, and the stamp of the newest photon that its results contain.
+        self._latency = Latency()
+        self._stamp: int | None = None
+        self._same_clock = False
 
     def run(self, finish: Callable[[], bool]) -> None:
         """Work until the run is over or ``finish`` says so; raises what goes wrong in the node."""
@@ -146,6 +153,7 @@ class Loop:
             if isinstance(message, Open):
                 # Where the run that this loop served is gone without a word, another one takes its place.
                 self._run_id, self._orders = message.run, Orders()
+                self._latency = Latency()
                 self._serve_run()
                 continue
             if isinstance(message, ResultSent):
@@ -208,7 +216,17 @@ class Loop:
         self._problem = None
         self._ended = self._news = False
         self._changed = True
+        self._stamp = None
         return node
+
+    def _note(self, stamp: int | None) -> None:
+        """What carries ``stamp`` is done here by now."""
+        if self._same_clock:
+            self._latency.note(stamp, stamp_now())
+
+    def _hear_clock(self, facts: Mapping[str, Any]) -> None:
+        """Stamps made on another machine say nothing here."""
+        self._same_clock = facts.get(CLOCK_FACT) == CLOCK
 
     # Results
 
@@ -230,6 +248,7 @@ class Loop:
             "behind": self._behind(),
             "problem": self._problem,
             "version": self._orders.version,
+            "latency": self._latency.value(stamp_now()),
         }
         return self._node.result(STATUS, value, final=False)
 
@@ -256,7 +275,7 @@ class Loop:
 
     def _publish(self, results: Iterable[Result]) -> None:
         for result in results:
-            self._results.put(result)
+            self._results.put(dataclasses.replace(result, stamp=self._stamp))
 
     def _due(self) -> bool:
         """Whether somebody watches, there is something new, and it is time to say it."""
@@ -278,7 +297,11 @@ class Loop:
         # Whatever was final before has lost its place to these.
         self._changed = True
         took_s = time.monotonic() - now
-        self._next_results = now + took_s + max(self._orders.results_s, self.looking * took_s)
+        self._next_results = now + took_s + self._rest_s(took_s)
+
+    def _rest_s(self, took_s: float) -> float:
+        """How long there is no other look after one that took so long."""
+        return max(self._orders.results_s, self.looking * took_s)
 
     def _conclude(self) -> None:
         """Final results and CLOSE: at the end, and again when orders have changed after it."""

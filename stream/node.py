@@ -86,6 +86,8 @@ class Node(ABC, Generic[P]):
     learns: ClassVar[str | None] = None
     # Keys of results that are for other nodes only, too large or too raw for a page.
     inner: ClassVar[frozenset[str]] = frozenset()
+    # Of a node that reads results: key of those whose photons are in its own, for the stamp; empty: all that it reads.
+    photons_in: ClassVar[str] = ""
 
     def __init__(self, name: str, parameters: P) -> None:
         self.name = name

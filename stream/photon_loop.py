@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections import deque
 from collections.abc import Generator, Iterable
@@ -9,8 +10,9 @@ from contextlib import ExitStack
 from typing import Any
 
 from photonstream.stream.chunk import Chunk, ChunkLaws
+from photonstream.stream.latency import CLOCK, Stamps, newest
 from photonstream.stream.link import WINDOW, Context, LosslessWriter
-from photonstream.stream.loop import END, IDLE_S, LAST_END, Loop, open_message, opening_of
+from photonstream.stream.loop import CLOCK_FACT, END, IDLE_S, LAST_END, Loop, open_message, opening_of
 from photonstream.stream.node import CHOICE, NodeError, Opening, Source, blame
 from photonstream.stream.orders import Orders, Parameters, same_value
 from photonstream.stream.places import Places
@@ -43,6 +45,7 @@ class _Writing(Loop):
         self._waiting.clear()
         self._laws = ChunkLaws(name)
         self._told_behind = []
+        self._hear_clock(opening.facts)
         self._chunks.open(open_message(run, self._epoch, name, "lossless", opening, parameters))
         self._results.open(open_message(run, self._epoch, name, "latest", opening, parameters))
 
@@ -50,9 +53,10 @@ class _Writing(Loop):
         assert self._node is not None
         self._laws.admit(chunk)
         self._node.ledger.events_out += chunk.events
-        self._waiting.append(
-            ChunkSent(self._epoch, 0, chunk.sequence, chunk.start, chunk.stop, chunk.events, chunk.columns)
-        )
+        place = chunk.sequence, chunk.start, chunk.stop, chunk.events
+        self._waiting.append(ChunkSent(self._epoch, 0, *place, chunk.columns, chunk.stamp))
+        self._stamp = newest(self._stamp, chunk.stamp)
+        self._note(chunk.stamp)
 
     def _end(self, reason: str) -> None:
         self._waiting.append(Close(self._epoch, 0, reason))
@@ -115,7 +119,7 @@ class SourceLoop(_Writing):
         with blame(self._spec.name):
             if node.awaits():
                 return
-            opening = node.begin()
+            opening = node.begin().with_facts(**{CLOCK_FACT: CLOCK})
         self._coming, self._told_renewed, self._said = None, False, ""
         self._open(str(self._run_id), opening, parameters)
         self._pieces = node.chunks()
@@ -199,6 +203,7 @@ class PhotonLoop(_Writing):
         self._came: deque[Message] = deque()
         # Whether the input of this epoch has ended.
         self._read_whole = False
+        self._taken = Stamps()
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
@@ -243,6 +248,7 @@ class PhotonLoop(_Writing):
         # Whatever is left of the epoch before is of no use to anybody.
         self._came.clear()
         self._read_whole = False
+        self._taken = Stamps()
         node = self._make(message.epoch, message.parameters)
         with blame(self._spec.name):
             opening = node.open(opening_of(message))
@@ -251,21 +257,31 @@ class PhotonLoop(_Writing):
     def _take(self, message: Message) -> None:
         node: Any = self._node
         if isinstance(message, ChunkSent):
-            chunk = Chunk(message.sequence, message.start, message.stop, message.events, message.columns)
+            place = message.sequence, message.start, message.stop, message.events
+            chunk = Chunk(*place, message.columns, message.stamp)
             node.ledger.events_in += chunk.events
             with blame(self._spec.name):
                 complete = list(node.fold(chunk))
+            self._taken.take(chunk.stop, chunk.stamp)
             for out in complete:
-                self._give(out)
+                self._give_stamped(out)
+            if not self._readers:
+                self._stamp = self._taken.newest
+                self._note(chunk.stamp)
             self._news = True
         elif isinstance(message, Close):
             with blame(self._spec.name):
                 rest = list(node.close())
             for chunk in rest:
-                self._give(chunk)
+                self._give_stamped(chunk)
             self._read_whole = True
             # Where all is to be read again, nothing that was found may be taken for the end by anybody.
             if message.reason == LAST_END or self._choose(final=True):
                 self._end(message.reason)
         else:
             raise NodeError(f"node {self._spec.name} cannot take a {message.kind}")
+
+    def _give_stamped(self, chunk: Chunk) -> None:
+        """Give ``chunk`` on, with the stamp of what it was made of where the node itself says none."""
+        stamp = self._taken.of(chunk.stop)
+        self._give(chunk if chunk.stamp is not None else dataclasses.replace(chunk, stamp=stamp))

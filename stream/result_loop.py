@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from photonstream.stream.chunk import Result
+from photonstream.stream.latency import newest
 from photonstream.stream.link import Context, LinkReader
 from photonstream.stream.loop import STATUS, Loop, open_message, opening_of
 from photonstream.stream.node import CHOICE, blame
@@ -24,6 +27,7 @@ class _Input:
     opening: Open | None = None
     newest: dict[str, Result] = field(default_factory=dict)
     final_version: int | None = None
+    stamp: int | None = None
 
     @property
     def epoch(self) -> int:
@@ -42,6 +46,8 @@ class ResultLoop(Loop):
     def __init__(self, context: Context, spec: NodeSpec, places: Places) -> None:
         super().__init__(context, spec, places)
         self._inputs: dict[str, _Input] = {}
+        # Not before this is there another look, whatever comes.
+        self._rested_s = 0.0
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
@@ -81,14 +87,16 @@ class ResultLoop(Loop):
 
     def _hear(self, name: str, of: _Input, message: Message) -> None:
         if isinstance(message, Open):
-            of.opening, of.newest, of.final_version = message, {}, None
+            of.opening, of.newest, of.final_version, of.stamp = message, {}, None, None
             if name == self._spec.inputs[0]:
                 self._begin(message)
             return
         # How a node is, and what it has learned, concerns the run only.
         if isinstance(message, ResultSent) and message.key not in (STATUS, CHOICE):
-            result = Result(message.node, message.key, message.value, message.final)
+            result = Result(message.node, message.key, message.value, message.final, message.stamp)
             of.newest[result.key] = result
+            if self._class.photons_in in ("", result.key):
+                of.stamp = newest(of.stamp, result.stamp)
             of.final_version = None
             if of.epoch == self._epoch:
                 self._take(result)
@@ -101,6 +109,7 @@ class ResultLoop(Loop):
         node = self._make(message.epoch, message.parameters)
         with blame(self._spec.name):
             opening = node.open(opening_of(message))
+            self._hear_clock(opening.facts)
             if earlier is not None:
                 node.inherit(earlier)
         self._results.open(
@@ -117,3 +126,21 @@ class ResultLoop(Loop):
             node.take(result)
         self._changed = self._news = True
         self._ended = False
+        if result.key == self._class.photons_in:
+            # These come at the pace of the results already: waiting once more would only make them older.
+            self._next_results = min(self._next_results, self._rested_s)
+
+    def _rest_s(self, took_s: float) -> float:
+        self._rested_s = time.monotonic() + self.looking * took_s
+        rest_s = super()._rest_s(took_s)
+        # What else is new waits for them, but not for ever: they do not come while a run is paused.
+        return rest_s + self._orders.results_s if self._class.photons_in else rest_s
+
+    def _publish(self, results: Iterable[Result]) -> None:
+        # What it says holds a photon when all that it reads does.
+        stamps = [
+            of.stamp for of in self._inputs.values() if of.stamp is not None and of.epoch == self._epoch
+        ]
+        self._stamp = min(stamps, default=None)
+        super()._publish(results)
+        self._note(self._stamp)

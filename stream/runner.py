@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from photonstream.stream.chunk import Chunk, ChunkLaws, Result
@@ -73,6 +73,8 @@ class Outcome:
     results: Mapping[tuple[str, str], Result]
     imbalances: list[str]
     interrupted: bool
+    # How late things were in a run in step with time, as the run's status says it (`Hub.latencies`).
+    latency: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def ledger(self) -> dict[str, Mapping[str, Any]]:

@@ -248,7 +248,8 @@ class PlacedRunner(Runner):
 
     def _outcome(self) -> Outcome:
         results = {key: result for key, result in self._hub.fresh.items() if result.final}
-        return self._judge(results, halted=self._helm.orders.end_at is not None)
+        outcome = self._judge(results, halted=self._helm.orders.end_at is not None)
+        return dataclasses.replace(outcome, latency=self._hub.latencies())
 
     def _wanted_s(self) -> float:
         if self._public.readers or self._watch.attendants:
@@ -343,6 +344,7 @@ class PlacedRunner(Runner):
             + said.notes
             + self._notes,
             "parameters": orders.parameters,
+            "latency": self._hub.latencies(),
         }
         if value != self._told or at_once:
             self._told = value

@@ -75,7 +75,7 @@ class Open(Message):
 
 @dataclass(frozen=True)
 class ChunkSent(Message):
-    """One chunk; ``number`` is its place in the writer's outbox, counted in each epoch."""
+    """One chunk; ``number`` is its place in the writer's outbox, counted in each epoch. ``stamp``: see `Chunk`."""
 
     kind: ClassVar[str] = "CHUNK"
     epoch: int
@@ -85,6 +85,7 @@ class ChunkSent(Message):
     stop: int
     events: int
     columns: Mapping[str, NDArray[Any]]
+    stamp: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class GapSent(Message):
 
 @dataclass(frozen=True)
 class ResultSent(Message):
-    """The whole present state of one (node, key)."""
+    """The whole present state of one (node, key). ``stamp``: see `Result`."""
 
     kind: ClassVar[str] = "RESULT"
     epoch: int
@@ -110,6 +111,7 @@ class ResultSent(Message):
     key: str
     final: bool
     value: Mapping[str, Any]
+    stamp: int | None = None
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,11 @@ def encode(message: Message) -> Frames:
     """The frames of ``message``; arrays are not copied. Raises WireError for what cannot be sent."""
     arrays: list[NDArray[Any]] = []
     header: dict[str, Any] = {"v": PROTOCOL, "kind": message.kind}
-    header |= {f.name: _pack(getattr(message, f.name), arrays, f.name) for f in fields(message)}
+    header |= {
+        f.name: _pack(value, arrays, f.name)
+        for f in fields(message)
+        if (value := getattr(message, f.name)) is not None
+    }
     try:
         # The name of a file may hold bytes that are no text; they come out as they went in.
         packed = msgpack.packb(header, use_bin_type=True, unicode_errors="surrogateescape")
@@ -279,6 +285,7 @@ def _array(data: bytes, buffers: Sequence[memoryview], used: set[int]) -> NDArra
 
 _PLAIN: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
+    "int | None": (int,),
     "str": (str,),
     "bool": (bool,),
     "Mapping": (dict,),
@@ -295,6 +302,9 @@ def _message(header: Any) -> Message:
         raise WireError(f"unknown kind {header.get('kind')!r}")
     given: dict[str, Any] = {}
     for f in fields(cls):
+        # What may be unknown is left out where it is.
+        if f.name not in header and f.default is None:
+            continue
         if f.name not in header:
             raise WireError(f"{cls.kind} without {f.name}")
         value = header[f.name]
@@ -320,6 +330,7 @@ def _check(cls: type[Message], given: Mapping[str, Any]) -> None:
         "limit",
         "mark",
         "version",
+        "stamp",
     ):
         if given.get(name, 0) < 0:
             raise WireError(f"{cls.kind}.{name} is negative")

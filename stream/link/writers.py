@@ -409,4 +409,4 @@ class LatestWriter(_Writer):
 
 
 def _sent(result: Result, epoch: int, number: int) -> ResultSent:
-    return ResultSent(epoch, number, result.node, result.key, result.final, result.value)
+    return ResultSent(epoch, number, result.node, result.key, result.final, result.value, result.stamp)

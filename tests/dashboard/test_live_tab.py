@@ -1,5 +1,6 @@
 """One tab without a browser: it gets an update only when it has drawn the last one."""
 
+import numpy as np
 import pytest
 from bokeh.document import Document
 
@@ -7,6 +8,8 @@ from photonstream.dashboard.app import Tab
 from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.updates import Updates
 from photonstream.dashboard.wishes import WishError
+from photonstream.stream.latency import CLOCK
+from photonstream.stream.wire import Open, ResultSent
 
 
 @pytest.fixture
@@ -140,3 +143,44 @@ def test_a_page_hears_what_holds_after_a_wish_even_if_nothing_changed(page, upda
     page.tab.send()
     assert b'"window"' in page.shown
     assert b'"state"' not in page.shown
+
+
+def stamped(updates, stamp, *, clock=CLOCK):
+    """The run has published a tile whose newest photon has this stamp."""
+    latest = updates.latest
+    tile = {
+        "first": 0,
+        "counts": np.full((5, 1), stamp % 97, np.uint32),
+        "bin_s": 0.01,
+        "bins": 5,
+        "end_s": 0.05,
+    }
+    latest.hear(ResultSent(0, 0, "intensity", "trace/0", False, tile, stamp), 0.0)
+    latest.hear(ResultSent(0, 0, "run", "status", False, {"latency": {"clock": clock}}), 0.0)
+
+
+@pytest.mark.parametrize(("clock", "noted"), [(CLOCK, 1), ("another machine", 0)])
+def test_how_late_a_page_is_is_known_when_its_browser_has_drawn(page, updates, monkeypatch, clock, noted):
+    now = 50 * 10**9
+    monkeypatch.setattr("photonstream.dashboard.app.stamp_now", lambda: now)
+    updates.latest.hear(Open("r", 0, "run", "latest", {}, {}), 0.0)
+    for number, stamp in enumerate((45 * 10**9, now - 80 * 10**6, now - 30 * 10**9)):
+        stamped(updates, stamp, clock=clock)
+        updates.refresh(float(number))
+        page.say("ready", number)
+        page.tab.send()
+        assert page.tab.sent == number + 1
+        # What a tab is sent first was there before it was.
+        assert (updates.latency.value(now)["run"] is None) or number == 2
+    found = updates.latency.value(now)["run"]
+    assert (found["count"] if found else 0) == noted
+    if found:
+        assert found["median_s"] == pytest.approx(0.08, rel=0.03)
+
+
+def test_a_page_that_nobody_sees_does_not_count(updates):
+    updates.drawn(5 * 10**9, 16 * 10**9)
+    updates.drawn(None, 16 * 10**9)
+    assert updates.latency.value(16 * 10**9)["run"] is None
+    updates.drawn(7 * 10**9, 16 * 10**9)
+    assert updates.latency.value(16 * 10**9)["run"]["count"] == 1

@@ -617,3 +617,40 @@ def test_a_replay_of_what_a_dead_recorder_left_reads_all_of_it(live):
     live.path.write_bytes(header(60, complete=None) + words(100).tobytes())
     assert open_tag_file(live.path).records == 60
     assert open_tag_file(live.path).complete is None
+
+
+def test_a_chunk_says_when_its_newest_record_was_found(live):
+    live.append(header())
+    live.append(words(100))
+    live.parameters["chunk_records"] = 40
+    live.begin()
+    live.step()
+    # What was there before is not in step with time.
+    assert [chunk.stamp for chunk in live.chunks] == [None] * 3
+    live.clock.now = 1000.5
+    live.append(words(50, 100))
+    live.step()
+    # Two pieces of what one look found; another look finds nothing new.
+    assert [(chunk.stop, chunk.stamp) for chunk in live.chunks[3:]] == [
+        (140, 1000_500_000_000),
+        (150, 1000_500_000_000),
+    ]
+    live.clock.now = 1003.25
+    live.append(words(10, 150))
+    live.step()
+    assert live.chunks[-1].stamp == 1003_250_000_000
+
+
+def test_what_is_read_again_has_no_stamp_until_it_is_as_far_as_before(live):
+    live.append(header())
+    live.begin()
+    live.append(words(60))
+    live.step()
+    assert live.chunks[-1].stamp is not None
+    live.again()
+    live.step()
+    assert [chunk.stamp for chunk in live.chunks] == [None]
+    live.append(words(10, 60))
+    live.clock.now = 1007.0
+    live.step()
+    assert [chunk.stamp for chunk in live.chunks] == [None, 1007 * 10**9]

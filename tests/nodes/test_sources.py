@@ -464,3 +464,36 @@ def test_records_until_a_time_are_all_that_are_not_later(ticks, passed, time_s, 
     expected = max(bisect.bisect_right([t * UNIT_S for t in ticks], time_s), min(passed, len(ticks)))
     assert found.records == expected
     assert found.time_s == (ticks[:expected] or [0])[-1] * UNIT_S
+
+
+def stamps(replay, clock):
+    """(now, stamp) of every chunk, in seconds."""
+    found = []
+    for piece in replay.chunks():
+        if isinstance(piece, Chunk):
+            found.append((clock.now, None if piece.stamp is None else piece.stamp * 1e-9))
+        else:
+            clock.now += piece
+    return found
+
+
+def test_at_full_speed_no_chunk_has_a_stamp(recording):
+    clock = Clock()
+    assert {stamp for _, stamp in stamps(opened(recording, clock, chunk_records=100), clock)} == {None}
+
+
+def test_at_a_pace_a_chunk_has_the_moment_at_which_it_goes_out(recording):
+    clock = Clock()
+    found = stamps(opened(recording, clock, Pace(2.0, since_s=clock.now)), clock)
+    assert len(found) > 20
+    assert all(stamp == pytest.approx(now, abs=1e-8) for now, stamp in found)
+
+
+def test_a_replay_on_its_way_to_its_place_is_not_in_step(recording):
+    clock = Clock()
+    replay = opened(recording, clock, Pace(1.0, place_s=4.7, since_s=clock.now), chunk_records=100)
+    found = [stamp for _, stamp in stamps(replay, clock)]
+    # The 500 photons of the first half lie far behind that place, those of the second half around it.
+    assert found[:5] == [None] * 5
+    assert len(found) > 10
+    assert None not in found[5:]
