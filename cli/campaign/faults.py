@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from photonstream.cli.campaign.clock import set_clock
 from photonstream.cli.campaign.proxy import CORRUPTED, DELAYED, DOUBLED, FINE
 from photonstream.cli.campaign.scene import COMMAND, PAGE, PLACEMENTS, RECORD, SOME_RECORDS, Scene
+from photonstream.cli.campaign.strangers import molest, refusal
 from photonstream.stream.link import LinkReader, new_context
 
 PROCESSES = ("processes", "tcp")
@@ -24,6 +26,7 @@ JUMPS_S = (3600.0, -3600.0, -9e8, 0.0)
 # So many messages have something done to them.
 SOME_MESSAGES = 25
 CUTS = 3
+STRANGERS = 3
 FILLER = "filler"
 
 
@@ -110,6 +113,21 @@ def _blocked_reader(scene: Scene) -> None:
     scene.wait(lambda: any(True for _ in reader.receive()), "nothing is published")
 
 
+def _strangers(scene: Scene) -> None:
+    """They come to wherever the run listens, also at its nodes where those are at ports."""
+    host, port = scene.address.removeprefix("tcp://").split(":")
+    places = [(host, int(port)), *(scene.line.targets if scene.line else ())]
+    reached = set()
+    for _ in range(STRANGERS):
+        for place in places:
+            # Some nodes give no photons, and listen at one port only.
+            with contextlib.suppress(ConnectionRefusedError):
+                molest(place, scene.chance)
+                reached.add(place)
+    for place in sorted(reached):
+        scene.expect(refusal(place) is not None, f"{place[0]}:{place[1]} took nonsense without a word")
+
+
 def _cut(scene: Scene) -> None:
     assert scene.line is not None
     for _ in range(CUTS):
@@ -174,6 +192,7 @@ FAULTS = (
     Fault("kill-page", f"{_KILL} of the page's server", _kill_page, LINKED, live=True, page=True),
     Fault("stop-page", f"{_STOP} of the page's server", _stop(PAGE), LINKED, live=True, page=True),
     Fault("blocked-reader", "a reader of results that takes nothing", _blocked_reader, LINKED),
+    Fault("strangers", "corrupt and senseless messages at the sockets", _strangers, LINKED),
     Fault("stop-run", f"{_STOP} of the command", _stop(COMMAND)),
     Fault("kill-run", f"{_KILL} of the command; another one follows", _kill_command),
     Fault(
