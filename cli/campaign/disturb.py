@@ -77,7 +77,8 @@ def _play(scene: Scene, faults: Sequence[Fault]) -> list[str]:
             if not fault.last:
                 scene.go_on()
         return scene.finish()
-    except StuckError as error:
+    except (StuckError, ConnectionError) as error:
+        # Whoever listens no more has died.
         return [str(error)]
 
 

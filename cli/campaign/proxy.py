@@ -31,14 +31,12 @@ Read = Callable[[int], bytes]
 class Line:
     """Listens at each of ``routes`` and passes on to the address that it leads to; ``way`` is how the line is now.
 
-    ``done`` counts the messages that something was done to, and the connections that were cut; ``targets`` are all the
-    addresses that routes lead to.
+    ``done`` counts the messages that something was done to, and the connections that were cut.
     """
 
     def __init__(self, routes: Mapping[Address, Address], seed: int) -> None:
         self.way = FINE
         self.done: Counter[str] = Counter()
-        self.targets = tuple(routes.values())
         self._chance = random.Random(seed)
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()

@@ -167,12 +167,6 @@ class Scene:
         )
         return found[1]
 
-    @staticmethod
-    def expect(holds: bool, otherwise: str) -> None:
-        """Raises StuckError, with what is so ``otherwise``, where it does not hold."""
-        if not holds:
-            raise StuckError(otherwise)
-
     # Its end
 
     def finish(self) -> list[str]:

@@ -54,7 +54,7 @@ PATIENCE_S = 20.0
 def molest(place: Address, chance: random.Random) -> None:
     """Say all that is out of place to ``place``, each also broken in some way, and greet as nobody should.
 
-    Raises ConnectionRefusedError where nobody listens.
+    Raises ConnectionError where nobody listens.
     """
     for message in _OUT_OF_PLACE:
         with _connection(place) as connection:
