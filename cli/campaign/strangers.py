@@ -57,7 +57,9 @@ def molest(place: Address, chance: random.Random) -> None:
     Raises ConnectionError where nobody listens.
     """
     for message in _OUT_OF_PLACE:
-        with _connection(place) as connection:
+        with _connection(place) as connection, connection.makefile("rb") as stream:
+            # Its greeting and the head of what it says then: what comes before that may never be read.
+            stream.read(len(_GREETING) + 2)
             whole = [bytes(frame) for frame in sealed(encode(message))]
             # Whoever was told enough may hang up in the middle of it.
             with suppress(ConnectionError):
@@ -71,7 +73,6 @@ def molest(place: Address, chance: random.Random) -> None:
 def refusal(place: Address) -> str | None:
     """What ``place`` answers to nonsense; None where it takes it without a word."""
     with _connection(place) as connection, connection.makefile("rb") as stream:
-        connection.sendall(_framed([b"nonsense"]))
         frames: list[bytes] = []
         stream.read(len(_GREETING))
         with suppress(OSError):
@@ -79,6 +80,8 @@ def refusal(place: Address) -> str | None:
                 size = int.from_bytes(stream.read(8 if head[0] & _LONG else 1), "big")
                 content = stream.read(size)
                 if head[0] & _COMMAND:
+                    # It is ready: what comes earlier may end the connection instead.
+                    connection.sendall(_framed([b"nonsense"]))
                     continue
                 frames.append(content)
                 if head[0] & _MORE:
