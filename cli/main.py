@@ -16,7 +16,7 @@ BROKEN_RUN = 3
 ABORTED = 130
 COMMANDS = (
     *("replay", "follow", "dashboard", "info", "irf", "background"),
-    *("attach", "record", "devices", "simulate", "validate", "soak", "node", "keys"),
+    *("attach", "record", "devices", "simulate", "validate", "soak", "faults", "node", "keys"),
 )
 
 _EPILOG = """\

@@ -35,6 +35,8 @@ from photonstream.stream.wire import (
     WireError,
     decode,
     encode,
+    sealed,
+    unsealed,
 )
 
 # Of how many clients the last answers are remembered, and how many of each.
@@ -66,13 +68,14 @@ class CommandServer:
                 return
             identity, *frames = came
             try:
+                frames = list(unsealed(frames))
                 if len(frames) > 1:
                     raise WireError("a command brings no arrays")
                 answer: Message = self._answer(identity, decode(frames), handle)
             except WireError as error:
                 self.refused += 1
                 answer = Error(str(error)[:MOST_NAME])
-            self.socket.send_multipart([identity, *encode(answer)], zmq.NOBLOCK)
+            self.socket.send_multipart([identity, *sealed(encode(answer))], zmq.NOBLOCK)
 
     def _answer(self, identity: bytes, message: Message, handle: Handler) -> Answer:
         if not isinstance(message, Command):
@@ -178,7 +181,7 @@ class CommandClient:
     def _say(self, asked: _Asked) -> None:
         asked.said_s = self._clock()
         try:
-            self.socket.send_multipart(encode(asked.message), zmq.NOBLOCK)
+            self.socket.send_multipart(sealed(encode(asked.message)), zmq.NOBLOCK)
         except zmq.Again:
             # Nobody there, or not yet: it is said again.
             return

@@ -2,8 +2,8 @@
 
 A message travels as frames. The first is a msgpack map with the protocol version ``v``, the ``kind`` and the
 fields of that kind; wherever a field holds an array, an extension (code 1) stands for it: its frame, dtype and
-shape, themselves as msgpack. The further frames are the arrays, C-contiguous. Nothing on the wire is ever executed
-or unpickled. docs/wire.md describes it for other languages.
+shape, themselves as msgpack. The further frames are the arrays, C-contiguous. A checksum may stand behind them
+(`sealed`). Nothing on the wire is ever executed or unpickled. docs/wire.md describes it for other languages.
 
 Unknown fields are ignored, so later versions may add some; an unknown kind or version is refused.
 """
@@ -11,6 +11,7 @@ Unknown fields are ignored, so later versions may add some; an unknown kind or v
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
@@ -27,6 +28,9 @@ MOST_BYTES = 1 << 30
 # Lists and maps stand within each other no deeper than this.
 DEEPEST = 32
 _ARRAY = 1
+# Begins the frame of a checksum; CRC-32 (that of zlib) of all frames before it follows, four bytes, little-endian.
+SEAL = b"checksum"
+_SEAL_BYTES = len(SEAL) + 4
 _DTYPES = frozenset(
     ["<u1", "<u2", "<u4", "<u8", "<i1", "<i2", "<i4", "<i8", "<f4", "<f8", "|u1", "|i1", "|b1"]
 )
@@ -195,6 +199,30 @@ def encode(message: Message) -> Frames:
     return [packed, *(array.reshape(-1).view(np.uint8).data for array in arrays)]
 
 
+def sealed(frames: Sequence[Any]) -> Frames:
+    """``frames`` with their checksum behind them, for a way on which bytes may change."""
+    return [*frames, SEAL + _checksum(frames)]
+
+
+def unsealed(frames: Sequence[Any]) -> Sequence[Any]:
+    """``frames`` without their checksum; raises WireError where it is another one. They may have none."""
+    if len(frames) < 2 or memoryview(frames[-1]).nbytes != _SEAL_BYTES:
+        return frames
+    seal = bytes(frames[-1])
+    if not seal.startswith(SEAL):
+        return frames
+    if seal.removeprefix(SEAL) != _checksum(frames[:-1]):
+        raise WireError("its checksum is wrong: it changed on its way")
+    return frames[:-1]
+
+
+def _checksum(frames: Sequence[Any]) -> bytes:
+    total = 0
+    for frame in frames:
+        total = zlib.crc32(frame, total)
+    return total.to_bytes(4, "little")
+
+
 def _pack(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
     """``value`` with arrays replaced by their extension, and only plain types besides."""
     if isinstance(value, np.ndarray):
@@ -217,11 +245,11 @@ def _pack(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
 
 
 def decode(frames: Sequence[Any]) -> Message:
-    """The message of ``frames`` (anything with the buffer protocol); arrays are read-only views of them.
+    """The message of ``frames`` (anything with the buffer protocol), sealed or not; arrays are read-only views of them.
 
     Raises WireError, and nothing else, for whatever is no message of this protocol.
     """
-    buffers = [memoryview(frame) for frame in frames]
+    buffers = [memoryview(frame) for frame in unsealed(frames)]
     if not 1 <= len(buffers) <= MOST_FRAMES or sum(buffer.nbytes for buffer in buffers) > MOST_BYTES:
         raise WireError(
             f"{len(buffers)} frames of {sum(b.nbytes for b in buffers)} bytes are too few or too many"

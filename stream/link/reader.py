@@ -42,6 +42,7 @@ from photonstream.stream.wire import (
     WireError,
     decode,
     encode,
+    sealed,
 )
 
 
@@ -186,7 +187,8 @@ class LinkReader:
     def _send(self, message: Message) -> None:
         self._quiet_since_s = self._clock()
         try:
-            self.socket.send_multipart(encode(message), zmq.NOBLOCK)
+            frames = encode(message)
+            self.socket.send_multipart(frames if self._passes else sealed(frames), zmq.NOBLOCK)
         except zmq.Again:
             if self._passes or (self._handshakes is not None and self._handshakes.given_up):
                 self._connect_again()

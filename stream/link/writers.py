@@ -45,6 +45,7 @@ from photonstream.stream.wire import (
     WireError,
     decode,
     encode,
+    sealed,
 )
 
 _Key = tuple[str, str]
@@ -203,7 +204,9 @@ class _Writer(ABC):
     def _send(self, identity: bytes, frames: Frames) -> None:
         # Not mandatory: ZeroMQ drops what is for a reader that is gone, and the link finds that out by itself.
         copy = sum(len(frame) for frame in frames) < COPY_BYTES
-        if not copy and passes(self.endpoint):
+        if not passes(self.endpoint):
+            frames = sealed(frames)
+        elif not copy:
             frames, copy = [hand_over(self._context, frames)], True
         self.socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=copy)
 

@@ -1,0 +1,153 @@
+"""A line between two hosts that can go wrong: TCP connections passed on message by message, of ZeroMQ's protocol.
+
+After a greeting of 64 bytes each side sends frames: a byte of flags (1: more frames of this message follow, 2: the size
+has eight bytes instead of one, 4: a command of ZeroMQ itself), the size, the content (rfc.zeromq.org/spec/23).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+GREETING_BYTES = 64
+_MORE, _LONG, _COMMAND = 1, 2, 4
+# How a line may be: as it should, cut, or with something done to messages.
+FINE, CUT, DELAYED, DOUBLED, CORRUPTED = "fine", "cut", "delayed", "doubled", "corrupted"
+# Which share of the messages is hit, and which of the corrupted ones in a frame's head, so that the stream itself
+# cannot be read on.
+SHARE, SHARE_OF_HEADS = 0.2, 0.1
+MOST_DELAY_S = 0.05
+
+Address = tuple[str, int]
+Read = Callable[[int], bytes]
+
+
+class Line:
+    """Listens at each of ``routes`` and passes on to the address that it leads to; ``way`` is how the line is now.
+
+    ``done`` counts the messages that something was done to, and the connections that were cut.
+    """
+
+    def __init__(self, routes: Mapping[Address, Address], seed: int) -> None:
+        self.way = FINE
+        self.done: Counter[str] = Counter()
+        self._chance = random.Random(seed)
+        self._lock = threading.Lock()
+        self._open: set[socket.socket] = set()
+        self._listeners: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
+        for place, target in routes.items():
+            listener = socket.create_server(place)
+            self._listeners.append(listener)
+            self._go(self._accept, listener, target)
+
+    def _go(self, work: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def cut(self) -> None:
+        """Every connection ends, and no new one is made until the line is `FINE` again."""
+        self.way = CUT
+        with self._lock:
+            for each in self._open:
+                self.done[CUT] += 1
+                _shut(each)
+
+    def stop(self) -> None:
+        """Take the line away."""
+        for listener in self._listeners:
+            _shut(listener)
+            listener.close()
+        self.cut()
+        for thread in self._threads:
+            thread.join()
+
+    def _accept(self, listener: socket.socket, target: Address) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            try:
+                far = None if self.way == CUT else socket.create_connection(target)
+            except OSError:
+                far = None
+            if far is None:
+                near.close()
+                continue
+            with self._lock:
+                self._open |= {near, far}
+            self._go(self._pass_on, near, far)
+            self._go(self._pass_on, far, near)
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with contextlib.suppress(OSError, EOFError), source.makefile("rb") as stream:
+            # Each side waits for the beginning of the other's greeting before it says the rest.
+            for _ in range(GREETING_BYTES):
+                target.sendall(_exactly(stream.read, 1))
+            for message in _messages(stream.read):
+                for piece in self._troubled(message):
+                    target.sendall(piece)
+        with self._lock:
+            for each in (source, target):
+                self._open.discard(each)
+                _shut(each)
+        source.close()
+
+    def _troubled(self, message: list[tuple[bytes, bytes]]) -> list[bytes]:
+        """What is sent in the place of a message of frames, each its head and its content."""
+        whole = b"".join(head + content for head, content in message)
+        way = self.way
+        if message[0][0][0] & _COMMAND or way in (FINE, CUT):
+            return [whole]
+        with self._lock:
+            hit = self._chance.random() < SHARE
+            self.done[way] += hit
+            if not hit:
+                return [whole]
+            if way == DOUBLED:
+                return [whole, whole]
+            if way == CORRUPTED:
+                return [self._corrupted(message)]
+            delay_s = self._chance.uniform(0.0, MOST_DELAY_S)
+        time.sleep(delay_s)
+        return [whole]
+
+    def _corrupted(self, message: list[tuple[bytes, bytes]]) -> bytes:
+        """One bit of it is another one."""
+        pieces = [bytearray(piece) for frame in message for piece in frame]
+        heads = self._chance.random() < SHARE_OF_HEADS
+        hit = self._chance.choice([piece for piece in pieces[0 if heads else 1 :: 2] if piece])
+        hit[self._chance.randrange(len(hit))] ^= 1 << self._chance.randrange(8)
+        return b"".join(pieces)
+
+
+def _messages(read: Read) -> Iterator[list[tuple[bytes, bytes]]]:
+    message = []
+    while True:
+        head = _exactly(read, 1)
+        head += _exactly(read, 8 if head[0] & _LONG else 1)
+        message.append((head, _exactly(read, int.from_bytes(head[1:], "big"))))
+        if not head[0] & _MORE:
+            yield message
+            message = []
+
+
+def _exactly(read: Read, size: int) -> bytes:
+    content = read(size)
+    if len(content) < size:
+        raise EOFError
+    return content
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,65 @@
+"""The fault campaign in short: every kind once, and what is wrong on purpose is found."""
+
+import sys
+
+import pytest
+
+from photonstream.cli.campaign.disturb import disturb
+from photonstream.cli.campaign.faults import BY_NAME, FAULTS
+from photonstream.cli.campaign.scene import Scene
+from photonstream.cli.faults import table
+from photonstream.cli.main import main
+from photonstream.nodes.formats import open_tag_file
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found through /proc")
+
+# Several faults of one run, one after the other, so that all of them take little time. A run with a page does not say
+# where strangers find it.
+RUNS = (
+    ("threads", True, ("overrun", "kill-page", "stop-page", "kill-recorder")),
+    ("threads", False, ("strangers", "stop-recorder", "stop-run", "kill-run", "file-limit")),
+    ("processes", False, ("sync-lost", "kill-node", "stop-node")),
+)
+
+
+@pytest.mark.parametrize(("placement", "live", "names"), RUNS, ids=lambda value: str(value)[:40])
+def test_what_is_disturbed_comes_to_the_same(tmp_path, placement, live, names):
+    found = disturb([BY_NAME[name] for name in names], placement, tmp_path, seed=1, live=live)
+    assert found.wrong == ()
+    assert (found.faults, found.live) == (names, live)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_record_that_is_not_what_the_device_gave_is_a_violation(tmp_path, monkeypatch, capsys):
+    finish = Scene.finish
+
+    def spoil(scene):
+        wrong = finish(scene)
+        offset = open_tag_file(scene.path).data_offset
+        with scene.path.open("r+b") as file:
+            file.seek(offset + 4 * 100)
+            low = file.read(1)[0]
+            file.seek(offset + 4 * 100)
+            file.write(bytes([low ^ 1]))
+        return wrong
+
+    monkeypatch.setattr(Scene, "finish", spoil)
+    assert main(["faults", "--only", "stall", "--time", "1s", "--out", str(tmp_path / "kept")]) == 1
+    said = capsys.readouterr()
+    assert "1 records are not what the device gave, the first of them number 100" in said.err
+    assert "result.json differs from" in said.err
+    assert "1 WRONG" in said.out
+    [kept] = (tmp_path / "kept").iterdir()
+    assert f"1 of 1 runs with something wrong are in {kept.parent}" in said.out
+    assert list(kept.rglob("*.ptu"))
+
+
+def test_what_was_not_tried_is_not_called_right():
+    lines = table(FAULTS, []).splitlines()
+    assert len(lines) == 2 + len(FAULTS)
+    assert all("not tried" in line for line in lines[2:])
+
+
+def test_there_is_no_such_fault(capsys):
+    assert main(["faults", "--only", "overrun,flood"]) == 2
+    assert "there is no fault 'flood' (there are: kill-node, " in capsys.readouterr().err
