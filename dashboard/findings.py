@@ -73,6 +73,8 @@ class Findings:
     @property
     def verdict(self) -> str:
         """The outcome in a few words."""
+        if self.model == "none" and self.reason.startswith("no emitter"):
+            return "No emitter"
         return _VERDICTS.get(self._fit.get("verdict") or self.model, _VERDICTS["none"])
 
     @property

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.cautions import EV_NM, LEAST_GAPS
 from photonstream.nodes.inference.beta import MIN_PERIOD_PER_TAU_X
 from photonstream.nodes.inference.calibration import calibrate
 from photonstream.nodes.inference.calibration_cascade import with_cascade
@@ -35,9 +36,6 @@ from photonstream.nodes.lifetime_parameters import MEAN_N_RELATIVE_ERROR, Lifeti
 from photonstream.stream.node import ParameterError
 
 # Energy of a photon times its wavelength, in eV nm.
-_EV_NM = 1239.842
-# Carrier multiplication needs a photon of two gaps.
-_LEAST_GAPS = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -225,10 +223,10 @@ def _summary(path: Path) -> Mapping[str, Any]:
 def _check_energy(path: Path, experiment: Mapping[str, Any]) -> None:
     """Raise ParameterError for photons that can multiply carriers, where wavelength and gap are known."""
     gap_ev, wavelength_nm = _positive(experiment, "eg_ev"), _positive(experiment, "excitation_nm")
-    if gap_ev is None or wavelength_nm is None or _EV_NM / wavelength_nm < _LEAST_GAPS * gap_ev:
+    if gap_ev is None or wavelength_nm is None or EV_NM / wavelength_nm < LEAST_GAPS * gap_ev:
         return
     raise ParameterError(
-        f"{path}: at {wavelength_nm:g} nm a photon has {_EV_NM / wavelength_nm / gap_ev:.3g} gaps of {gap_ev:g} eV and "
+        f"{path}: at {wavelength_nm:g} nm a photon has {EV_NM / wavelength_nm / gap_ev:.3g} gaps of {gap_ev:g} eV and "
         "can multiply carriers: a calibration run must stay below 2"
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import with_names
+from photonstream.nodes.cautions import cautions
 from photonstream.nodes.dwells import dwell_summary, dwell_table, dwells_of_bins
 from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
@@ -124,6 +125,7 @@ def summarise(
     events = latest.get(("source", EVENTS), {}).get("events", [])
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
     duration_s = recording["duration_s"]
+    antibunching = _antibunching(latest, lifetime["summary"]["fit"], experiment, recording)
     shown = ("state", "rate_hz", "time_share", "mean_dtime_s", "dwell_s", "on")
     return {
         "schema": SCHEMA,
@@ -156,7 +158,8 @@ def summarise(
         },
         **lifetime["summary"],
         "calibration": with_names(lifetime["summary"]["calibration"], experiment, recording["sha256"]),
-        "antibunching": _antibunching(latest, lifetime["summary"]["fit"], experiment, recording),
+        "antibunching": antibunching,
+        "warnings": cautions(lifetime["summary"], antibunching, experiment),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),

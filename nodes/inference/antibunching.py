@@ -23,6 +23,7 @@ STANDS_OUT = 1e-3
 BLIND_SHARE = 0.5
 # With more than one emitter, equal ones, late pairs give 1/2 or more; with one, 0.
 ONE_EMITTER_LIMIT = 0.3
+MORE_THAN_ONE = "more than one"
 _LEVELS = {"ci68": math.erf(math.sqrt(0.5)), "ci95": 0.95}
 
 
@@ -113,7 +114,7 @@ def verdict(late: Estimate | None) -> str:
         return "too few pairs"
     if late.ci95[1] < ONE_EMITTER_LIMIT:
         return "consistent with one emitter"
-    return "more than one" if late.ci95[0] > ONE_EMITTER_LIMIT else "too few pairs"
+    return MORE_THAN_ONE if late.ci95[0] > ONE_EMITTER_LIMIT else "too few pairs"
 
 
 def yield_ratio(g2: Estimate, mean_n: float) -> Estimate | None:
