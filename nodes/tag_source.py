@@ -59,7 +59,8 @@ class TagSource(Source[P]):
     def _opening(self) -> Opening:
         """What is known of the stream of the file that is open."""
         self._given = 0
-        self._told = self._events.known(0)
+        # Each epoch tells them at once: it is compared with the one before it by who has said something.
+        self._told: tuple[int, int] | None = None
         self._notes: list[str] = []
         info = self._file.info
         given_hz = self.parameters.sync_rate_hz

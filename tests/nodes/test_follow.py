@@ -456,6 +456,8 @@ def test_events_are_told_with_their_times_also_when_they_come_late(live):
     live.append(words(2050))
     live.begin()
     live.run(1.0)
+    # Said once that there are none, and then when there is something new.
+    assert live.results(final=False)["events"]["events"] == []
     assert "events" not in live.results(final=False)
     # Records 0 and 1025 are wraps: the last record before the first event stands at 1024 + 1023 pulses.
     write_event(live, 1025, cause="FIFO overrun", lost_s=0.5, lost_records=7)
