@@ -14,9 +14,10 @@ from photonstream.nodes.formats import open_tag_file
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are found through /proc")
 
 # Several faults of one run, one after the other, so that all of them take little time. A run with a page does not say
-# where strangers find it.
+# where strangers find it, and stays when its recorder is killed.
 RUNS = (
-    ("threads", True, ("overrun", "kill-page", "stop-page", "kill-recorder")),
+    ("threads", True, ("overrun", "kill-page", "stop-page")),
+    ("threads", True, ("kill-recorder",)),
     ("threads", False, ("strangers", "stop-recorder", "stop-run", "kill-run", "file-limit")),
     ("processes", False, ("sync-lost", "kill-node", "stop-node")),
 )
