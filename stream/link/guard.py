@@ -37,6 +37,7 @@ _FAILED = (
     | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
     | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
 )
+_TRIED_AGAIN = zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_CONNECT_DELAYED | zmq.EVENT_HANDSHAKE_SUCCEEDED
 
 _keys: WeakKeyDictionary[Context, Keys] = WeakKeyDictionary()
 
@@ -107,7 +108,10 @@ def _set_keys(socket: Socket, endpoint: str, host: str, *, listens: bool) -> Non
 
 
 class Handshakes:
-    """Watches the connections of ``socket`` that do not come about, for the keys are wrong or missing."""
+    """Watches the connections of ``socket``: whether they come about (keys may be wrong or missing), and their ends.
+
+    ``lost``: the connection has ended and ZeroMQ makes no new one, as where what came could not be read any more.
+    """
 
     def __init__(self, socket: Socket, endpoint: str) -> None:
         self._endpoint = endpoint
@@ -115,17 +119,21 @@ class Handshakes:
         self._socket = socket
         # The usual name is that of a descriptor, which comes again.
         place = f"inproc://handshakes-{secrets.token_hex(8)}"
-        self._monitor = socket.get_monitor_socket(_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED, place)
+        self._monitor = socket.get_monitor_socket(_FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED, place)
         self._in_a_row = 0
         self._failing_since = 0.0
         # What ZeroMQ was told clearly: it does not try again by itself then.
         self.given_up = False
+        self.lost = False
         self._not_admitted = False
 
     def look(self) -> None:
         """Take in what has happened. Never blocks."""
         while int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
             event = parse_monitor_message(self._monitor.recv_multipart())["event"]
+            self.lost = event == zmq.EVENT_DISCONNECTED or (self.lost and not event & _TRIED_AGAIN)
+            if not event & (_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED):
+                continue
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
                 self._in_a_row, self.given_up, self._not_admitted = 0, False, False
                 continue

@@ -190,7 +190,8 @@ class LinkReader:
             frames = encode(message)
             self.socket.send_multipart(frames if self._passes else sealed(frames), zmq.NOBLOCK)
         except zmq.Again:
-            if self._passes or (self._handshakes is not None and self._handshakes.given_up):
+            watched = self._handshakes
+            if self._passes or (watched is not None and (watched.given_up or watched.lost)):
                 self._connect_again()
 
     def _look_at_handshakes(self, handshakes: Handshakes) -> None:
@@ -206,7 +207,7 @@ class LinkReader:
     def _connect_again(self) -> None:
         """ZeroMQ does not do this by itself between threads, where a writer that ended leaves no connection.
 
-        Nor where the other end has said that it will have none.
+        Nor where the other end has said that it will have none, or what came could not be read any more.
         """
         # A connection that is only full ends here too; one that is gone already is no error.
         with contextlib.suppress(zmq.ZMQError):

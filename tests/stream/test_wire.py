@@ -24,6 +24,8 @@ from photonstream.stream.wire import (
     WireError,
     decode,
     encode,
+    sealed,
+    unsealed,
 )
 
 CHUNK = ChunkSent(
@@ -290,3 +292,36 @@ def test_noise_is_refused(frames):
         return
     # Noise that happens to be a message has said so with its version and kind.
     assert msgpack.unpackb(frames[0])["v"] == PROTOCOL
+
+
+def test_the_checksum_is_crc_32():
+    """The check value of CRC-32 is that of the digits 1 to 9."""
+    frames = [b"1234", b"56789"]
+    assert sealed(frames) == [*frames, b"checksum\x26\x39\xf4\xcb"]
+    assert list(unsealed(sealed(frames))) == frames
+    assert unsealed(frames) == frames
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.kind)
+def test_a_sealed_message_is_itself_and_any_bit_of_it_that_changes_is_found(message):
+    frames = flat(sealed(encode(message)))
+    assert same(vars(decode(frames)), vars(decode(flat(encode(message)))))
+    for number, frame in enumerate(frames):
+        for place in range(len(frame)):
+            for bit in range(8):
+                changed = bytearray(frame)
+                changed[place] ^= 1 << bit
+                with pytest.raises(WireError):
+                    decode([*frames[:number], bytes(changed), *frames[number + 1 :]])
+
+
+def test_a_frame_that_is_missing_or_moved_is_found():
+    head, first, second, seal = flat(sealed(encode(CHUNK)))
+    for frames in (
+        [head, first, seal],
+        [head, second, first, seal],
+        [first, second, seal],
+        [head, first, second, b""],
+    ):
+        with pytest.raises(WireError):
+            decode(frames)
