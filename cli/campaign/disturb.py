@@ -60,11 +60,13 @@ def disturb(
                 wrong = _play(scene, faults)
                 # What cannot be ended in order cannot be looked at either.
                 wrong = wrong or _look(scene)
+                wrong += site.left()
             finally:
+                site.end()
                 scene.stop()
-            wrong += site.left()
     finally:
-        site.end(keep=bool(wrong))
+        if not wrong:
+            shutil.rmtree(site.folder)
     return Found(tuple(fault.name for fault in faults), placement, live, tuple(wrong), site.folder)
 
 
@@ -111,7 +113,8 @@ def small_disk(folder: Path) -> Iterator[Path]:
     finally:
         (disk / FILLER).unlink(missing_ok=True)
         shutil.copytree(disk, folder / "of the disk")
-        _system("umount", str(disk))
+        # Somebody may still hold a file open that was only read.
+        _system("umount", "--lazy", str(disk))
 
 
 def _system(*command: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import signal
@@ -164,10 +165,11 @@ def _fill_disk(scene: Scene) -> None:
     """Somebody else takes all the room that there is."""
     scene.recorder_failed = True
     folder = scene.path.parent
-    with (folder / FILLER).open("wb") as filler:
-        room = os.statvfs(folder)
-        left = scene.chance.choice((0, 1000, 1 << 20))
-        os.posix_fallocate(filler.fileno(), 0, max(1, room.f_bavail * room.f_bsize - left))
+    left = scene.chance.choice((0, 1000, 1 << 20))
+    with (folder / FILLER).open("wb", buffering=0) as filler, contextlib.suppress(OSError):
+        # The recorder takes its part meanwhile.
+        while (room := os.statvfs(folder)).f_bavail * room.f_bsize > left:
+            filler.write(bytes(min(1 << 20, room.f_bavail * room.f_bsize - left)))
 
 
 def _limit_file(scene: Scene) -> None:

@@ -19,10 +19,11 @@ GREETING_BYTES = 64
 _MORE, _LONG, _COMMAND = 1, 2, 4
 # How a line may be: as it should, cut, or with something done to messages.
 FINE, CUT, DELAYED, DOUBLED, CORRUPTED = "fine", "cut", "delayed", "doubled", "corrupted"
-# Which share of the messages is hit, and which of the corrupted ones in a frame's head, so that the stream itself
+# Which share of the messages is hit, and which of the corrupted ones in the flags of a frame, so that the stream itself
 # cannot be read on.
-SHARE, SHARE_OF_HEADS = 0.2, 0.1
+SHARE, SHARE_OF_FLAGS = 0.2, 0.1
 MOST_DELAY_S = 0.05
+LOOK_S = 0.02
 
 Address = tuple[str, int]
 Read = Callable[[int], bytes]
@@ -39,6 +40,7 @@ class Line:
         self.done: Counter[str] = Counter()
         self._chance = random.Random(seed)
         self._lock = threading.Lock()
+        self._over = threading.Event()
         self._open: set[socket.socket] = set()
         self._listeners: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -65,6 +67,7 @@ class Line:
         for listener in self._listeners:
             _shut(listener)
             listener.close()
+        self._over.set()
         self.cut()
         for thread in self._threads:
             thread.join()
@@ -75,17 +78,25 @@ class Line:
                 near, _ = listener.accept()
             except OSError:
                 return
-            try:
+            self._go(self._join, near, target)
+
+    def _join(self, near: socket.socket, target: Address) -> None:
+        """Who connects to a line that is cut, or to somebody who is not there yet, hears nothing until that changes."""
+        far: socket.socket | None = None
+        while far is None and not self._over.wait(LOOK_S):
+            with contextlib.suppress(OSError):
                 far = None if self.way == CUT else socket.create_connection(target)
-            except OSError:
-                far = None
-            if far is None:
-                near.close()
-                continue
-            with self._lock:
-                self._open |= {near, far}
-            self._go(self._pass_on, near, far)
-            self._go(self._pass_on, far, near)
+        if far is None:
+            near.close()
+            return
+        with self._lock:
+            self._open |= {near, far}
+        back = threading.Thread(target=self._pass_on, args=(far, near), daemon=True)
+        back.start()
+        self._pass_on(near, far)
+        back.join()
+        near.close()
+        far.close()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         source.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -100,7 +111,6 @@ class Line:
             for each in (source, target):
                 self._open.discard(each)
                 _shut(each)
-        source.close()
 
     def _troubled(self, message: list[tuple[bytes, bytes]]) -> list[bytes]:
         """What is sent in the place of a message of frames, each its head and its content."""
@@ -124,9 +134,12 @@ class Line:
     def _corrupted(self, message: list[tuple[bytes, bytes]]) -> bytes:
         """One bit of it is another one."""
         pieces = [bytearray(piece) for frame in message for piece in frame]
-        heads = self._chance.random() < SHARE_OF_HEADS
-        hit = self._chance.choice([piece for piece in pieces[0 if heads else 1 :: 2] if piece])
-        hit[self._chance.randrange(len(hit))] ^= 1 << self._chance.randrange(8)
+        if self._chance.random() < SHARE_OF_FLAGS:
+            # A size that is wrong would be noticed only when nothing more is heard, after 20 s.
+            self._chance.choice(pieces[::2])[0] ^= self._chance.choice((_MORE, _LONG, _COMMAND))
+        else:
+            hit = self._chance.choice([piece for piece in pieces[1::2] if piece])
+            hit[self._chance.randrange(len(hit))] ^= 1 << self._chance.randrange(8)
         return b"".join(pieces)
 
 

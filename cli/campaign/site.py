@@ -103,8 +103,8 @@ class Site:
         found = [f"process {name} ({pid}) is still there" for name, pid in self.processes().items()]
         return found + [f"{path} is still there" for path in sorted(self.temporary.iterdir())]
 
-    def end(self, *, keep: bool) -> None:
-        """End every process that is left; with ``keep`` the folder stays."""
+    def end(self) -> None:
+        """End every process that is left."""
         for pid in self._living():
             with contextlib.suppress(OSError):
                 os.kill(pid, signal.SIGKILL)
@@ -113,5 +113,3 @@ class Site:
         for log in self._logs:
             log.close()
         shutil.rmtree(self.temporary, ignore_errors=True)
-        if not keep:
-            shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,10 +1,11 @@
 """The fault campaign in short: every kind once, and what is wrong on purpose is found."""
 
+import shutil
 import sys
 
 import pytest
 
-from photonstream.cli.campaign.disturb import disturb
+from photonstream.cli.campaign.disturb import disturb, small_disk
 from photonstream.cli.campaign.faults import BY_NAME, FAULTS
 from photonstream.cli.campaign.scene import Scene
 from photonstream.cli.faults import table
@@ -17,14 +18,33 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are f
 # where strangers find it, and stays when its recorder is killed.
 RUNS = (
     ("threads", True, ("overrun", "kill-page", "stop-page")),
-    ("threads", True, ("kill-recorder",)),
-    ("threads", False, ("strangers", "stop-recorder", "stop-run", "kill-run", "file-limit")),
+    ("threads", True, ("blocked-reader", "kill-recorder")),
+    ("threads", False, ("strangers", "stop-recorder", "stop-run", "clock", "kill-run", "file-limit")),
     ("processes", False, ("sync-lost", "kill-node", "stop-node")),
+    ("tcp", True, ("stall", "slow-node", "cut-line", "delay", "double", "corrupt")),
+    ("inline", False, ("device-gone", "disk-full")),
 )
+
+
+def test_every_kind_of_fault_has_its_run():
+    assert sorted(name for _, _, names in RUNS for name in names) == sorted(BY_NAME)
+
+
+def may_mount(folder):
+    folder.mkdir()
+    try:
+        with small_disk(folder):
+            return True
+    except OSError:
+        return False
+    finally:
+        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize(("placement", "live", "names"), RUNS, ids=lambda value: str(value)[:40])
 def test_what_is_disturbed_comes_to_the_same(tmp_path, placement, live, names):
+    if "disk-full" in names and not may_mount(tmp_path / "try"):
+        pytest.skip("no small disk can be mounted here")
     found = disturb([BY_NAME[name] for name in names], placement, tmp_path, seed=1, live=live)
     assert found.wrong == ()
     assert (found.faults, found.live) == (names, live)

@@ -1,0 +1,117 @@
+"""A line that goes wrong between both ends of a link: what arrives is what was sent, once and in order."""
+
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from photonstream.cli.campaign import proxy
+from photonstream.cli.campaign.proxy import CORRUPTED, CUT, DELAYED, DOUBLED, FINE, Line
+from photonstream.stream.link import LinkReader, LosslessWriter, Waiter, new_context
+from photonstream.stream.wire import ChunkSent, Close, Open
+
+CHUNKS = 30
+PATIENCE_S = 120
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def ends():
+    """A writer, a line, and a reader that reaches the one through the other."""
+    before = threading.active_count()
+    context = new_context()
+    writer = LosslessWriter(context, "tcp://127.0.0.1:*", ["reader"])
+    place = ("127.0.0.2", free_port())
+    line = Line({place: ("127.0.0.1", int(writer.endpoint.rpartition(":")[2]))}, 1)
+    reader = LinkReader(context, f"tcp://{place[0]}:{place[1]}", "reader")
+    yield writer, line, reader
+    for each in (reader, writer, line):
+        each.stop()
+    context.term()
+    assert threading.active_count() == before
+
+
+def chunk(n):
+    times = np.arange(1000 * n, 1000 * n + 1000, dtype=np.uint64)
+    return ChunkSent(0, n, n, 1000 * n, 1000 * n + 1000, 1000, {"macrotime": times})
+
+
+def carry(writer, line, reader, at):
+    """All chunks from one end to the other; ``at`` is told before each that arrives. Gives what arrived."""
+    writer.open(Open("run", 0, "writer", "lossless", {}, {}))
+    waiter = Waiter()
+    waiter.watch(writer.socket)
+    waiter.watch(reader.socket)
+    sent, arrived, until = 0, [], time.monotonic() + PATIENCE_S
+    while not arrived or not isinstance(arrived[-1], Close):
+        writer.service()
+        while sent <= CHUNKS and writer.room:
+            writer.put(chunk(sent) if sent < CHUNKS else Close(0, sent, "end"))
+            sent += 1
+        for message in reader.receive():
+            at(len(arrived))
+            if not isinstance(message, Open):
+                arrived.append(message)
+                reader.done()
+        waiter.wait(0.01)
+        assert time.monotonic() < until, "it does not arrive"
+    return arrived[:-1]
+
+
+def is_right(arrived):
+    assert [message.number for message in arrived] == list(range(CHUNKS))
+    for n, message in enumerate(arrived):
+        assert replace(message, columns={}) == replace(chunk(n), columns={})
+        assert np.array_equal(message.columns["macrotime"], chunk(n).columns["macrotime"])
+
+
+@pytest.mark.parametrize("way", [FINE, DELAYED, DOUBLED, CORRUPTED])
+def test_whatever_becomes_of_messages(ends, way):
+    writer, line, reader = ends
+    line.way = way
+    is_right(carry(writer, line, reader, lambda n: None))
+    assert (line.done[way] > 2) == (way != FINE)
+    assert (reader.refused + writer.refused > 1) == (way == CORRUPTED)
+
+
+def test_a_line_that_is_cut_and_restored(ends):
+    writer, line, reader = ends
+
+    def cut(arrived):
+        if arrived in (0, 10, 20, 21):
+            line.cut()
+            line.way = FINE
+
+    is_right(carry(writer, line, reader, cut))
+    assert line.done[CUT] >= 2
+
+
+def test_a_stream_that_cannot_be_read_on_is_begun_anew(ends, monkeypatch):
+    """ZeroMQ itself makes no new connection then."""
+    writer, line, reader = ends
+
+    def senseless(message):
+        whole = b"".join(head + content for head, content in message)
+        if len(whole) < 1000:
+            # From the reader.
+            return whole
+        line.way = FINE
+        return b"\xff" * 9
+
+    monkeypatch.setattr(proxy, "SHARE", 1.0)
+    monkeypatch.setattr(line, "_corrupted", senseless)
+
+    def corrupt(arrived):
+        if arrived in (10, 20):
+            line.way = CORRUPTED
+
+    is_right(carry(writer, line, reader, corrupt))
+    assert line.way == FINE
+    assert line.done[CORRUPTED] >= 2
