@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import heapq
+import itertools
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -73,7 +74,7 @@ class EventLog:
         self.version += 1
         self.notes: list[str] = []
         self._events: list[RecordingEvent] = []
-        # Records that stand for gaps, from and to, in order.
+        # Records that stand for gaps, from and to, apart from each other and in order.
         self._blind: list[tuple[int, int]] = []
         self._status: RecordingEvent | None = None
         self._counts: Counter[str] = Counter()
@@ -137,7 +138,7 @@ class EventLog:
                 return
             self._counts[event.kind] += 1
             if event.inserted_records and len(self._blind) < MOST_KEPT:
-                bisect.insort(self._blind, (event.record, event.record + event.inserted_records))
+                self._add_blind(event.record, event.record + event.inserted_records)
             if event.kind == STATUS:
                 self._status = event
             elif len(self._events) < MOST_KEPT:
@@ -229,13 +230,22 @@ class EventLog:
 
     def blind(self, start: int, stop: int) -> NDArray[np.int64]:
         """Which of the records ``start`` to ``stop`` stand for the time of a gap: (n, 2), from and to, in order."""
-        found, reached = [], start
-        for begin, end in self._blind:
-            low, high = max(begin, reached), min(end, stop)
-            if low < high:
-                found.append((low, high))
-                reached = high
+        found = []
+        first = bisect.bisect_right(self._blind, start, key=lambda gap: gap[1])
+        for begin, end in itertools.islice(self._blind, first, None):
+            if begin >= stop:
+                break
+            found.append((max(begin, start), min(end, stop)))
         return np.array(found, np.int64).reshape(-1, 2)
+
+    def _add_blind(self, begin: int, end: int) -> None:
+        """Gaps that touch or overlap are one."""
+        first = bisect.bisect_left(self._blind, begin, key=lambda gap: gap[1])
+        last = first
+        while last < len(self._blind) and self._blind[last][0] <= end:
+            begin, end = min(begin, self._blind[last][0]), max(end, self._blind[last][1])
+            last += 1
+        self._blind[first:last] = [(begin, end)]
 
     def value(self, reached: int) -> dict[str, Any]:
         """The events among the first ``reached`` records, with their times in seconds where they are known yet.

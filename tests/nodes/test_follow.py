@@ -656,3 +656,34 @@ def test_what_is_read_again_has_no_stamp_until_it_is_as_far_as_before(live):
     live.clock.now = 1007.0
     live.step()
     assert [chunk.stamp for chunk in live.chunks] == [None, 1007 * 10**9]
+
+
+def test_records_that_stand_for_a_gap_are_known_as_they_come(live):
+    live.path.write_bytes(header())
+    live.append(words(10))
+    live.begin()
+    live.run(0.1)
+    # Long before events are looked for again.
+    for record, inserted in ((10, 3), (12, 4), (30, 2)):
+        write_event(live, record, inserted_records=inserted)
+    live.append(words(30, 10))
+    live.run(0.1)
+    blind = [(chunk.start + chunk["blind"]).tolist() for chunk in live.chunks]
+    assert [gap for each in blind for gap in each] == [[10, 16], [30, 32]]
+
+
+@given(
+    gaps=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 20)), max_size=8),
+    start=st.integers(0, 70),
+    count=st.integers(0, 70),
+)
+def test_every_record_of_a_gap_is_blind_and_no_other(tmp_path_factory, gaps, start, count):
+    live = Live(tmp_path_factory.mktemp("gaps") / "run.ptu")
+    for record, inserted in gaps:
+        write_event(live, record, inserted_records=inserted)
+    log = event_log.EventLog(live.path, GENERIC_T3, PERIOD_S, lambda first, count: np.empty(0, np.uint32))
+    log.look()
+    found = log.blind(start, start + count)
+    members = [n for begin, end in found.tolist() for n in range(begin, end)]
+    truth = {n for record, inserted in gaps for n in range(record, record + inserted)}
+    assert members == [n for n in range(start, start + count) if n in truth]

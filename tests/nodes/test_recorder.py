@@ -21,6 +21,7 @@ from photonstream.nodes.formats.records import BY_NAME, GENERIC_T2, GENERIC_T3, 
 from photonstream.nodes.pacing import RecordClock
 from photonstream.nodes.recorder import Recorder
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+from photonstream.nodes.recording_file import RecordingFile
 from photonstream.stream.node import InputError, ParameterError
 
 UNIT_S = 1e-6
@@ -225,6 +226,23 @@ def test_any_course_of_faults_is_all_in_the_file_and_time_never_goes_back(
         after_s = whole_s[gap.record + gap.more["inserted_records"] - 1]
         assert after_s > before_s
         assert after_s - before_s == pytest.approx(max(gap.lost_s, WRAP_S / 2), abs=2 * WRAP_S)
+
+
+def test_a_gap_is_told_before_the_records_that_stand_for_it(tmp_path, monkeypatch):
+    """Whoever reads them while they come has to know what they are."""
+    told = []
+    write = RecordingFile.write
+
+    def look_first(file, records):
+        if records.size and (records >> np.uint32(25) == 127).all():
+            lines = events_path(tmp_path / "run.ptu").read_text(encoding="utf-8").splitlines()
+            told.append(parse_event(lines[-1]))
+            assert (told[-1].record, told[-1].inserted_records) == (file.records, records.size)
+        write(file, records)
+
+    monkeypatch.setattr(RecordingFile, "write", look_first)
+    record(tmp_path, [photons(1, 2), 0.1, DeviceError(Cause.FIFO_OVERRUN, "full"), photons(3)])
+    assert [event.kind for event in told] == ["gap"]
 
 
 @pytest.mark.parametrize("cause", list(Cause))
