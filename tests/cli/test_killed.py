@@ -322,7 +322,10 @@ def test_two_runs_cannot_have_their_sockets_in_one_folder(command, undisturbed, 
     first = command("--topology", topology(False), "--speed", "1")
     assert re.match(r"to watch it", first.process.stderr.readline())
     first.wait_for(lambda: all((sockets / f"{name}.results").exists() for name in NODES))
+    # However long the second one takes, the first one is not over.
+    first.process.send_signal(signal.SIGSTOP)
     code, _, err = command("--topology", topology(False), "--out", str(tmp_path / "second")).finish()
+    first.process.send_signal(signal.SIGCONT)
     assert code != 0
     assert re.fullmatch(rf"photonstream: .*{re.escape(str(sockets))}/run.orders.*[Ii]n use.*\n", err)
     code, _, err = first.finish()

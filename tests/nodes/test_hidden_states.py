@@ -277,6 +277,10 @@ def test_the_time_of_a_gap_is_of_no_state(photons, gapped, model):
     assert sum(row["time_s"] for row in selection["states"]) == pytest.approx(END_S, abs=1e-6)
     for row, same in zip(selection["states"], value(whole)["states"], strict=True):
         assert row["time_share"] == pytest.approx(same["time_share"], abs=0.01)
+    # Nor is anything learned of it as it goes by, neither rates nor how sure labels are.
+    certainty = [states._hidden._filter.certainty.sum() for states in (cut, whole)]
+    assert certainty[0] == pytest.approx(certainty[1])
+    np.testing.assert_allclose(cut._hidden._filter.rates, whole._hidden._filter.rates, rtol=0.02)
     learned = cut.choice(final=True)
     assert learned["rates"] == model["rates"]
     # The dwell that the gap interrupts is no complete one.

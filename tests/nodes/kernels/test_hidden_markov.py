@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photonstream.nodes.kernels.hidden_markov import (
+    UNSEEN,
     UPDATE_BINS,
     count_delays,
     count_gates,
@@ -195,6 +196,23 @@ def test_a_state_that_stays_away_for_long_is_still_known(stays_in):
     follow(counts, f, True, own, others, np.empty(len(path)))
     late = slice(len(path) - len(blinks), len(path))
     assert np.mean(own[late] == path[late]) > 0.99
+
+
+def test_bins_in_which_nobody_looked_say_and_teach_nothing():
+    counts = drawn(3, 3000)
+    unseen = slice(1000, 1400)
+    counts[unseen] = UNSEEN
+    # Learning at once and forgetting soon: whatever they taught would be seen.
+    own, _, predicted, f = run(counts, 2, 5, weight=20.0, forget=500.0)
+    assert np.all(np.abs(predicted[unseen]) < 1e-12)
+    assert f.certainty.sum() == pytest.approx(2600.0)
+    _, _, _, before = run(counts[:1000], 2, 5, weight=20.0, forget=500.0)
+    _, _, _, after = run(counts[:1400], 2, 5, weight=20.0, forget=500.0)
+    for name in ("occupancy", "gated", "jumps"):
+        # But for the bins of the lag, which what follows them tells apart.
+        np.testing.assert_allclose(getattr(after, name), getattr(before, name), rtol=0.05)
+    # Far from what is known a state is as probable as it is on the whole.
+    assert len(set(own[1100:1300])) == 1
 
 
 photons = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3), st.integers(0, 70)), max_size=60).map(
