@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from photonstream.cli.folders import free_folder
+from photonstream.cli.processes import all_pids, parent_of, what_it_does
 from photonstream.cli.quantities import duration, rate
 from photonstream.cli.running import COMMAND
 from photonstream.nodes.formats.base import TagFileError
@@ -31,6 +32,7 @@ LEAST_S = 300.0
 STEADY_MB_PER_HOUR = 20.0
 # The result of a long recording is written when it has been read again.
 PATIENCE_S = 600.0
+_SAID = {"record": "recorder", "dashboard": "page"}
 
 _DESCRIPTION = """\
 Attaches a simulated device for a long time, with a page, and prints the memory of every process as it goes on: the run,
@@ -152,18 +154,9 @@ def _judge(found: Mapping[str, Memory]) -> bool:
 def memory_mb(parent: int) -> dict[str, float]:
     """Resident memory of the process ``parent``, "run", and of its children by what they do."""
     found = {"run": _resident_mb(parent)}
-    for place in Path("/proc").glob("[0-9]*"):
-        try:
-            above = int((place / "stat").read_text().rpartition(")")[2].split()[1])
-            words = (place / "cmdline").read_bytes().decode().split("\0")
-        except OSError:
-            continue
-        if above == parent and COMMAND[-1] in words:
-            what = words[words.index(COMMAND[-1]) + 1 :]
-            name = {"record": "recorder", "dashboard": "page"}.get(
-                what[0], what[2] if len(what) > 2 else what[0]
-            )
-            found[name] = _resident_mb(int(place.name))
+    for pid in all_pids():
+        if parent_of(pid) == parent and (what := what_it_does(pid)) is not None:
+            found[_SAID.get(what, what)] = _resident_mb(pid)
     return {name: mb for name, mb in found.items() if mb > 0.0}
 
 

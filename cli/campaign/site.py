@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from photonstream.cli.campaign.clock import clock_environment
+from photonstream.cli.processes import all_pids, what_it_does
 from photonstream.cli.running import COMMAND
 
 # Every process of a run has this in its environment, with a value that no other run has.
@@ -70,27 +71,19 @@ class Site:
         ours = {process.pid: name for name, process in self._started.items()}
         found = {}
         for pid in self._living():
-            if pid in ours:
-                found[ours[pid]] = pid
-                continue
-            try:
-                words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-            except OSError:
-                continue
-            what = words[words.index(COMMAND[-1]) + 1 :] if COMMAND[-1] in words else []
-            # Just before it becomes what it is to be, a child still has the words of its parent.
-            if what and what[0] in ("node", "dashboard", "record"):
-                found[f"node {what[2]}" if what[0] == "node" else what[0]] = pid
+            name = ours.get(pid) or what_it_does(pid)
+            if name is not None:
+                found[name] = pid
         return found
 
     def _living(self) -> list[int]:
         mark = f"{MARK}={self._mark}".encode()
         found = []
-        for place in Path("/proc").glob("[0-9]*"):
+        for pid in all_pids():
             # A process that has ended and was not asked for yet has no environment.
             with contextlib.suppress(OSError):
-                if mark in (place / "environ").read_bytes().split(b"\0"):
-                    found.append(int(place.name))
+                if mark in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
+                    found.append(pid)
         return found
 
     def left(self) -> list[str]:

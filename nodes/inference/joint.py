@@ -30,7 +30,7 @@ from photonstream.nodes.inference.likelihood import (
     SHARED,
     T0,
     Likelihood,
-    evaluate,
+    differentiate,
     photon_share,
 )
 from photonstream.nodes.inference.refit import Refit
@@ -238,21 +238,7 @@ def _add(
     slopes[MIX, :4] = -by_rho * rho, by_rho * rho, by_s, by_beta * by_source
     slopes[SHARED:, 4:] = np.eye(locals_)
     own_gradient, own_information = np.zeros(theta.size), np.zeros((theta.size, theta.size))
-    value: float = evaluate(
-        theta,
-        False,
-        False,
-        likelihood.counts,
-        likelihood.efficiency,
-        likelihood.extra,
-        likelihood.edges_s,
-        likelihood.period_s,
-        likelihood.irf,
-        likelihood.irf_bin_s,
-        s,
-        own_gradient,
-        own_information,
-    )
+    value = differentiate(likelihood, theta, own_gradient, own_information)
     gradient[index] += slopes.T @ own_gradient
     information[np.ix_(index, index)] += slopes.T @ own_information @ slopes
     return value
