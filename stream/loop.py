@@ -297,11 +297,7 @@ class Loop:
         # Whatever was final before has lost its place to these.
         self._changed = True
         took_s = time.monotonic() - now
-        self._next_results = now + took_s + self._rest_s(took_s)
-
-    def _rest_s(self, took_s: float) -> float:
-        """How long there is no other look after one that took so long."""
-        return max(self._orders.results_s, self.looking * took_s)
+        self._next_results = now + took_s + max(self._orders.results_s, self.looking * took_s)
 
     def _conclude(self) -> None:
         """Final results and CLOSE: at the end, and again when orders have changed after it."""

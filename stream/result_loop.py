@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -46,8 +45,6 @@ class ResultLoop(Loop):
     def __init__(self, context: Context, spec: NodeSpec, places: Places) -> None:
         super().__init__(context, spec, places)
         self._inputs: dict[str, _Input] = {}
-        # Not before this is there another look, whatever comes.
-        self._rested_s = 0.0
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
@@ -126,15 +123,6 @@ class ResultLoop(Loop):
             node.take(result)
         self._changed = self._news = True
         self._ended = False
-        if result.key == self._class.photons_in:
-            # These come at the pace of the results already: waiting once more would only make them older.
-            self._next_results = min(self._next_results, self._rested_s)
-
-    def _rest_s(self, took_s: float) -> float:
-        self._rested_s = time.monotonic() + self.looking * took_s
-        rest_s = super()._rest_s(took_s)
-        # What else is new waits for them, but not for ever: they do not come while a run is paused.
-        return rest_s + self._orders.results_s if self._class.photons_in else rest_s
 
     def _publish(self, results: Iterable[Result]) -> None:
         # What it says holds a photon when all that it reads does.
