@@ -17,14 +17,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.device_time import wrap_records
+from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.pipeline import branches, photon_path
-from photonstream.nodes.sources import Replay
+from photonstream.nodes.sources import Replay, ReplayParameters
 from photonstream.stream.runner import InlineRunner, Progress
 from photonstream.stream.topology import Topology
 
@@ -39,21 +41,43 @@ def resident_mb() -> float:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE_BYTES / 1e6
 
 
-def repeat(times: int) -> None:
-    """Have a replay read its file so often."""
-    once = Replay._pieces
+@dataclass(frozen=True)
+class RepeatParameters(ReplayParameters):
+    """Those of a replay; the file is read ``times`` times."""
 
-    def pieces(self: Replay) -> Iterator[NDArray[np.uint32] | float]:
-        for _ in range(times):
-            yield from once(self)
+    times: int = 1
+
+
+class Repeat(Replay):
+    """A replay that begins again, a counter wrap later, when it has come to the end of its file."""
+
+    Parameters = RepeatParameters
+
+    def _pieces(self) -> Iterator[NDArray[np.uint32] | float]:
+        assert isinstance(self.parameters, RepeatParameters)
+        for _ in range(self.parameters.times):
+            yield from super()._pieces()
             if self.halted:
                 return
             yield wrap_records(self._file.record_type, 1)
 
-    Replay._pieces = pieces  # type: ignore[method-assign]
-    Replay._left = property(lambda self: 0 if self.halted else 1 << 62)  # type: ignore[assignment, method-assign]
-    # The checksum of a file that is read so often means nothing.
-    Replay._complete = property(lambda self: False)  # type: ignore[assignment, method-assign]
+    @property
+    def _left(self) -> int:
+        return 0 if self.halted else 1 << 62
+
+    @property
+    def _complete(self) -> bool:
+        # The checksum of a file that is read so often means nothing.
+        return False
+
+
+def register(folder: Path) -> None:
+    """Make `Repeat` known as kind "repeat", as an installed package would."""
+    package = folder / "bench_day-0.dist-info"
+    package.mkdir()
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: bench-day\nVersion: 0\n")
+    (package / "entry_points.txt").write_text("[photonstream.nodes]\nrepeat = day:Repeat\n")
+    sys.path.append(str(folder))
 
 
 class Watch:
@@ -97,18 +121,17 @@ def main() -> None:
         command = [sys.executable, "-m", "photonstream.cli", "simulate", "355nm", "--time", f"{PIECE_S:g}s"]
         command += ["--out", str(path), "--set", f"efficiency={efficiency:g},{efficiency:g}"]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-        info = Replay("source", Replay.Parameters(str(path)))
-        info.begin()
-        once = info._records_there
+        once = open_tag_file(path).records
         times = round(given.hours * 3600.0 / PIECE_S)
-        repeat(times)
+        register(Path(folder))
         print(
             f"{times} times {once:,} records in {PIECE_S:g} s: {times * once:,} records, {given.hours:g} hours\n"
         )
         print("| reading | million records | memory, MB | million records/s |\n|--:|--:|--:|--:|")
         watch = Watch(times * once)
-        parameters = {"source": {"path": str(path)}}
-        line = Topology((*photon_path(parameters).nodes, *branches(parameters)))
+        parameters = {"source": {"path": str(path), "times": times}}
+        source, *others = photon_path(parameters).nodes
+        line = Topology((replace(source, kind="repeat"), *others, *branches(parameters)))
         outcome = InlineRunner(line, on_progress=watch).run()
         if outcome.imbalances:
             raise SystemExit(f"the ledger does not balance: {outcome.imbalances}")

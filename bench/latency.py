@@ -20,16 +20,13 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from playwright.sync_api import sync_playwright
 from tags import write_tags
-
-from photonstream.stream.link import LinkReader, Waiter, new_context
-from photonstream.stream.wire import Open, ResultSent
+from watch import Watch
 
 WARM_S = 3.0
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -49,44 +46,26 @@ SAMPLE = """() => {
 READY = "() => Bokeh?.documents[0]?.get_model_by_name('source trace')?.data?.x?.length > 0"
 
 
-class Watcher(threading.Thread):
+class Watcher(Watch):
     """Reads the run's address: when each kind of result reached which recorded time, and the run's clock."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(daemon=True)
-        self.address = address
+        super().__init__(address)
         self.arrivals: dict[str, list[tuple[float, float]]] = {"counts": [], "trace": [], "fit": []}
         self.origin_s = np.inf
         self.complete = threading.Event()
-        self.end = threading.Event()
         self._rows: dict[str, Any] = {}
 
-    def run(self) -> None:
-        context = new_context()
-        reader, waiter = LinkReader(context, self.address, "bench"), Waiter()
-        waiter.watch(reader.socket)
-        while not self.end.is_set():
-            waiter.wait(0.2)
-            for message in reader.receive():
-                now = time.monotonic()
-                if isinstance(message, Open):
-                    continue
-                if isinstance(message, ResultSent):
-                    self._note(now, message.node, message.key, message.value)
-                reader.done()
-        reader.stop()
-        context.term()
-
-    def _note(self, now: float, node: str, key: str, value: Mapping[str, Any]) -> None:
-        if (node, key) == ("decode", "counts"):
+    def note(self, now: float, what: tuple[str, str], value: Any) -> None:
+        if what == ("decode", "counts"):
             self.arrivals["counts"].append((now, value["duration_s"]))
-        elif (node, key) == ("intensity", "trace"):
+        elif what == ("intensity", "trace"):
             self.arrivals["trace"].append((now, value["end_s"]))
-        elif (node, key) == ("states", "selection"):
+        elif what == ("states", "selection"):
             self._rows["bins"] = value["bins"]
-        elif (node, key) == ("lifetime", "decay"):
+        elif what == ("lifetime", "decay"):
             self.arrivals["fit"].append((now, float(value["all"].sum())))
-        elif (node, key) == ("run", "status"):
+        elif what == ("run", "status"):
             if value["state"] == "running" and value["place_s"]:
                 self.origin_s = min(self.origin_s, now - value["place_s"])
             if value["state"] == "complete":

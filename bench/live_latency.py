@@ -25,49 +25,31 @@ from typing import Any
 
 import numpy as np
 from tags import write_tags
+from watch import Watch
 
 from photonstream.nodes.formats import open_tag_file
-from photonstream.stream.link import LinkReader, Waiter, new_context
-from photonstream.stream.wire import Open, ResultSent
 
 RATE_HZ = 1e5
 WRITE_S, IDLE_S, WARM_S = 0.005, 10.0, 8.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-class Reader(threading.Thread):
+class Reader(Watch):
     """When the decay counted how many photons, and what the run says of itself."""
 
     def __init__(self, address: str) -> None:
-        super().__init__(daemon=True)
-        self.address = address
+        super().__init__(address)
         self.arrivals: list[tuple[float, int]] = []
         self.status: dict[str, Any] = {}
         self.pids: dict[str, int] = {}
-        self.end = threading.Event()
 
-    def run(self) -> None:
-        context = new_context()
-        reader, waiter = LinkReader(context, self.address, "bench"), Waiter()
-        waiter.watch(reader.socket)
-        while not self.end.is_set():
-            waiter.wait(0.2)
-            for message in reader.receive():
-                if isinstance(message, Open):
-                    continue
-                if isinstance(message, ResultSent):
-                    self._note(message)
-                reader.done()
-        reader.stop()
-        context.term()
-
-    def _note(self, message: ResultSent) -> None:
-        if (message.node, message.key) == ("lifetime", "decay"):
-            self.arrivals.append((time.monotonic(), int(message.value["all"].sum())))
-        elif (message.node, message.key) == ("run", "status"):
-            self.status = dict(message.value)
-        elif message.key == "status":
-            self.pids[message.node] = message.value["pid"]
+    def note(self, now: float, what: tuple[str, str], value: Any) -> None:
+        if what == ("lifetime", "decay"):
+            self.arrivals.append((now, int(value["all"].sum())))
+        elif what == ("run", "status"):
+            self.status = dict(value)
+        elif what[1] == "status":
+            self.pids[what[0]] = value["pid"]
 
 
 def cpu_s(pid: int) -> float:
