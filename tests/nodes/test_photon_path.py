@@ -53,24 +53,6 @@ def t3_records(nsync, dtime, channel, end):
     return out[:n]
 
 
-def same(a, b):
-    """Equal to the last bit, whatever is nested in it."""
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            same(x, y)
-    elif isinstance(a, np.ndarray):
-        assert a.dtype == b.dtype
-        np.testing.assert_array_equal(a, b)
-    else:
-        assert a == b
-
-
 def whole_trace(outcome):
     return assemble(
         {key: result.value for (node, key), result in outcome.results.items() if node == "intensity"}
@@ -111,7 +93,7 @@ def short_recordings():
     bin_ticks=st.integers(1, 10**9),
     gaps=st.lists(st.tuples(st.integers(0, 60), st.integers(1, 60)), max_size=3),
 )
-def test_any_split_gives_the_same_results(tmp_path_factory, kind, records, chunk, bin_ticks, gaps):
+def test_any_split_gives_the_same_results(tmp_path_factory, same, kind, records, chunk, bin_ticks, gaps):
     record_type = BY_NAME[kind]
     path = tmp_path_factory.mktemp("split") / "x.ptu"
     write(path, records, record_type)
@@ -243,7 +225,7 @@ def test_a_trace_with_one_level_selects_every_bin(tmp_path, rates_hz):
     assert selection["on_photons"] == outcome.results["decode", "counts"].value["photons"]
 
 
-def test_the_window_moves_without_another_look_at_the_photons(tmp_path):
+def test_the_window_moves_without_another_look_at_the_photons(same, tmp_path):
     # The rows of the decay do not depend on the choice: any window is a sum of rows.
     path = tmp_path / "blinking.ptu"
     blinking(path, (40e3, 5e3))

@@ -49,23 +49,7 @@ def run(path):
     ).run()
 
 
-def same(a, b):
-    assert type(a) is type(b)
-    if isinstance(a, dict):
-        assert a.keys() == b.keys()
-        for key in a:
-            same(a[key], b[key])
-    elif isinstance(a, list | tuple):
-        assert len(a) == len(b)
-        for x, y in zip(a, b, strict=True):
-            same(x, y)
-    elif isinstance(a, np.ndarray):
-        np.testing.assert_array_equal(a, b)
-    else:
-        assert a == b or (a != a and b != b)
-
-
-def test_each_stamp_goes_with_its_photons_and_results_do_not_know_of_it(recording, monkeypatch):
+def test_each_stamp_goes_with_its_photons_and_results_do_not_know_of_it(recording, monkeypatch, same):
     plain = run(recording)
     assert all(result.stamp is None for result in plain.results.values())
     assert (plain.latency["taken"], plain.latency["published"]) == ({}, {})
