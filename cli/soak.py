@@ -109,8 +109,10 @@ def run(arguments: argparse.Namespace) -> int:
             code = attached.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
             attached.kill()
-            raise
-    print(f"\nrun: {folder}, exit code {code}")
+            print(f"\nrun: {folder}, killed: it had not ended {PATIENCE_S:g} s after it was asked to")
+            code = 1
+        else:
+            print(f"\nrun: {folder}, exit code {code}")
     return 1 if _judge(found) or code else 0
 
 

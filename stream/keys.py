@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -211,8 +212,8 @@ def _read(path: Path, what: str) -> bytes:
 def _is_key(text: str) -> bool:
     try:
         return len(text) == _CHARACTERS and len(z85.decode(text)) == _BYTES
-    # Whatever it stumbles over in what is no key.
-    except Exception:
+    # Characters that are none of its alphabet, and numbers too large for it.
+    except (ValueError, KeyError, struct.error):
         return False
 
 
