@@ -94,7 +94,7 @@ def _look(scene: Scene) -> list[str]:
             return [*wrong, f"there is no {folder / 'result.json'}"]
     return [
         *wrong,
-        *other_results(scene.out, replayed, broken_off=scene.killed_recorder),
+        *other_results(scene.out, replayed),
         *unbalanced(scene.out, len(read_records(scene.path))),
     ]
 
