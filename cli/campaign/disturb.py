@@ -55,7 +55,16 @@ def disturb(
             if any(fault.disk for fault in faults)
             else nullcontext(site.folder) as disk
         ):
-            scene = Scene(site, placement, live=live, page=page, settings=settings, disk=disk, chance=chance)
+            scene = Scene(
+                site,
+                placement,
+                live=live,
+                page=page,
+                settings=settings,
+                disk=disk,
+                chance=chance,
+                grown=any(fault.grown for fault in faults),
+            )
             try:
                 wrong = _play(scene, faults)
                 # What cannot be ended in order cannot be looked at either.
