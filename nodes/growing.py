@@ -202,7 +202,9 @@ class GrowingFile:
             )
         elif measured != self._measured and not self._tail_stands():
             self._spoilt = True
-            self.successor = f"the file was written anew: the last of the {taken:,} records that were read are others"
+            self.successor = (
+                f"the file was written anew: the last of the {taken:,} records that were read are others"
+            )
         self._measured = measured
 
     def _tail_stands(self) -> bool:
