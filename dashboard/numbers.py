@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 MINUS, THIN, PLUS_MINUS, NBSP = "\u2212", "\u2009", "\u00b1", "\u00a0"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SPACES = dict.fromkeys(map(ord, NBSP + THIN), " ")
 NO_ERROR = "no error computed"
 NOT_COMPUTED = "not computed"
 # Significant digits of an uncertainty, and of a value that has none.
@@ -30,7 +31,7 @@ NS, PS, SECONDS, PERCENT, ONE = (
     Unit("", 1.0),
 )
 HZ, KHZ, MHZ = Unit("Hz", 1.0), Unit("kHz", 1e-3), Unit("MHz", 1e-6)
-KCPS, MS = Unit("kcps", 1e-3), Unit("ms", 1e3)
+CPS, KCPS, MS = Unit("cps", 1.0), Unit("kcps", 1e-3), Unit("ms", 1e3)
 
 
 def number(value: object) -> float | None:
@@ -77,6 +78,11 @@ def plain(value: float, digits: int = PLAIN_DIGITS) -> str:
 def with_unit(text: str, unit: Unit) -> str:
     """The text and the unit, kept together by a space that does not break."""
     return f"{text}{NBSP}{unit.name}" if unit.name else text
+
+
+def plain_spaces(text: str) -> str:
+    """``text`` for a terminal, which may show the spaces of a page as anything."""
+    return text.translate(_SPACES)
 
 
 def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
