@@ -18,12 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from photonstream.nodes.inference.beta import (
-    domain_reason,
-    eta_estimate,
-    poisson_factor,
-    with_errors,
-)
+from photonstream.nodes.inference.beta import poisson_factor
 from photonstream.nodes.inference.calibration_data import (
     Calibration,
     CalibrationRun,
@@ -32,25 +27,21 @@ from photonstream.nodes.inference.calibration_data import (
     Way,
     power_shared,
 )
+from photonstream.nodes.inference.calibration_sample import eta_of, no_beta
 from photonstream.nodes.inference.calibration_warnings import Answers, warnings_of
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.claims import within_bounds
-from photonstream.nodes.inference.decay_data import FitOptions
-from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate, Interval
-from photonstream.nodes.inference.eta import NO_MEAN_N
 from photonstream.nodes.inference.joint import LEAST_S, LEAST_SCALE, MOST_S, SCALES, Joint, S
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX
 from photonstream.nodes.inference.profile import profile_of
-from photonstream.nodes.inference.refit import Refit, beta_at, emitter_of
+from photonstream.nodes.inference.refit import Refit, beta_at
 from photonstream.nodes.inference.scoring import Box, Optimum
 
 _RESTARTS = 3
 # A run of the cascade begins this far inside what such an emitter can be.
 _INSIDE = 0.9
-# Step by which eta of the cascade is differentiated.
-_STEP = 0.05
 
 
 def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
@@ -110,7 +101,7 @@ def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_
         )
     found = Estimate(s, _root(errors, S), *intervals[0])
     means = tuple(
-        replace(_exponential(_scale(optimum, errors, group), weight))
+        _exponential(_scale(optimum, errors, group), weight)
         for group, weight in zip(groups, weights, strict=True)
     )
     way = Way("", found, means, _exponential(_scale(optimum, errors, 0)), *_lifetimes(optimum, errors))
@@ -148,7 +139,7 @@ def _with_beta(way: Way, joint: Joint, optimum: Optimum, sample: Sample) -> Way:
     """``way`` with beta and eta of the sample at its s, the errors of both in one likelihood."""
     fit, options = sample.fit, sample.options
     assert way.s is not None
-    why = _no_beta(fit, options, way.s.value)
+    why = no_beta(fit, options, way.s.value)
     if why:
         return replace(way, beta_reason=why, eta_reason=f"no eta without beta ({why})")
     together = replace(joint, sample=sample.refit)
@@ -162,21 +153,8 @@ def _with_beta(way: Way, joint: Joint, optimum: Optimum, sample: Sample) -> Way:
     beta, note = within_bounds(estimate)
     if beta is None:
         return replace(way, beta_reason=note, eta_reason=f"no eta without beta ({note})")
-    eta, eta_reason = _eta(sample, beta, way.s.value, None, joint.cascade_yield_x)
+    eta, eta_reason = eta_of(sample, beta, way.s.value, None, joint.cascade_yield_x)
     return replace(way, beta=beta, beta_reason=note, eta=eta, eta_reason=eta_reason)
-
-
-def _no_beta(fit: DecayFit, options: FitOptions, s: float) -> str:
-    """Why the sample has no beta at ``s``; empty where it has."""
-    tau_x, tau_xx = fit.tau_x_s, fit.tau_xx_s
-    if fit.model == "none":
-        return f"no beta: {fit.reason}"
-    if fit.fast_reason:
-        return f"no beta: {fit.fast_reason}"
-    if tau_x is None or tau_xx is None or fit.amplitude_xx is None or fit.amplitude_x is None:
-        return "no beta: one component suffices"
-    ratio = fit.amplitude_xx.value / max(fit.amplitude_x.value, 1e-300)
-    return domain_reason(ratio, tau_x, tau_xx, s, options.quantum_yield_x)
 
 
 def _n_at_given_s(
@@ -207,7 +185,7 @@ def _n_at_given_s(
         scale = _scale(optimum, errors, group, *intervals[group])
         means.append(_exponential(scale, weight) if scale.value > lowest else None)
     factor = _scale_of_given(runs, means, errors, shared=shared)
-    eta, eta_reason = _eta(sample, sample.fit.beta, s, factor, cascade_yield_x)
+    eta, eta_reason = eta_of(sample, sample.fit.beta, s, factor, cascade_yield_x)
     way = Way("", Estimate(s), tuple(means), factor, *_lifetimes(optimum, errors))
     fit = sample.fit
     return (
@@ -236,51 +214,6 @@ def _scale_of_given(
     weights = np.linalg.solve(errors[np.ix_(index, index)], np.ones(len(index)))
     value = math.exp(float(weights @ np.log([ratio for _, ratio in pairs])) / float(weights.sum()))
     return Estimate(value, value / math.sqrt(float(weights.sum())))
-
-
-def _eta(
-    sample: Sample,
-    beta: Estimate | None,
-    s: float,
-    scale: Estimate | None,
-    cascade_yield_x: float | None,
-) -> tuple[Estimate | None, str]:
-    """eta of the sample at its given <N>, or with ``scale`` at as much of it, whose error is then that of the scale."""
-    fit, options = sample.fit, sample.options
-    if options.mean_n is None:
-        return None, NO_MEAN_N
-    if beta is None or fit.tau_x_s is None:
-        return None, f"no eta without beta ({fit.beta_reason})"
-    mean_n, relative = options.mean_n, options.mean_n_relative_error
-    if scale is not None:
-        mean_n, relative = mean_n * scale.value, (scale.stderr or 0.0) / scale.value
-    eta, _, reason = eta_estimate(beta, mean_n, relative, sample.refit.likelihood.period_s, fit.tau_x_s.value)
-    if cascade_yield_x is None or eta is None:
-        return eta, reason
-    return _cascade_eta(sample, beta, s, mean_n, relative)
-
-
-def _cascade_eta(
-    sample: Sample, beta: Estimate, s: float, mean_n: float, relative: float
-) -> tuple[Estimate | None, str]:
-    """The same by the cascade; its slopes to beta and <N> are differences, steeper than those of the closed form."""
-    etas = []
-    for x, n in (
-        (beta.value, mean_n),
-        ((1.0 - _STEP) * beta.value, mean_n),
-        (beta.value, (1.0 - _STEP) * mean_n),
-    ):
-        behind = emitter_of(sample.refit, sample.fit, sample.options, x, n, s)
-        if behind.eta is None:
-            return None, f"no eta by the n^2 cascade: {behind.reason}"
-        etas.append(behind.eta)
-    value, less_beta, less_n = etas
-    by_beta = (value - less_beta) / (_STEP * beta.value)
-    sigma_n = abs(value - less_n) / _STEP * relative
-    eta = with_errors(value, beta, by_beta, sigma_n)
-    if eta is None:
-        return None, f"no eta by the n^2 cascade: {value:.3g} is no probability; <N> or s is wrong"
-    return eta, ""
 
 
 def _fit(

@@ -54,11 +54,11 @@ def systematics(
     refit = refit_of(data, options, fit)
     return (
         *_of_mean_n(options, fit),
-        *_of_higher_excitons(options, fit, refit),
         _of_irf(data, options, refit),
         *_of_tail(options, refit, data.pulse_period_s),
         Systematic("t0", "free in the fit of every channel: its part is inside the statistical error"),
         _of_contamination(data, options, refit, others),
+        *_of_higher_excitons(options, fit, refit),
         _of_s(refit.optimum.theta, options.s),
     )
 
