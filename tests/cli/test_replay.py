@@ -577,3 +577,11 @@ def test_a_second_opinion_is_for_the_standard_nodes(tmp_path, capsys):
     arguments = ["replay", "--headless", str(INTERRUPTED), "--second-opinion", "--topology", str(own)]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert f"name a node of the kind changepoint in {own}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody can make a folder in /proc")
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(capsys):
+    assert main(["replay", str(NC_355), "--headless", "--out", "/proc/results"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("photonstream: /proc/results: no folder for the results can be made")
+    assert "--out" in said
