@@ -146,8 +146,14 @@ class Findings:
         said = self._get("precision")
         said = said if isinstance(said, Mapping) else {}
         target = number(said.get("target_sigma"))
-        label = "still to measure" if target is None else f"to measure for β ± {plain(100 * target, 2)} %"
+        # As an absolute error: "± 2 %" might be two percent of beta.
+        label = (
+            "still to measure" if target is None else f"to measure for an error of β of {plain(target, 2)}"
+        )
         photons, time_s = number(said.get("photons_more")), number(said.get("time_more_s"))
+        met = number(said.get("met_photons"))
+        if met is not None:
+            return Row(label, f"reached at {counted(met)} photons", "", self._read_further(met))
         if photons is None:
             return Row(label, "unknown", "", str(said.get("reason") or "not forecast"))
         if photons == 0.0:
@@ -156,6 +162,12 @@ class Findings:
         size = 10.0 ** max(0, math.floor(math.log10(photons)) - 1)
         words = f"{counted(round(photons / size) * int(size))} photons"
         return Row(label, words if time_s is None else f"{words}, {_span(time_s)}")
+
+    def _read_further(self, met: float) -> str:
+        """How many photons are fitted beside those at which the run was to end."""
+        further = (number(self._fit.get("photons")) or met) - met
+        words = "there two fits in a row knew it, and the reading ended"
+        return f"{words}; {counted(further)} more had been read by then" if further > 0 else words
 
     def same_rows(self) -> list[Row]:
         """Main numbers but beta, in the same places whatever was found: for a page that must not jump."""

@@ -17,7 +17,7 @@ from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
-from photonstream.nodes.inference.precision import forecast
+from photonstream.nodes.inference.precision import StoppingRule, forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.inference.systematics import systematics
 from photonstream.nodes.irf_files import load_irf
@@ -44,6 +44,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._start: FitStart | None = None
         self._history = History()
+        self._enough = StoppingRule()
         self._rule: object = None
         self._period_s: float | None = None
         self._calibration = CalibrationRuns(())
@@ -65,6 +66,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._use_irf(parameters)
         self._start = None
         self._history = History()
+        self._enough = StoppingRule()
         super().change(parameters)
 
     def _use_irf(self, parameters: LifetimeParameters) -> None:
@@ -80,6 +82,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def inherit(self, earlier: Any) -> None:
         self._rule = earlier._rule
         self._history.inherit(earlier._history)
+        self._enough = earlier._enough
 
     photons_in = "rows"
 
@@ -89,7 +92,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``fit``: model, parameters and beta as result.json has them; ``decay``: the histograms and the model.
 
-        ``history``: the fits so far (`History.value`).
+        ``recorded_s`` of the fit: the recorded time that it knows of. ``history``: the fits so far (`History.value`).
         """
         rows, selection = self._latest.get("rows"), self._latest.get("selection")
         if rows is None or selection is None:
@@ -110,7 +113,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._rule, self._history = rule, History()
         self._history.add(fit)
         summary = summarise(fit, rows["channels"])
-        summary["precision"] = forecast(fit, self.parameters.target_sigma, selection["recorded_s"]).as_dict()
+        summary["precision"] = self._precision(fit, selection["recorded_s"], final=final)
         summary["fit"]["pulse_period_s"] = rows["pulse_period_s"]
         if final:
             summary["systematics"] = self._systematics(data, fit, rows, selection)
@@ -119,7 +122,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
             summary["other_selections"] = self._other_selections(fit, rows, selection)
         if final and (second := self._latest.get("second_opinion")) is not None:
             summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
-        yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
+        told = {"summary": summary, "headline": headline(fit), "recorded_s": selection["recorded_s"]}
+        yield self.result("fit", told, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
             "selected": chosen,
@@ -131,6 +135,15 @@ class Lifetime(ResultNode[LifetimeParameters]):
         }
         yield self.result("decay", value, final=final)
         yield self.result("history", self._history.value(), final=final)
+
+    def _precision(self, fit: DecayFit, recorded_s: float, *, final: bool) -> dict[str, Any]:
+        """What is missing to the wanted error; only a run that ends by it says when it was there, for looks on the way
+        come at times of their own."""
+        now = forecast(fit, self.parameters.target_sigma, recorded_s)
+        if not final:
+            self._enough.look(fit.photons, now)
+        until = self.parameters.until_target
+        return now.as_dict() | {"met_photons": self._enough.met_photons if until else None}
 
     def _systematics(
         self, data: DecayData | str, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
