@@ -157,13 +157,14 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def _other_selections(
         self, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Beta of other selections: by states found without each bin's own photons, and by the window of the rule.
-
-        ``depends``: whether leaving them out moves beta by more than half a standard error.
+        """Beta and tau_x of other selections: by states found without each bin's own photons, and by the window of the
+        rule. ``depends``: whether leaving them out moves beta by more than half a standard error.
         """
         counts: NDArray[np.int64] = rows["counts"]
         labels: NDArray[np.int64] = rows["labels"]
         found: dict[str, Any] = {}
+        tau_x_s: dict[str, Any] = {}
+        reasons: dict[str, str] = {}
         ways = {
             "left_out": (selected(selection, labels, left_out=True), selection["left_out_time_s"]),
             "window": (selected({**selection, "method": WINDOW}, labels), selection["rule_time_s"]),
@@ -171,6 +172,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         for way, (on, time_s) in ways.items():
             again = self._fit(_data(counts[on].sum(axis=0), rows, time_s), final=True)
             found[way] = plain_value(again.beta)
+            tau_x_s[way], reasons[way] = plain_value(again.tau_x_s), "" if again.beta else again.beta_reason
             if way != "left_out" or fit.beta is None or not fit.beta.stderr:
                 continue
             if again.beta is None:
@@ -178,7 +180,9 @@ class Lifetime(ResultNode[LifetimeParameters]):
             else:
                 shift = again.beta.value - fit.beta.value
                 found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
-        return {"shift": None, "depends": None, "reason": "", **found}
+        if "reason" not in found and "shift" not in found:
+            found["reason"] = fit.beta_reason
+        return {"shift": None, "depends": None, "reason": "", **found, "tau_x_s": tau_x_s, "reasons": reasons}
 
     def _fit_final(self, rows: Mapping[str, Any]) -> Fit:
         """The final fit for other photons of the same recording."""
@@ -222,6 +226,12 @@ def _check_irf(irf: Irf | None, period_s: float) -> None:
         shares_on_period(irf, irf.numbers, period_s)
 
 
+def _gain(likelihood_ratio: float | None) -> float | None:
+    """What a second component gains; the fits end within a millionth of the best, so less is none."""
+    known = plain_number(likelihood_ratio)
+    return 0.0 if known is not None and abs(known) < 1e-6 else known
+
+
 def _no_fit(reason: str) -> DecayFit:
     return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
 
@@ -245,7 +255,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "irf_fwhm_s": plain_value(fit.irf_fwhm_s),
             "irf_tail_share": plain_value(fit.irf_tail_share),
             "irf_tail_s": plain_value(fit.irf_tail_s),
-            "likelihood_ratio": plain_number(fit.likelihood_ratio),
+            "likelihood_ratio": _gain(fit.likelihood_ratio),
             "goodness": {key: plain_number(value) for key, value in fit.goodness.items()},
             "s": fit.s,
             "corrections": fit.corrections,
