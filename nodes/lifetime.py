@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.calibration_runs import CalibrationRuns
 from photonstream.nodes.history import History
 from photonstream.nodes.inference.contamination import contaminants
+from photonstream.nodes.inference.dead_time import contradiction
 from photonstream.nodes.inference.decay_data import DecayData, Irf, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
@@ -46,6 +47,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._history = History()
         self._enough = StoppingRule()
         self._rule: object = None
+        self._contradiction = ""
         self._period_s: float | None = None
         self._calibration = CalibrationRuns(())
 
@@ -100,7 +102,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
         counts: NDArray[np.int64] = rows["counts"]
         on = selected(selection, rows["labels"])
         chosen = counts[on].sum(axis=0)
-        data = _data(chosen, rows, selection["on_time_s"])
+        self._contradiction = contradiction(rows, self.parameters.dead_time_s, selection["recorded_s"])
+        data = self._data(chosen, rows, selection["on_time_s"])
         if selection["method"] == HIDDEN_MARKOV and selection["chosen"] == "given" and not on.any():
             data = f"no photons: there is no such state, only {len(selection['levels'])} (--set states.state)"
         fit = self._fit(data, final=final)
@@ -170,7 +173,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             "window": (selected({**selection, "method": WINDOW}, labels), selection["rule_time_s"]),
         }
         for way, (on, time_s) in ways.items():
-            again = self._fit(_data(counts[on].sum(axis=0), rows, time_s), final=True)
+            again = self._fit(self._data(counts[on].sum(axis=0), rows, time_s), final=True)
             found[way] = plain_value(again.beta)
             tau_x_s[way], reasons[way] = plain_value(again.tau_x_s), "" if again.beta else again.beta_reason
             if way != "left_out" or fit.beta is None or not fit.beta.stderr:
@@ -188,9 +191,12 @@ class Lifetime(ResultNode[LifetimeParameters]):
         """The final fit for other photons of the same recording."""
 
         def fit(counts: NDArray[np.int64], channels: NDArray[np.int64], time_s: float) -> DecayFit:
-            return self._fit(_data(counts, {**rows, "channels": channels}, time_s), final=True)
+            return self._fit(self._data(counts, {**rows, "channels": channels}, time_s), final=True)
 
         return fit
+
+    def _data(self, chosen: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float) -> DecayData | str:
+        return self._contradiction or _data(chosen, rows, on_time_s)
 
     def _fit(self, data: DecayData | str, *, final: bool) -> DecayFit:
         if isinstance(data, str):

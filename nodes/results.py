@@ -40,6 +40,10 @@ MOST_ELEMENTS = 20_000
 # What is learned is said with the states.
 _LEARNED = ("states", "model")
 _MEAN_N = ("mean_n", "mean_n_stderr")
+_OF_LEVEL = (
+    *("state", "rate_hz", "rate_stderr_hz", "time_share", "mean_dtime_s", "mean_dtime_stderr_s"),
+    *("dwell_s", "dwell_stderr_s", "on", "remark"),
+)
 # What is said of states only.
 _OF_STATES = ("accuracy", "resolved", "unresolved", "model")
 # Names of the curves that a run writes, in any of the formats.
@@ -129,8 +133,6 @@ def summarise(
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
     duration_s = recording["duration_s"]
     antibunching = _antibunching(latest, lifetime["summary"]["fit"], experiment, recording)
-    shown = ("state", "rate_hz", "rate_stderr_hz", "time_share", "mean_dtime_s")
-    shown += ("mean_dtime_stderr_s", "dwell_s", "dwell_stderr_s", "on", "remark")
     levels = with_delay_errors(latest["decay", "rows"], selection)
     intensity = {
         "bin_s": trace["bin_s"],
@@ -154,7 +156,7 @@ def summarise(
             "method": selection["method"],
             "chosen": selection["chosen"],
             "window_hz": selection["window_hz"],
-            "levels": [{key: level[key] for key in shown if key in level} for level in levels],
+            "levels": [{key: level[key] for key in _OF_LEVEL if key in level} for level in levels],
             "on_time_s": selection["on_time_s"],
             "on_photons": selection["on_photons"],
             **{key: plain(selection[key]) for key in _OF_STATES if key in selection},
