@@ -119,7 +119,7 @@ def detail_rows(fit: Mapping[str, Any], shown: Collection[str]) -> Iterator[Row]
     ratio = number(fit.get("likelihood_ratio"))
     if ratio is not None:
         label = "likelihood ratio 2 ln(L₂/L₁), two components against one"
-        yield Row(label, plain(ratio), remark=_STATISTIC)
+        yield Row(label, plain(ratio, 4) if ratio >= 0.01 else "0: no gain", remark=_STATISTIC)
     tests = fit.get("goodness")
     if isinstance(tests, Mapping):
         yield from _test_rows(tests)

@@ -114,7 +114,8 @@ def _by_pulse(
             "found": centre.found,
             "s": plain_value(_centre_s(phase, centre.index - reach, period_s, apart_s)),
         },
-        "all": _g2(all_peaks, centre, why_none, None),
+        # Where every pair is selected, the background's share of the selected photons is that of all.
+        "all": _g2(all_peaks, centre, why_none, shares if np.array_equal(everything, selected) else None),
         "selected": of_selected,
         "late": late,
         "yield_ratio": _yield(of_selected, period_s, fit, experiment),
