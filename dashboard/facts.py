@@ -101,7 +101,7 @@ def states_table(run: RunFolder) -> str:
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", MS) if "dwell_s" in level else "–",
+            with_error(level, "dwell_s", SECONDS) if "dwell_s" in level else "–",
         )
         for level in levels
     ]
@@ -118,7 +118,7 @@ def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:
     """The figure ``key`` (ending in ``_s``) of a level with its error, where it has one."""
     error = level.get(f"{key.removesuffix('_s')}_stderr_s")
     if number(error) is None:
-        return quantity(level.get(key), unit)
+        return quantity(level.get(key), unit, 3)
     return estimate_text({"value": level.get(key), "stderr": error}, unit)
 
 

@@ -377,6 +377,7 @@ def test_unreadable_input_is_one_sentence_and_code_2(tmp_path, monkeypatch, caps
         (["--mean-n", "-1"], "mean_n"),
         (["--irf", "no_such_file.txt"], "IRF"),
         (["--meta", "no_such_file.toml"], "no_such_file.toml"),
+        (["--meta", os.devnull], "it says nothing of the experiment"),
         (["--bin", "1ns"], "finer than"),
         (["--bin", "1000000s"], "at most a day"),
         (["--set", "sync_channel=foo"], "sync_channel cannot be 'foo'"),
@@ -406,6 +407,25 @@ def test_bad_usage_is_code_2(arguments, capsys):
         main(["replay", "--headless", str(NC_355), *arguments])
     assert ended.value.code == 2
     assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--irf", "-1ns", "a width must be positive, not '-1ns'"),
+        ("--bin", "-.5ms", "a time must be positive"),
+        ("--on", "-5:5", "must rise from 0 or more"),
+    ],
+)
+def test_a_negative_quantity_is_refused_by_its_cause(option, value, words, capsys):
+    with pytest.raises(SystemExit):
+        main(["replay", "--headless", str(NC_355), option, value])
+    assert words in capsys.readouterr().err
+
+
+def test_bins_longer_than_the_recording_are_said(tmp_path, capsys):
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path), "--bin", "1h"]) == 0
+    assert "the trace is a single bin: bins of 3600 s" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unbalanced_ledger_is_code_3(tmp_path, monkeypatch, capsys):
