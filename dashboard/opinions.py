@@ -89,8 +89,13 @@ def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
     for name, tau_x_s, each, why in ways:
         depends = others.get("depends") is True and name.startswith("states")
         remark = "depends on the selection" if depends else "" if is_estimate(each) else why
-        tau = _tau(tau_x_s) if fits or not is_estimate(tau_x_s) else quantity(tau_x_s["value"], NS, 3)
-        yield name, tau, _beta(each), remark if fits else "of a model that does not fit"
+        value = tau_x_s.get("value") if isinstance(tau_x_s, Mapping) else None
+        yield (
+            name,
+            _tau(tau_x_s) if fits else quantity(value, NS, 3),
+            _beta(each),
+            remark if fits else "of a model that does not fit",
+        )
 
 
 def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:

@@ -62,6 +62,25 @@ def test_result_json_has_every_field_and_balances(folder):
         assert node["held"] == 0
         assert node["events_in"] == node["events_out"] + node["events_lost"] + sum(node["ended"].values())
     assert set(result["fit"]["tau_x_s"]) == set(result["beta"]) == VALUE
+    intensity = result["intensity"]
+    assert intensity["mean_rate_stderr_hz"] == pytest.approx(
+        recording["photons"] ** 0.5 / recording["duration_s"]
+    )
+    for level in result["states"]["levels"]:
+        seconds = level["time_share"] * recording["duration_s"]
+        assert level["rate_stderr_hz"] == pytest.approx((level["rate_hz"] / seconds) ** 0.5, rel=0.01)
+        # Visits are whole.
+        visits = (level["dwell_s"] / level["dwell_stderr_s"]) ** 2
+        assert visits == pytest.approx(round(visits), rel=1e-6)
+        assert visits * level["dwell_s"] == pytest.approx(seconds, rel=0.01)
+        # The delays of a decay spread by about their mean.
+        spread = level["mean_dtime_stderr_s"] * (level["rate_hz"] * seconds) ** 0.5
+        assert 0.5 < spread / level["mean_dtime_s"] < 2.0
+    others = result["other_selections"]
+    assert others["tau_x_s"]["window"]["value"] == pytest.approx(result["fit"]["tau_x_s"]["value"], rel=0.05)
+    assert others["reasons"] == {"left_out": "", "window": ""}
+    assert result["parameters"]["antibunching"]["late_s"] == 1.95e-8
+    assert "0000000" not in json.dumps(result["parameters"])
     assert result["experiment"]["mean_n"] is None
     assert result["eta"] is None
     assert result["eta_reason"]

@@ -18,7 +18,7 @@ def by_label(rows):
 
 
 def shown(text):
-    return text.replace("\u00a0", " ").replace("\u2212", "-")
+    return text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u2212", "-")
 
 
 def test_two_components_with_beta(result):
@@ -208,7 +208,7 @@ def test_without_an_emitter_there_are_no_states(result):
     levels = [{"state": 1, "rate_hz": 140.0, "on": True}, {"state": 2, "rate_hz": 3e3, "on": False}]
     result["states"] |= {"method": "hmm", "levels": levels, "resolved": False, "unresolved": "why"}
     run = RunFolder(Path(), result, {})
-    assert "the neutral one of 2 states" == selection_text(run)
+    assert selection_text(run) == "the neutral one of 2 states"
     assert any("States not resolved: why" in words for words in Findings(run).warnings())
     result["fit"] |= {"model": "none", "reason": "no emitter: a flat background"}
     assert "no emitter" in selection_text(run)
