@@ -32,6 +32,7 @@ td.figure { white-space: nowrap !important; }
 .rows tbody th { color: var(--soft); overflow-wrap: normal; }
 .rows th small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; max-width: 46ch; }
 .numbers .rows tbody th { color: var(--ink); }
+.numbers .rows td { overflow-wrap: break-word; }
 """
 
 # The report, on screen and on paper.
