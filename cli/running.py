@@ -118,6 +118,7 @@ class Run:
         self._out = out
         self._line = line
         self._written: Outcome | None = None
+        self._stopped = False
         self._page: Page | None = None
         self._news = News()
         self._said = ""
@@ -168,6 +169,7 @@ class Run:
 
     def stop(self) -> None:
         """End with what was read so far. For a signal handler: it takes no lock, as printing would."""
+        self._stopped = True
         self.runner.stop()
         if self._written is None:
             with suppress(OSError):
@@ -192,7 +194,7 @@ class Run:
         if self._page is not None and self._written is None:
             self._line.clear()
             self._write(outcome)
-            if self._stays:
+            if self._stays and not self._stopped:
                 say("the page stays until Ctrl-C", sys.stdout)
 
     @property

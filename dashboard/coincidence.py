@@ -50,7 +50,11 @@ def detail_rows(run: RunFolder) -> Iterator[Row]:
         yield Row(f"accidental pairs per {width}, from the rates", plain(section["accidental_pairs_per_bin"]))
     ratio = _member(section, "yield_ratio")
     if is_estimate(ratio.get("value")):
-        yield estimate_row("quantum yield of the biexciton over that of the exciton", ratio["value"], ONE)
+        label = "quantum yield of the biexciton over that of the exciton"
+        models = ", ".join(
+            f"{name} {plain(x, 3)}" for name, x in _member(ratio, "models").items() if number(x)
+        )
+        yield estimate_row(label, ratio["value"], ONE, remark=f"by model: {models}" if models else "")
     elif ratio.get("reason"):
         yield Row("yield of the biexciton", "none", remark=str(ratio["reason"]))
 

@@ -225,7 +225,8 @@ class Findings:
         label, eta = ETA, self._get("eta")
         model = str(self._get("eta_model") or "")
         if is_estimate(eta) and number(_value(eta)) is not None:
-            yield model_range_row(label, eta, model, self._get("eta_models"))
+            why = str(self._get("eta_models_reason") or "")
+            yield model_range_row(label, eta, model, self._get("eta_models"), why)
         elif isinstance(eta, Mapping) and any(is_estimate(v) for v in eta.values()):
             for name, value in eta.items():
                 if is_estimate(value):

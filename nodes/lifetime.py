@@ -286,6 +286,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
         "eta_model": fit.eta_model,
         "eta_reason": fit.eta_reason,
         "eta_models": {name: plain_number(value) for name, value in fit.eta_models.items()} or None,
+        "eta_models_reason": fit.eta_models_reason,
     }
 
 

@@ -596,10 +596,10 @@ def test_a_run_at_640_nm_calibrates_another(folder, tmp_path, capsys):
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     calibration = result.pop("calibration")
     assert calibration["runs"][0]["folder"] == str(control)
-    found = calibration["n_at_given_s"]["mean_n"][0]
-    low, high = found["ci95"]
     # At <N> = 0.1 the cascade of the simulation reads as 7 % more than the closed form of two levels.
-    assert low < 0.107 < high
+    for model, true in (("n<=2 closed form", 0.107), ("n^2 cascade", 0.1)):
+        low, high = calibration["n_at_given_s"]["models"][model]["mean_n"][0]["ci95"]
+        assert low < true < high
     assert result["parameters"]["lifetime"].pop("calibrate") == [str(control)]
     # Everything else is as without a calibration.
     plain = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -630,3 +630,11 @@ def test_a_second_opinion_is_for_the_standard_nodes(tmp_path, capsys):
     arguments = ["replay", "--headless", str(INTERRUPTED), "--second-opinion", "--topology", str(own)]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert f"name a node of the kind changepoint in {own}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody can make a folder in /proc")
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(capsys):
+    assert main(["replay", str(NC_355), "--headless", "--out", "/proc/results"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("photonstream: /proc/results: no folder for the results can be made")
+    assert "--out" in said
