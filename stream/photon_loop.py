@@ -212,7 +212,7 @@ class PhotonLoop(_Writing):
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
         self._aside = ThreadPoolExecutor(1, f"{self._spec.name} learns")
-        stack.callback(self._aside.shutdown, wait=False, cancel_futures=True)
+        stack.callback(self._aside.shutdown, cancel_futures=True)
         self._reader = self._read(stack, self._places.chunks(self._spec.inputs[0]), WINDOW)
 
     def _refused_here(self) -> int:
