@@ -102,7 +102,7 @@ class Follow(TagSource[FollowParameters]):
                 if piece.size:
                     self.says = ""
                     yield piece
-                    if len(piece) == left:
+                    if self._given == growing.records and not growing.ended and self.orders.end_at is None:
                         yield CHUNK_S
                     continue
                 if growing.ended:
