@@ -134,8 +134,8 @@ class Loop:
         self._results = LatestWriter(self._context, self._places.results(name))
         stack.callback(self._results.stop)
         self._from_run = self._read(stack, self._places.orders())
-        # What readers say of results matters when they can have more, or else when the loop wakes anyway.
-        self._waiter.watch(self._results.socket, lambda: self._node is None or self._results.waiting)
+        # What else readers say is heard when the loop wakes anyway.
+        self._waiter.watch(self._results.socket, lambda: self._results.urgent)
 
     def _read(self, stack: ExitStack, endpoint: str, window: int = RESULTS_WINDOW) -> LinkReader:
         reader = LinkReader(self._context, endpoint, self._spec.name, window)

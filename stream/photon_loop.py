@@ -38,8 +38,7 @@ class _Writing(Loop):
         super()._connect(stack)
         self._chunks = LosslessWriter(self._context, self._places.chunks(self._spec.name), self._readers)
         stack.callback(self._chunks.stop)
-        # Credit matters when there is none left.
-        self._waiter.watch(self._chunks.socket, lambda: not self._chunks.room)
+        self._waiter.watch(self._chunks.socket, lambda: self._chunks.urgent)
 
     def _open(self, run: str, opening: Opening, parameters: Parameters) -> None:
         """Begin the epoch at both outputs."""

@@ -111,6 +111,11 @@ class _Writer(ABC):
                 self._send(identity, encode(Error(str(error)[:MOST_NAME])))
         self._serve_all()
 
+    @property
+    def urgent(self) -> bool:
+        """Whether what readers say now decides about what is sent; what else they say can wait a little."""
+        return any(peer.asked < 0 or peer.doubt for peer in self._peers.values())
+
     def _hear(self, identity: bytes, message: Message) -> None:
         if isinstance(message, Hello):
             if message.protocol != PROTOCOL:
@@ -293,6 +298,10 @@ class LosslessWriter(_Writer):
         self._serve_all()
         self._release()
 
+    @property
+    def urgent(self) -> bool:
+        return not self.room or super().urgent
+
     def _admit(self, name: str) -> None:
         if name not in self._readers:
             raise WireError(f"{name!r} is no reader of this stream")
@@ -345,11 +354,6 @@ class LatestWriter(_Writer):
         return sum(len(peer.due) + len(peer.outbox) for peer in self._peers.values())
 
     @property
-    def waiting(self) -> bool:
-        """Whether there is something that is not sent yet, because a reader has given no credit for it."""
-        return any(peer.due for peer in self._peers.values())
-
-    @property
     def delivered(self) -> bool:
         """Whether every present reader has acknowledged the newest of every key, and CLOSE if it was put."""
         return self.outstanding == 0
@@ -398,6 +402,10 @@ class LatestWriter(_Writer):
         super().service()
         now_s = self._clock()
         self._peers = {i: peer for i, peer in self._peers.items() if now_s - peer.heard_s < FORGET_S}
+
+    @property
+    def urgent(self) -> bool:
+        return not self._peers or any(peer.due for peer in self._peers.values()) or super().urgent
 
     def _admit(self, name: str) -> None:
         if len(self._peers) >= MOST_READERS:
