@@ -7,13 +7,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from photonstream.cli.instrument import add_options, free_place, origin, store, table, with_error
+from photonstream.cli.instrument import add_options, free_place, origin, store, table
+from photonstream.dashboard.numbers import CPS, PERCENT, estimate_text
 from photonstream.nodes.instrument_files import background_content, source_of_tags
 from photonstream.nodes.irf_files import read_tags
 from photonstream.stream.node import ParameterError
 
 ENDING = ".background.json"
 _BIN_S = 1.0
+# An upper limit of so much of all photons says nothing.
+_NO_LIMIT = 0.995
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -49,14 +52,14 @@ def _text(content: Mapping[str, Any]) -> str:
     rows, notes = [], []
     for name, channel in content["channels"].items():
         peak_s, upper = channel["pulsed_peak_s"], channel["pulsed_upper95"]
-        limit = "unknown" if upper is None else f"below {100.0 * upper:.2g} % (95 %)"
+        limit = "unknown" if upper is None or upper >= _NO_LIMIT else f"below {100.0 * upper:.2g} % (95 %)"
         rows.append(
             (
                 name,
                 f"{channel['photons']:,}",
-                with_error(channel["rate_hz"], "cps"),
-                with_error(channel["flat_share"], "%", 100.0),
-                limit if channel["pulsed_share"] is None else with_error(channel["pulsed_share"], "%", 100.0),
+                estimate_text(channel["rate_hz"], CPS),
+                estimate_text(channel["flat_share"], PERCENT),
+                limit if channel["pulsed_share"] is None else estimate_text(channel["pulsed_share"], PERCENT),
                 "none" if peak_s is None else f"{1e9 * peak_s:.4g} ns",
                 _steady(channel["steadiness"]),
             )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from photonstream.cli.quantities import with_prefix
+from photonstream.dashboard.numbers import NS, PS, estimate_text, number, plain_spaces
 from photonstream.nodes.tables import write_atomically
 from photonstream.stream.node import ParameterError
 
@@ -65,21 +66,17 @@ def store(place: Path, content: Mapping[str, Any]) -> None:
     write_atomically(place, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def with_error(value: Mapping[str, Any] | None, unit: str, scale: float = 1.0, digits: int = 4) -> str:
-    """A value with its standard error, times ``scale``, in ``unit``; "unknown" where there is none."""
-    if value is None:
-        return "unknown"
-    text = f"{scale * value['value']:.{digits}g}"
-    if value["stderr"] is not None:
-        text += f" ± {scale * value['stderr']:.2g}"
-    return f"{text} {unit}".rstrip()
+def width(estimate: Mapping[str, Any] | None) -> str:
+    """A duration with its standard error, in ps where it is less than a nanosecond."""
+    value_s = None if estimate is None else number(estimate["value"])
+    return estimate_text(estimate, PS if value_s is not None and abs(value_s) < 1e-9 else NS)
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell."""
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = ["  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) for row in (head, *rows)]
-    return "\n".join(line.rstrip() for line in lines)
+    return plain_spaces("\n".join(line.rstrip() for line in lines))
 
 
 def origin(content: Mapping[str, Any]) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from photonstream.cli.instrument import add_options, free_place, origin, store, table, with_error
+from photonstream.cli.instrument import add_options, free_place, origin, store, table, width
+from photonstream.dashboard.numbers import CPS, NS, PERCENT, estimate_text, quantity
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.inference.irf import measured_irf
@@ -79,7 +80,7 @@ def _text(content: Mapping[str, Any]) -> str:
     head = ("channel", "photons", "rate", "peak", "FWHM", "tail", "skew", "background")
     rows, notes = [], list(content["notes"])
     for name, channel in content["channels"].items():
-        rate = "unknown" if channel["rate_hz"] is None else f"{channel['rate_hz']:.4g} cps"
+        rate = "unknown" if channel["rate_hz"] is None else quantity(round(channel["rate_hz"]), CPS)
         if "response" not in channel:
             rows.append((name, f"{channel['photons']:,}", rate, "none", "", "", "", ""))
             continue
@@ -88,11 +89,11 @@ def _text(content: Mapping[str, Any]) -> str:
                 name,
                 f"{channel['photons']:,}",
                 rate,
-                with_error(channel["peak_s"], "ns", 1e9, 5),
-                with_error(channel["fwhm_s"], "ps", 1e12),
-                with_error(channel["tail_share"], "%", 100.0, 3),
-                with_error(channel["skew"], "", 1.0, 3),
-                with_error(channel["background_rate_hz"], "cps"),
+                estimate_text(channel["peak_s"], NS),
+                width(channel["fwhm_s"]),
+                estimate_text(channel["tail_share"], PERCENT),
+                estimate_text(channel["skew"]),
+                estimate_text(channel["background_rate_hz"], CPS),
             )
         )
         notes += [f"channel {name}: {note}" for note in channel["notes"]]

@@ -5,18 +5,16 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from photonstream.dashboard import calibration
+from photonstream.dashboard import calibration, coincidence
 from photonstream.dashboard.facts import file_name, notes, selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
-from photonstream.dashboard.numbers import KCPS, PERCENT, SECONDS, counted, number, quantity
+from photonstream.dashboard.numbers import KCPS, PERCENT, SECONDS, counted, number, plain_spaces, quantity
 from photonstream.dashboard.systematics import systematic_rows
 
 _LABEL_WIDTH = 50
 _VALUE_WIDTH = 22
-# A page sets thin and unbreakable spaces; a terminal may show them as anything.
-_PLAIN_SPACES = dict.fromkeys(map(ord, "\u00a0\u2009\u202f"), " ")
 
 
 def summary_table(run: RunFolder) -> str:
@@ -25,7 +23,7 @@ def summary_table(run: RunFolder) -> str:
     columns = max(80, min(140, shutil.get_terminal_size().columns))
     lines = [line for row in _recording(run) for line in _line(row, columns)]
     lines += ["", findings.verdict]
-    rows = [*findings.rows(), *calibration.main_rows(run)]
+    rows = [*findings.rows(), *calibration.main_rows(run), *coincidence.main_rows(run)]
     lines += [line for row in rows for line in _line(row, columns)]
     if parts := list(systematic_rows(run)):
         lines += ["", "Beside the statistical error"]
@@ -34,7 +32,7 @@ def summary_table(run: RunFolder) -> str:
     remarks = [*(f"note: {x}" for x in notes(run)), *(f"warning: {x}" for x in warnings)]
     for remark in remarks:
         lines += textwrap.wrap(remark, columns, subsequent_indent="  ")
-    return "\n".join(lines).translate(_PLAIN_SPACES)
+    return plain_spaces("\n".join(lines))
 
 
 def _recording(run: RunFolder) -> list[Row]:

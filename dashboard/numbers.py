@@ -8,10 +8,13 @@ from dataclasses import dataclass
 
 MINUS, THIN, PLUS_MINUS, NBSP = "\u2212", "\u2009", "\u00b1", "\u00a0"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SPACES = dict.fromkeys(map(ord, NBSP + THIN), " ")
 NO_ERROR = "no error computed"
 NOT_COMPUTED = "not computed"
 # Significant digits of an uncertainty, and of a value that has none.
 ERROR_DIGITS, PLAIN_DIGITS = 2, 4
+# An interval whose one side is so many times the other is not told by one number.
+LOPSIDED = 1.5
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ NS, PS, SECONDS, PERCENT, ONE = (
     Unit("", 1.0),
 )
 HZ, KHZ, MHZ = Unit("Hz", 1.0), Unit("kHz", 1e-3), Unit("MHz", 1e-6)
-KCPS, MS = Unit("kcps", 1e-3), Unit("ms", 1e3)
+CPS, KCPS, MS = Unit("cps", 1.0), Unit("kcps", 1e-3), Unit("ms", 1e3)
 
 
 def number(value: object) -> float | None:
@@ -79,8 +82,13 @@ def with_unit(text: str, unit: Unit) -> str:
     return f"{text}{NBSP}{unit.name}" if unit.name else text
 
 
+def plain_spaces(text: str) -> str:
+    """``text`` for a terminal, which may show the spaces of a page as anything."""
+    return text.translate(_SPACES)
+
+
 def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
-    """A number with its error, such as ``46.80 ± 0.21 ns``.
+    """A number with its error, such as ``46.80 ± 0.21 ns``, or ``2.85 +0.13/−0.07 ns`` with a lopsided 68 % interval.
 
     Without a standard error half the 68 % interval serves; without either ``without_error`` says why there is
     none. ``unknown`` where there is no number.
@@ -90,15 +98,24 @@ def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO
     value, error = number(estimate.get("value")), number(estimate.get("stderr"))
     if value is None:
         return "unknown"
-    if error is None:
-        low, high = _ends(estimate.get("ci68"))
-        error = None if low is None or high is None else (high - low) / 2
+    low, high = _ends(estimate.get("ci68"))
+    if low is not None and high is not None:
+        down, up = value - low, high - value
+        if 0 < LOPSIDED * min(down, up) < max(down, up):
+            return _lopsided(value, up, down, unit)
+        error = (high - low) / 2 if error is None else error
     if error is None or error <= 0:
         return f"{with_unit(plain(value * unit.per_si), unit)} ({without_error})"
     decimals = decimals_of(error * unit.per_si)
     numbers = (fixed(x * unit.per_si, decimals) for x in (value, error))
     pair = f"{NBSP}{PLUS_MINUS}{NBSP}".join(numbers)
     return with_unit(pair, unit)
+
+
+def _lopsided(value: float, up: float, down: float, unit: Unit) -> str:
+    decimals = decimals_of(min(up, down) * unit.per_si)
+    middle, plus, minus = (fixed(x * unit.per_si, decimals) for x in (value, up, down))
+    return with_unit(f"{middle}{NBSP}+{plus}/{MINUS}{minus}", unit)
 
 
 def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:

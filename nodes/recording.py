@@ -8,6 +8,11 @@ from typing import Any
 
 from photonstream.nodes.recording_events import GAP
 
+# A laser whose rate differs by this share from what the recording itself shows is another one.
+_SAME_RATE = 0.002
+# From so many laser records on they tell the rate that well.
+_ENOUGH_SYNCS = 1000
+
 
 def describe_recording(
     header: Mapping[str, Any], counts: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
@@ -18,7 +23,9 @@ def describe_recording(
     ``duration_s`` is the time of the last record of any kind; numbers of channels count from 0.
     """
     notes = [*header["notes"], *counts["notes"]]
-    notes.extend(_gap_note([event for event in events if event["kind"] == GAP]))
+    gaps = [event for event in events if event["kind"] == GAP]
+    notes.extend(_gap_note(gaps))
+    notes.extend(_laser_note(header, counts, gaps))
     if header["records_read"] < header["records_in_file"]:
         notes.append(
             f"stopped after {header['records_read']:,} of {header['records_in_file']:,} records: "
@@ -62,3 +69,20 @@ def _gap_note(gaps: list[Mapping[str, Any]]) -> Iterator[str]:
     lost = f"; lost as far as it is known: {' and '.join(known)}" if known else "; how much is not known"
     where = "1 gap" if len(gaps) == 1 else f"{len(gaps):,} gaps"
     yield f"the device lost data, {where} ({why}){lost}"
+
+
+def _laser_note(
+    header: Mapping[str, Any], counts: Mapping[str, Any], gaps: list[Mapping[str, Any]]
+) -> Iterator[str]:
+    """Where the laser's rate, given or of the head, is not that of the pulses the recording counts time by (T3) or
+    holds as records (T2)."""
+    rate_hz, seen_hz = header["sync_rate_hz"], None
+    if header["mode"] == "T3":
+        seen_hz = 1.0 / header["macrotime_unit_s"]
+    elif counts["syncs"] >= _ENOUGH_SYNCS and counts["duration_s"] > 0 and not gaps:
+        seen_hz = counts["syncs"] * header["sync_divider"] / counts["duration_s"]
+    if rate_hz and seen_hz and abs(seen_hz / rate_hz - 1.0) > _SAME_RATE:
+        yield (
+            f"the laser's rate was taken as {1e-6 * rate_hz:.5g} MHz, but the recording's own pulses come at "
+            f"{1e-6 * seen_hz:.5g} MHz: lifetimes and beta are wrong by the wrong period"
+        )

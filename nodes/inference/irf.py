@@ -14,6 +14,8 @@ from photonstream.nodes.inference.decay_model import Floats
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 # A numbered channel with fewer photons has seen no response, only strays.
 _MIN_PHOTONS = 100
+# No detector for single photons is wider; what glows is.
+_WIDEST_S = 2e-9
 # More counts no bin can hold.
 _MOST_COUNTS = 1e15
 # Bins of a measured response are joined while the narrowest row still has so many in its full width.
@@ -96,7 +98,8 @@ def measured_irf(
     sum is over 5 bins, or a quarter of the stretch that holds half the signal where that is more, and behind the peak
     also over up to eight times as many. With ``channels``,
     their numbers, those with fewer than 100 photons or nothing that stands out are left out, with a note, as long as
-    one remains. Raises ValueError where nothing stands out of the background.
+    one remains; another note says where a row is wider than any detector's. Raises ValueError where nothing stands out
+    of the background.
     """
     counts = np.atleast_2d(np.asarray(histogram, dtype=np.float64))
     if counts.ndim != 2 or counts.shape[1] < 8:
@@ -118,6 +121,11 @@ def measured_irf(
         else:
             rows.append(shares)
             kept.append(int(c))
+            if (width_s := fwhm_s(shares, bin_width_s)) > _WIDEST_S:
+                notes.append(
+                    f"the IRF of channel {c} is {1e9 * width_s:.3g} ns wide: that is the decay of something that "
+                    "glows, not the response of an instrument"
+                )
     if not rows:
         raise ValueError("no instrument response: " + "; ".join(notes))
     return MeasuredIrf(np.stack(rows), bin_width_s, tuple(kept) if channels else (), tuple(notes))

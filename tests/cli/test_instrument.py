@@ -79,6 +79,15 @@ def test_the_response_is_printed_stored_and_drawn(recording, here, capsys):
     assert page.count("<h2>Channel") == 1
 
 
+def test_what_glows_is_no_response(here, capsys):
+    rng = np.random.default_rng(2)
+    photons = 20_000
+    nsync, delay_s = rng.integers(0, PULSES, photons), 20e-9 + rng.exponential(10e-9, photons)
+    dye = record(here / "dye.ptu", nsync, delay_s, np.zeros(photons, int))
+    assert main(["irf", dye]) == 0
+    assert "not the response of an instrument" in capsys.readouterr().out
+
+
 def test_the_background_is_printed_and_stored(recording, here, capsys):
     assert main(["background", recording]) == 0
     out = capsys.readouterr().out

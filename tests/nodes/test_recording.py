@@ -39,3 +39,35 @@ def test_gaps_are_summed_up_in_a_sentence(header):
 def test_a_loss_of_which_nobody_knows_how_much(header):
     (note,) = describe_recording(header, COUNTS, [gap(lost_s=None, lost_records=None)])["notes"]
     assert note == "the device lost data, 1 gap (FIFO overrun); how much is not known"
+
+
+T3 = {"mode": "T3", "macrotime_unit_s": 2e-7, "sync_divider": 1}
+T2 = {"mode": "T2", "macrotime_unit_s": 1e-12, "sync_divider": 4}
+
+
+@pytest.mark.parametrize(
+    ("about", "rate_hz", "syncs", "said"),
+    [
+        (T3, 5e6, 0, False),
+        (T3, 4.75e6, 0, True),
+        # 1,250,000 records in a second of every fourth pulse are 5 MHz
+        (T2, 5e6, 1_250_000, False),
+        (T2, 4.75e6, 1_250_000, True),
+        (T2, None, 1_250_000, False),
+        (T2, 4.75e6, 12, False),
+    ],
+)
+def test_a_laser_rate_that_the_recording_contradicts(header, about, rate_hz, syncs, said):
+    notes = describe_recording({**header, **about, "sync_rate_hz": rate_hz}, {**COUNTS, "syncs": syncs})[
+        "notes"
+    ]
+    assert len(notes) == said
+    assert all("come at 5 MHz" in note and "taken as 4.75 MHz" in note for note in notes)
+
+
+def test_lost_laser_records_do_not_contradict_the_rate(header):
+    lossy = {**header, **T2, "sync_rate_hz": 5e6}
+    notes = describe_recording(lossy, {**COUNTS, "syncs": 1_000_000}, [gap(lost_s=0.2, lost_records=1)])[
+        "notes"
+    ]
+    assert not any("laser" in note for note in notes)
