@@ -98,7 +98,7 @@ class Follow(TagSource[FollowParameters]):
                 yield from self._await_next(growing)
                 return
             if left := min(growing.records - self._given, self._left):
-                piece = growing.read(self._given, min(left, self.parameters.chunk_records))
+                piece = growing.take(self._given, min(left, self.parameters.chunk_records))
                 if piece.size:
                     self.says = ""
                     yield piece

@@ -37,6 +37,9 @@ MOST_AT_ONCE = 1000
 # large message takes on a slow line.
 HEARTBEAT_S = 2.0
 DEAD_S = 20.0
+# A connection on which nothing is heard though an answer is due is made anew after the first of these, then after twice
+# as long each time: a large message on a slow line has to come through some time.
+SILENT_S, MOST_SILENT_S = 4.0, 64.0
 # How long `stop` waits for the system to take the endpoint back.
 UNBIND_S = 2.0
 _IPC = "ipc://"
@@ -92,6 +95,35 @@ class Waiter:
         Or it is time for a look at each of them, since a reader also has to say now and then what it needs.
         """
         return self._ready is None or socket in self._ready
+
+
+class Silence:
+    """How long nothing has been heard of the other end, and whether the connection is to be made anew for it.
+
+    A size that was corrupted on the line ends nothing: what comes after it is waited for as part of a message.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.ends()
+
+    def ends(self) -> None:
+        """Something was heard, or none was due before now."""
+        self._since_s = self._again_s = self._clock()
+        self._patience_s = SILENT_S
+
+    @property
+    def lasts_s(self) -> float:
+        """For how long nothing has been heard."""
+        return self._clock() - self._since_s
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the connection is to be made anew; says so once, and then after twice the time."""
+        if self._clock() - self._again_s < self._patience_s:
+            return False
+        self._again_s, self._patience_s = self._clock(), min(2 * self._patience_s, MOST_SILENT_S)
+        return True
 
 
 def has_come(socket: Socket) -> bool:

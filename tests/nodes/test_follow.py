@@ -367,6 +367,39 @@ def test_another_recording_is_read_from_its_start(live, how):
     np.testing.assert_array_equal(live.records, expected)
 
 
+@pytest.mark.parametrize("count", [100, 160], ids=["as long as it was", "longer"])
+def test_a_file_that_is_cut_and_refilled_between_two_looks_is_another_run_of_data(live, count):
+    """With the same header, or one that names nothing: only the records tell."""
+    live.path.write_bytes(header(guid=None))
+    live.append(words(100))
+    live.begin()
+    live.run(1.0)
+    before = live.path.stat()
+    live.path.write_bytes(header(guid=None) + words(count, 500).tobytes())
+    # However coarse the times of the disk are.
+    os.utime(live.path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert live.run(1.0)
+    # Not a word of the new one was taken for one of the old.
+    np.testing.assert_array_equal(live.records, words(100))
+    assert live.source.renewed
+    live.again()
+    live.run(1.0)
+    np.testing.assert_array_equal(live.records, words(count, 500))
+    notes = live.results(final=False)["progress"]["notes"]
+    assert any("the last of the 100 records that were read are others" in note for note in notes)
+
+
+def test_a_file_whose_length_is_reserved_before_it_is_filled_is_read_again(live):
+    live.path.write_bytes(header(complete=None) + bytes(4 * 1000))
+    live.begin()
+    live.run(1.0)
+    live.patch(words(1000).tobytes(), HEADER_BYTES - 48)
+    assert live.run(1.0)
+    live.again()
+    live.run(1.0)
+    np.testing.assert_array_equal(live.records, words(1000))
+
+
 def test_a_file_that_is_cut_and_not_written_again_ends_with_what_was_read(live):
     live.path.write_bytes(header())
     live.append(words(100))
