@@ -16,6 +16,7 @@ from photonstream.stream.link.common import (
     MOST_AT_ONCE,
     MOST_CREDIT,
     MOST_NAME,
+    NOW,
     REPEAT_S,
     WINDOW,
     Clock,
@@ -107,7 +108,8 @@ class LinkReader:
                 self._silence.ends()
             try:
                 buffers: Sequence[Any] = [frame.buffer for frame in frames]
-                message = decode(take_over(self._context, buffers) if self._passes else buffers)
+                passed = take_over(self._context, buffers) if self._passes else None
+                message = decode(buffers) if passed is None else passed
                 accepted = self._accept(message)
             except WireError as error:
                 self.refused += 1
@@ -194,7 +196,7 @@ class LinkReader:
         self._quiet_since_s = self._clock()
         try:
             frames = encode(message)
-            self.socket.send_multipart(frames if self._passes else sealed(frames), zmq.NOBLOCK)
+            self.socket.send_multipart(frames if self._passes else sealed(frames), NOW)
         except zmq.Again:
             watched = self._handshakes
             if self._passes or (watched is not None and (watched.given_up or watched.lost)):
