@@ -24,11 +24,11 @@ from photonstream.cli.campaign.recording import not_whole, read_events, read_rec
 from photonstream.cli.campaign.results import unbalanced
 from photonstream.nodes.recording_events import GAP
 
-# Settings of the device for each rate. Beyond 1e7 records/s they are simulated beforehand, a second of them; its laser is
-# faster, for at 4.75 MHz there would be four photons a pulse, and hundreds of coincidences a photon.
+# Settings of the device for each rate. Beyond 1e7 records/s a second of them is simulated beforehand, with a faster
+# laser: at 4.75 MHz there would be four photons a pulse, and hundreds of coincidences a photon.
 DEVICES: dict[str, dict[str, Any]] = {
     "1e4": {"efficiency": (0.021, 0.021)},
-    "1e6": {"background_hz": (380e3, 380e3), "dead_time_s": 0.0},
+    "1e6": {"background_hz": (470e3, 470e3), "dead_time_s": 0.0},
     "2e7": {
         "mean_n": 0.0,
         "background_hz": (1e7, 1e7),
