@@ -61,7 +61,7 @@ def build_nodes(
         parameters["lifetime"]["excitation_nm"] = experiment["excitation_nm"]
     owners = parameter_owners({spec.name: spec.kind for spec in nodes})
     for key, text in arguments.set:
-        node, name = _owner(key, owners)
+        node, name = owner(key, owners)
         parameters[node][name] = literal(text)
     if "lifetime" in parameters:
         for name in ("mean_n", "mean_n_stderr", "excitation_nm"):
@@ -91,19 +91,22 @@ def _of(
     return parameters[node]
 
 
-def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
-    """Node and parameter that ``key`` (NODE.PARAMETER, or a PARAMETER that only one node has) names."""
+def owner(key: str, owners: Mapping[str, list[str]], word: str = "--set") -> tuple[str, str]:
+    """Node and parameter that ``key`` (NODE.PARAMETER, or a PARAMETER that only one node has) names.
+
+    ``word``: how it was asked for. Raises ParameterError where there is no such parameter, or more than one.
+    """
     node, dot, name = key.rpartition(".")
     if dot:
         if node not in owners.get(name, ()):
             everything = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
             known = [each for each in everything if each.startswith(f"{node}.")] or everything
-            raise ParameterError(f"--set {key}: there is no such parameter (there are: {', '.join(known)})")
+            raise ParameterError(f"{word} {key}: there is no such parameter (there are: {', '.join(known)})")
         return node, name
     found = owners.get(name, [])
     if len(found) != 1:
         known = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
-        raise ParameterError(f"--set {key}: name it as one of {', '.join(known)}")
+        raise ParameterError(f"{word} {key}: name it as one of {', '.join(known)}")
     return found[0], name
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,6 @@ def run_pipeline(
             line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
         # What is wrong with the file or a parameter is told before anything is made for it.
         one.runner.check()
-        with claimed(out):
+        with claimed(out), closing(one.record):
             interrupts.call(one.stop, one.leave)
             return one.run()

@@ -13,9 +13,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.folders import announce
 from photonstream.cli.news import News
 from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
+from photonstream.cli.run_record import RunRecord
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.delays import delay_words, delays_of
 from photonstream.dashboard.folder import read_folder
@@ -118,6 +120,8 @@ class Run:
         self._said = ""
         self._until_sigma: float | None = arguments.until_sigma
         self._reached, self._looked_at = False, 0
+        self._watched: bool = arguments.watched
+        self.record = RunRecord(out, file, sys.argv[1:])
         placement = arguments.placement or file.placement or "threads"
         # Whether nodes by hand can be with this placement is for the file to say.
         file = dataclasses.replace(file, placement=placement)
@@ -147,8 +151,10 @@ class Run:
         watch = Watch(
             address=arguments.address,
             attendants={} if page is None else {PAGE: page.command},
-            on_address=self._tell_address if page is None and arguments.watched else None,
+            on_address=self._tell_address,
             on_note=self._note,
+            on_deed=self.record.deed,
+            on_parameters=self.record.keep,
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
         if placement == "threads":
@@ -173,6 +179,9 @@ class Run:
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""
         outcome = self.runner.run()
+        if isinstance(self.runner, InlineRunner):
+            # Nobody can have changed anything.
+            self.record.keep()
         self._line.clear()
         if self._written is not outcome:
             self._write(outcome)
@@ -226,7 +235,10 @@ class Run:
         self._reached, self._looked_at = reached, photons
 
     def _tell_address(self, address: str) -> None:
-        self._note(f"to watch it: photonstream dashboard {address}")
+        with suppress(OSError):
+            announce(self._out, address)
+        if self._page is None and self._watched:
+            self._note(f"to watch it: photonstream dashboard {address}")
 
     def _note(self, text: str) -> None:
         self._line.clear()

@@ -14,11 +14,13 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
+from photonstream.stream.commands import HELLO, NOTE
 from photonstream.stream.control import CommandServer
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
@@ -27,6 +29,7 @@ from photonstream.stream.link import Context, LatestWriter, Waiter, new_context
 from photonstream.stream.lobby import Lobby
 from photonstream.stream.loop import END, STATUS, open_message
 from photonstream.stream.node import InputError, NodeError, Opening, ResultNode, blame
+from photonstream.stream.orders import Parameters
 from photonstream.stream.places import Places
 from photonstream.stream.restarts import Restarts
 from photonstream.stream.runner import Outcome, Progress, Runner
@@ -50,13 +53,17 @@ class Watch:
     """How a run is watched: where it publishes, and processes that belong to it, such as that of its page.
 
     ``attendants`` make the command of each from the run's address and the folder of its processes. One that cannot
-    live does not end the run; ``on_note`` is told of such things.
+    live does not end the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a
+    word, with more of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change.
+    Who gave a command is answered after that. Neither may raise.
     """
 
     address: str = ANYWHERE
     attendants: Mapping[str, Callable[[str, Path], Sequence[str]]] = dataclasses.field(default_factory=dict)
     on_address: Callable[[str], None] | None = None
     on_note: Callable[[str], None] | None = None
+    on_deed: Callable[[str, Mapping[str, Any], Progress], None] | None = None
+    on_parameters: Callable[[Parameters], None] | None = None
 
 
 class PlacedRunner(Runner):
@@ -201,6 +208,8 @@ class PlacedRunner(Runner):
         self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, parameters))
         pace = self._source.first_pace()
         self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
+        self._kept: Parameters | None = None
+        self._epoch = self._restarts_told = 0
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
         self._complete = 0
@@ -215,12 +224,14 @@ class PlacedRunner(Runner):
             self._bury()
             self._helm.heed()
             self._helm.adapt(self._wanted_s())
+            self._keep()
             self._stop_asked |= self._helm.stop_asked
             if self._hub.final_under(self._helm.orders.version):
                 if self._complete != self._helm.orders.version:
                     self._complete = self._helm.orders.version
                     outcome = self._outcome()
                     self._tell(at_once=True)
+                    self._deed("complete", interrupted=outcome.interrupted)
                     if self._on_complete is not None:
                         self._on_complete(outcome)
                 if not self._stay or self._stop_asked:
@@ -256,11 +267,45 @@ class PlacedRunner(Runner):
             return WATCHED_S
         return math.inf if self._results_s is None else self._results_s
 
-    def _command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
+    def _command(self, name: str, values: Mapping[str, Any], by: str) -> tuple[bool, str]:
         self._next_told = 0.0
+        done, text = self._carry_out(name, values)
+        if name != HELLO:
+            self._deed("command", by=by, name=name, values=values, done=done, answer=text)
+        self._keep()
+        return done, text
+
+    def _carry_out(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         if name == "pause" and self._complete == self._helm.orders.version:
             return False, "the recording is at its end"
-        return self._helm.command(name, values)
+        done, text = self._helm.command(name, values)
+        if name == NOTE and done:
+            utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+            try:
+                text = self._source.note(str(values["text"]).strip(), utc, self._hub.events)
+            except OSError as error:
+                return True, f"it is in the run's log, not beside the recording: {error.strerror}"
+        return done, text
+
+    # What is kept of what was done
+
+    def _keep(self) -> None:
+        """Tell of parameters that have changed, of restarts, and of an epoch that has begun."""
+        orders = self._helm.orders
+        for restart in orders.restarts[self._restarts_told :]:
+            self._deed("restart", **restart)
+        self._restarts_told = len(orders.restarts)
+        if orders.epoch != self._epoch:
+            self._epoch = orders.epoch
+            self._deed("epoch", epoch=orders.epoch, why=self._helm.why)
+        if orders.parameters is not self._kept:
+            self._kept = orders.parameters
+            if self._watch.on_parameters is not None:
+                self._watch.on_parameters(orders.parameters)
+
+    def _deed(self, what: str, **more: Any) -> None:
+        if self._watch.on_deed is not None:
+            self._watch.on_deed(what, more, Progress(self._hub.shown))
 
     # Life and death
 

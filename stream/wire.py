@@ -156,12 +156,16 @@ class Error(Message):
 
 @dataclass(frozen=True)
 class Command(Message):
-    """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1."""
+    """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1.
+
+    ``by`` says who, in a word, for the run's log.
+    """
 
     kind: ClassVar[str] = "COMMAND"
     number: int
     name: str
     values: Mapping[str, Any]
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -315,6 +319,7 @@ _PLAIN: Mapping[str, tuple[type, ...]] = {
     "int": (int,),
     "int | None": (int,),
     "str": (str,),
+    "str | None": (str,),
     "bool": (bool,),
     "Mapping": (dict,),
 }

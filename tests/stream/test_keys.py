@@ -220,7 +220,7 @@ def test_commands_need_keys_too(contexts, machines):
         answers = []
         while not answers:
             assert time.monotonic() < until
-            server.service(lambda name, values: (done.append(name) is None, ""))
+            server.service(lambda name, values, by: (done.append(name) is None, ""))
             answers = clients["good"].receive()
             for name in ("stranger", "bare"):
                 assert clients[name].receive() == []
