@@ -210,6 +210,10 @@ def _meta(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
     return wishes
 
 
+def _place(text: str) -> float:
+    return 0.0 if text in ("0", "0s") else duration(text)
+
+
 def _speed(text: str) -> float | None:
     return None if text == "max" else speed(text)
 
@@ -240,7 +244,7 @@ COMMANDS: dict[str, Maker] = {
     "resume": _plain,
     "stop": _plain,
     "keep": _plain,
-    "seek": _one("time_s", duration),
+    "seek": _one("time_s", _place),
     "speed": _one("speed", _speed),
     "note": _one("text", str),
     "discard": _one("why", str),

@@ -22,10 +22,12 @@ def build_nodes(
     out: Path,
     kind: str,
     given: Mapping[str, Any],
+    base: TopologyFile | None = None,
 ) -> TopologyFile:
     """The nodes of a run; what the command line says goes before what the topology file says.
 
     ``kind`` of the source, unless the topology file names one of another package, and the parameters ``given`` to it.
+    ``base``: nodes to take instead of the standard ones, with their parameters.
     ``experiment`` is given the <N> and the wavelength that are used. Raises TopologyError for a bad topology file,
     ParameterError for an option whose node is not there.
     """
@@ -33,8 +35,13 @@ def build_nodes(
         raise ParameterError(
             f"--second-opinion is for the standard nodes; name a node of the kind changepoint in {arguments.topology}"
         )
-    standard_nodes = standard({}, second_opinion=arguments.second_opinion)
-    file = TopologyFile(standard_nodes) if arguments.topology is None else read_topology(arguments.topology)
+    if base is not None and (arguments.topology is not None or arguments.second_opinion):
+        raise ParameterError(
+            "--like takes the nodes of that run: --topology and --second-opinion are not for it"
+        )
+    file = base or TopologyFile(standard({}, second_opinion=arguments.second_opinion))
+    if arguments.topology is not None:
+        file = read_topology(arguments.topology)
     first, *others = file.topology.nodes
     nodes = (dataclasses.replace(first, kind=kind) if first.kind in SOURCES else first, *others)
     source = first.name

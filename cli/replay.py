@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
+from typing import Any
 
+from photonstream.cli.like import read_earlier
 from photonstream.cli.quantities import speed
 from photonstream.cli.run_options import add_run_options, run_pipeline
+from photonstream.stream.node import ParameterError
 
 # So fast that a recording of minutes takes seconds, and so slow that one can end it in time.
 LOOKING_SPEED = 5.0
@@ -26,6 +30,7 @@ examples:
   photonstream replay nc.ptu --irf 0.1ns --mean-n 0.1    known instrument response; beta corrected for <N>
   photonstream replay nc.ptu --calibrate runs/640        s and <N> from runs of the same nanocrystal at 640 nm
   photonstream replay nc.ptu --set lifetime.s=3.5        any parameter of any node: NODE.PARAMETER=VALUE
+  photonstream replay --like runs/nc                     the same once more, as an earlier run was told in the end
 """
 
 
@@ -38,7 +43,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="a PicoQuant .ptu, .pt2, .pt3, .ht2 or .ht3 file")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="a PicoQuant .ptu, .pt2, .pt3, .ht2 or .ht3 file"
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FOLDER",
+        help="the recording of an earlier run, or FILE, with all parameters as they were at the end of that run, from "
+        "its folder of results; other options go before them",
+    )
     parser.add_argument(
         "--speed",
         type=speed,
@@ -57,7 +71,15 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.until_sigma is not None and arguments.speed is None:
         arguments.speed = LOOKING_SPEED
     arguments.watched = arguments.speed is not None
-    given = (
+    given: dict[str, Any] = (
         {} if arguments.speed is None else {"speed": None if arguments.speed == math.inf else arguments.speed}
     )
-    return run_pipeline(arguments, "replay", given)
+    if arguments.like is None:
+        if arguments.file is None:
+            raise ParameterError("name the FILE to replay, or --like FOLDER of an earlier run")
+        return run_pipeline(arguments, "replay", given)
+    earlier = read_earlier(arguments.like)
+    if arguments.file is None:
+        arguments.file = str(earlier.check())
+        given |= {"records": earlier.records}
+    return run_pipeline(arguments, "replay", given, like=earlier)
