@@ -15,12 +15,13 @@ from typing import Any
 
 from photonstream.cli.folders import free_folder
 from photonstream.cli.progress import say
-from photonstream.cli.record import FAILED, add_device_options, make_driver, new_name, stop_order
+from photonstream.cli.record import FAILED, add_device_options, make_driver, new_name
 from photonstream.cli.run_options import add_run_options, run_pipeline
 from photonstream.cli.running import COMMAND, Run
 from photonstream.nodes.drivers.settings import split_device
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.formats.ptu import PtuFormat
+from photonstream.nodes.recorder_orders import stop_order
 from photonstream.stream.node import InputError
 from photonstream.stream.runner import Outcome, Progress
 

@@ -155,6 +155,7 @@ class Run:
             on_note=self._note,
             on_deed=self.record.deed,
             on_parameters=self.record.keep,
+            on_stop=self.stop,
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
         if placement == "threads":

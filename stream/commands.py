@@ -11,7 +11,7 @@ from typing import Any
 from photonstream.stream.orders import Orders, Pace, Parameters, same_value
 
 # Commands that are more than a change of orders.
-HELLO, NOTE = "hello", "note"
+HELLO, NOTE, STOP = "hello", "note", "stop"
 LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
 # Lists and maps of a value may stand within each other so deep.
@@ -73,7 +73,7 @@ def carry_out(name: str, values: Mapping[str, Any], scene: Scene, live: Live) ->
         "resume": _resume,
         "seek": _seek,
         "speed": _speed,
-        "stop": _stop,
+        STOP: _stop,
         NOTE: _note,
     }
     of_nodes = {"set": _set, "discard": _discard, "keep": _keep}

@@ -20,7 +20,7 @@ from typing import Any
 
 from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
-from photonstream.stream.commands import HELLO, NOTE
+from photonstream.stream.commands import HELLO, NOTE, STOP
 from photonstream.stream.control import CommandServer
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
@@ -55,7 +55,8 @@ class Watch:
     ``attendants`` make the command of each from the run's address and the folder of its processes. One that cannot
     live does not end the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a
     word, with more of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change.
-    Who gave a command is answered after that. Neither may raise.
+    Who gave a command is answered after that. ``on_stop`` is called instead of ending the run where somebody commands
+    that, and sees to it. None of them may raise.
     """
 
     address: str = ANYWHERE
@@ -64,6 +65,7 @@ class Watch:
     on_note: Callable[[str], None] | None = None
     on_deed: Callable[[str, Mapping[str, Any], Progress], None] | None = None
     on_parameters: Callable[[Parameters], None] | None = None
+    on_stop: Callable[[], None] | None = None
 
 
 class PlacedRunner(Runner):
@@ -278,6 +280,9 @@ class PlacedRunner(Runner):
     def _carry_out(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         if name == "pause" and self._complete == self._helm.orders.version:
             return False, "the recording is at its end"
+        if name == STOP and self._watch.on_stop is not None:
+            self._watch.on_stop()
+            return True, ""
         done, text = self._helm.command(name, values)
         if name == NOTE and done:
             utc = datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from photonstream.cli.folders import address_of
 from photonstream.cli.main import main
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
@@ -111,6 +112,31 @@ def test_ctrl_c_ends_the_recording_and_then_the_run(attach):
     assert run.result()["recording"]["records"] == file.records
     assert not run.result()["interrupted"]
     assert run.events()[-1].text == "stopped as asked"
+
+
+def test_a_note_goes_beside_the_recording_and_the_replay_shows_it(attach, capsys, tmp_path):
+    run = attach()
+    run.wait_for(lambda: run.records() > 20_000)
+    run.wait_for(lambda: address_of(run.out))
+    assert main(["ctl", str(run.out), "note", "laser realigned"]) == 0
+    assert f"its recorder writes it into {events_path(run.path).name}" in capsys.readouterr().out
+    run.wait_for(lambda: any(event.kind == "note" for event in run.events()))
+    assert main(["ctl", str(run.out), "stop"]) == 0
+    code, _, err = run.finish()
+    assert code == 0, err
+    recording = run.path.read_bytes(), events_path(run.path).read_bytes()
+    # The recording is ended, and read to its end.
+    assert not run.result()["interrupted"]
+    notes = [event for event in run.result()["recording_events"] if event["kind"] == "note"]
+    assert [note["text"] for note in notes] == ["laser realigned"]
+    assert 0 < notes[0]["record"] <= run.result()["recording"]["records"]
+    assert notes[0]["time_s"] > 0
+    again = tmp_path / "again"
+    assert main(["replay", "--like", str(run.out), "--headless", "--out", str(again)]) == 0
+    replayed = json.loads((again / "result.json").read_text(encoding="utf-8"))
+    assert [event for event in replayed["recording_events"] if event["kind"] == "note"] == notes
+    assert replayed["fit"] == run.result()["fit"]
+    assert recording == (run.path.read_bytes(), events_path(run.path).read_bytes())
 
 
 def test_killed_it_leaves_the_recorder_which_is_followed_and_ended_from_elsewhere(attach, tmp_path):
