@@ -72,6 +72,8 @@ class GrowingFile:
         # Size and time of the last change when the header was read last.
         self._read_at: tuple[int, int] | None = None
         self._complete_s: float | None = None
+        # Its recorder died: what is there now is all.
+        self._died = False
         self._checksum: tuple[int, Checksum] | None = None
 
     # Before there is a header
@@ -156,6 +158,8 @@ class GrowingFile:
             # The header first: what it calls complete is so, whatever its size was before.
             self._look_at_header(now_s)
             self.events.look()
+        # Before the size, which is the last one then.
+        self._died = self.events.died
         assert self._held is not None
         try:
             there = self.path.stat()
@@ -236,7 +240,7 @@ class GrowingFile:
             return False
         if self._complete_s is not None:
             return self.events.stopped or now_s - self._complete_s >= LAST_EVENT_S
-        return self._silent(now_s)
+        return self._died or self._silent(now_s)
 
     def read(self, first: int, count: int) -> NDArray[np.uint32]:
         """Up to ``count`` records from record ``first`` on, as many as are there; raises TagFileError."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.brightness import FIRST_CHOICE_S, describe
+from photonstream.nodes.brightness import FIRST_CHOICE_S, describe, dwell_time
 from photonstream.nodes.decay import dtime_axis
 from photonstream.nodes.dwells import Dwells
 from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
@@ -223,6 +223,7 @@ class HiddenStates:
     def describe(self, on: NDArray[np.bool_]) -> list[dict[str, Any]]:
         """What is said of each state that occurs, with its mean dwell time; ``on`` (STATES,) are selected."""
         found = []
+        remarks = [] if self.model is None else self.model.remarks()
         for state in np.flatnonzero(self._bins).tolist():
             photons, timed, dtime_sum = (int(x) for x in self._sums[state])
             bins = int(self._bins[state])
@@ -236,7 +237,9 @@ class HiddenStates:
                 int(self._bins.sum()),
                 bool(on[state]),
             )
-            found.append({"state": state, **row, "dwell_s": time_s / max(1, int(self._visits[state]))})
+            row |= dwell_time(time_s, int(self._visits[state]))
+            remark = remarks[state - 1] if 0 < state <= len(remarks) else ""
+            found.append({"state": state, **row, "remark": remark})
         return found
 
     @property

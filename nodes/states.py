@@ -197,6 +197,7 @@ class States(PhotonNode[StatesParameters]):
             selection["accuracy"] = None if model is None else hidden.accuracy
             # Nothing is known of states where there was too little to learn from.
             selection["resolved"] = None if model is None else model.resolved
+            selection["unresolved"] = "" if model is None else model.unresolved
             selection["model"] = self.parameters.model
             if not by_window:
                 selection["contamination"] = hidden.contamination(on_states)

@@ -26,6 +26,7 @@ from photonstream.stream.link.common import (
     take,
     unlink,
 )
+from photonstream.stream.link.guard import Refusals
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
     Answer,
@@ -53,7 +54,7 @@ Handler = Callable[[str, Mapping[str, Any], str], tuple[bool, str]]
 
 
 class CommandServer:
-    """The side of the run. What is no command is refused with an ERROR and counted."""
+    """The side of the run. What is no command is refused with an ERROR and counted, as is who may not come in."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
         self.refused = 0
@@ -62,9 +63,11 @@ class CommandServer:
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
         self.socket.router_handover = True
         self.endpoint = bind(self.socket, endpoint)
+        self._refusals = Refusals(self.socket, endpoint)
 
     def service(self, handle: Handler) -> None:
         """Carry out what has come. Never blocks; ``handle`` answers for whatever goes wrong in it."""
+        self.refused += self._refusals.new()
         for _ in range(MOST_AT_ONCE):
             came = take(self.socket)
             if came is None:
@@ -102,6 +105,7 @@ class CommandServer:
         """Close the socket; the file of an ipc endpoint goes too."""
         if self.socket.closed:
             return
+        self._refusals.stop()
         self.socket.close()
         unlink(self.endpoint, own=True)
 

@@ -90,6 +90,12 @@ class Helm:
         """Let the stream end where it is, or, while an epoch catches up, where the one before was."""
         self.change(end_at=self._hub.events)
 
+    def hold(self, place_s: float) -> bool:
+        """Let the source go on to ``place_s`` in recorded time and wait there; False where somebody has paused it."""
+        if not self.paused:
+            self.change(pace=dataclasses.replace(self.orders.pace, hold_s=place_s))
+        return not self.paused
+
     def restarted(self, names: Iterable[str], cause: str, *, anew: bool) -> None:
         """Somebody died, or was there again without what it had: note it, and begin ``anew`` where photons are lost."""
         notes = [{"node": name, "epoch": self.orders.epoch, "cause": cause} for name in names]

@@ -32,11 +32,9 @@ LONGEST_S = 5.0
 _DOMAIN = b"photonstream"
 _ADMISSION = "inproc://zeromq.zap.01"
 _ZAP_VERSION = b"1.0"
-_FAILED = (
-    zmq.EVENT_HANDSHAKE_FAILED_AUTH
-    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-)
+# The rest is somebody who went away within it.
+_NOT_LET_IN = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+_FAILED = _NOT_LET_IN | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
 _TRIED_AGAIN = zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_CONNECT_DELAYED | zmq.EVENT_HANDSHAKE_SUCCEEDED
 
 _keys: WeakKeyDictionary[Context, Keys] = WeakKeyDictionary()
@@ -107,6 +105,43 @@ def _set_keys(socket: Socket, endpoint: str, host: str, *, listens: bool) -> Non
         socket.curve_serverkey = keys.of_host(host)
 
 
+def _watch(socket: Socket, events: int) -> Socket:
+    # The usual name is that of a descriptor, which comes again.
+    return socket.get_monitor_socket(events, f"inproc://handshakes-{secrets.token_hex(8)}")
+
+
+def _stop_watching(socket: Socket, monitor: Socket) -> None:
+    if not socket.closed:
+        socket.disable_monitor()
+    monitor.close()
+
+
+class Refusals:
+    """Counts who was not let in at ``socket``, which listens at ``endpoint``: keys missing, wrong or not admitted.
+
+    Each try counts. Nothing is counted where there is no handshake, as between processes of one machine.
+    """
+
+    def __init__(self, socket: Socket, endpoint: str) -> None:
+        self._socket = socket
+        tcp = host_of(endpoint) is not None
+        self._monitor = _watch(socket, _NOT_LET_IN) if tcp else None
+
+    def new(self) -> int:
+        """How many have come since it was asked last. Never blocks."""
+        count = 0
+        while self._monitor is not None and int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+            self._monitor.recv_multipart()
+            count += 1
+        return count
+
+    def stop(self) -> None:
+        """Watch no longer; to be called before the socket is closed."""
+        if self._monitor is not None:
+            _stop_watching(self._socket, self._monitor)
+            self._monitor = None
+
+
 class Handshakes:
     """Watches the connections of ``socket``: whether they come about (keys may be wrong or missing), and their ends.
 
@@ -117,9 +152,7 @@ class Handshakes:
         self._endpoint = endpoint
         self._keys = _keys.get(socket.context)
         self._socket = socket
-        # The usual name is that of a descriptor, which comes again.
-        place = f"inproc://handshakes-{secrets.token_hex(8)}"
-        self._monitor = socket.get_monitor_socket(_FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED, place)
+        self._monitor = _watch(socket, _FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED)
         self._in_a_row = 0
         self._failing_since = 0.0
         # What ZeroMQ was told clearly: it does not try again by itself then.
@@ -169,6 +202,4 @@ class Handshakes:
 
     def stop(self) -> None:
         """Watch no longer; to be called before the socket is closed."""
-        if not self._socket.closed:
-            self._socket.disable_monitor()
-        self._monitor.close()
+        _stop_watching(self._socket, self._monitor)

@@ -28,6 +28,7 @@ from photonstream.stream.link.common import (
     take,
     unlink,
 )
+from photonstream.stream.link.guard import Refusals
 from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
@@ -85,6 +86,7 @@ class _Writer(ABC):
         # A reader keeps its identity when it connects again; the new connection takes the place of the dead one.
         self.socket.router_handover = True
         self.endpoint = bind(self.socket, endpoint)
+        self._refusals = Refusals(self.socket, endpoint)
         self.refused = 0
         self._clock = clock
         self._opening: Open | None = None
@@ -102,6 +104,7 @@ class _Writer(ABC):
             except WireError as error:
                 self.refused += 1
                 self._send(identity, encode(Error(str(error)[:MOST_NAME])))
+        self.refused += self._refusals.new()
         self._serve_all()
 
     def _hear(self, identity: bytes, message: Message) -> None:
@@ -214,6 +217,7 @@ class _Writer(ABC):
         """Close the socket. Afterwards the endpoint is free, and the file of an ipc endpoint is gone."""
         if self.socket.closed:
             return
+        self._refusals.stop()
         listening = not self.endpoint.startswith("inproc:")
         monitor = self.socket.get_monitor_socket(zmq.EVENT_CLOSED) if listening else None
         self.socket.unbind(self.endpoint)

@@ -113,6 +113,20 @@ def test_the_table_shows_units_and_errors(tmp_path, capsys):
     assert result["experiment"]["mean_n_source"] == "command line"
 
 
+@pytest.mark.parametrize("speed", ["max", "100"])
+def test_a_replay_that_ends_by_its_information_waits_for_the_fits(tmp_path, capsys, speed):
+    arguments = ["--until-sigma", "0.02", "--speed", speed, "--out", str(tmp_path)]
+    assert main(["replay", "--headless", str(NC_355), *arguments]) == 0
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    met, fitted = result["precision"]["met_photons"], result["fit"]["photons"]
+    assert result["precision"]["sigma"] <= 0.02
+    # Known from the first fits on, after 2.5 s of 12 s: by then at most two steps of a fifth have been read.
+    assert result["recording"]["duration_s"] < 1.2**2 * 2.5
+    assert met <= fitted < 1.44 * met
+    assert result["interrupted"] is True
+    assert f"reached at {met:,} photons".replace(",", " ") in capsys.readouterr().out
+
+
 def test_a_new_folder_each_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     interrupted = REPLAY_DATA / "nc_355nm_interrupted.ptu"
@@ -543,10 +557,10 @@ def test_a_run_at_640_nm_calibrates_another(folder, tmp_path, capsys):
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     calibration = result.pop("calibration")
     assert calibration["runs"][0]["folder"] == str(control)
-    found = calibration["n_at_given_s"]["mean_n"][0]
-    low, high = found["ci95"]
     # At <N> = 0.1 the cascade of the simulation reads as 7 % more than the closed form of two levels.
-    assert low < 0.107 < high
+    for model, true in (("n<=2 closed form", 0.107), ("n^2 cascade", 0.1)):
+        low, high = calibration["n_at_given_s"]["models"][model]["mean_n"][0]["ci95"]
+        assert low < true < high
     assert result["parameters"]["lifetime"].pop("calibrate") == [str(control)]
     # Everything else is as without a calibration.
     plain = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -577,3 +591,11 @@ def test_a_second_opinion_is_for_the_standard_nodes(tmp_path, capsys):
     arguments = ["replay", "--headless", str(INTERRUPTED), "--second-opinion", "--topology", str(own)]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert f"name a node of the kind changepoint in {own}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody can make a folder in /proc")
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(capsys):
+    assert main(["replay", str(NC_355), "--headless", "--out", "/proc/results"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("photonstream: /proc/results: no folder for the results can be made")
+    assert "--out" in said

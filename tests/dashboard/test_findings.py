@@ -108,6 +108,9 @@ def test_a_model_that_has_no_eta_is_named(result):
     row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
     assert shown(row.value) == "23.2 ± 1.4 %"
     assert row.remark == "two levels; no value by the n^2 cascade"
+    result["eta_models_reason"] = "no such cascade is read as this decay"
+    row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
+    assert row.remark == "two levels; no value by the n^2 cascade (no such cascade is read as this decay)"
 
 
 def test_what_to_mind_about_beta_stands_with_it(result):

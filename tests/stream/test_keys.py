@@ -177,6 +177,7 @@ def test_with_keys_of_each_other_all_is_as_without(contexts, machines):
         came = read(writer, reader, lambda came: len(came) == 2)
         assert [each.kind for each in came] == ["OPEN", "CLOSE"]
         assert writer.socket.get(zmq.MECHANISM) == zmq.CURVE
+        assert writer.refused == 0
     finally:
         reader.stop()
         writer.stop()
@@ -202,6 +203,7 @@ def test_wrong_or_missing_keys_end_in_a_sentence(contexts, machines, server, cli
             came = read(writer, reader, bool)
         assert came == []
         assert writer.readers == 0
+        assert writer.refused > 0
     finally:
         reader.stop()
         writer.stop()
@@ -218,10 +220,11 @@ def test_commands_need_keys_too(contexts, machines):
         for name, client in clients.items():
             client.send(name, {})
         answers = []
-        while not answers:
+        # Each of the two strangers has tried at least once.
+        while not answers or server.refused < 2:
             assert time.monotonic() < until
             server.service(lambda name, values, by: (done.append(name) is None, ""))
-            answers = clients["good"].receive()
+            answers += clients["good"].receive()
             for name in ("stranger", "bare"):
                 assert clients[name].receive() == []
             server.socket.poll(5)

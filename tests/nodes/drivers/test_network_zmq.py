@@ -244,6 +244,12 @@ def test_from_another_machine_with_keys_and_not_without(context, tmp_path):
         good.send(0, [5])
         assert read(device, 1).tolist() == [5]
         assert not bare.socket.poll(0)
+        until = time.monotonic() + DEADLINE_S
+        while not device.status().warnings:
+            assert time.monotonic() < until, "nobody says that one was not let in"
+        assert re.fullmatch(
+            r"\d+ connections were refused: keys missing, wrong or not admitted", *device.status().warnings
+        )
     finally:
         device.close()
 
