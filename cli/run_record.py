@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from photonstream.cli.progress import say
+from photonstream.dashboard.deeds import LOG
 from photonstream.nodes.results import plain
 from photonstream.nodes.tables import write_atomically
 from photonstream.stream.commands import DISCARDED
@@ -26,7 +27,7 @@ from photonstream.stream.runner import Progress
 from photonstream.stream.topology import Topology, TopologyError, node_class
 from photonstream.stream.topology_file import TopologyFile, dump_topology
 
-LOG, NODES = "log.jsonl", "run.toml"
+NODES = "run.toml"
 # Instrument responses that were files.
 RESPONSES = "irf"
 # No log of a run grows beyond this, and a response that is larger stays where it is.
