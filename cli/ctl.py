@@ -43,6 +43,7 @@ commands:
                            what is known of the experiment (docs/result.md)
   set lifetime.s=3.5       any parameter of a node, as --set of replay takes it
   note "laser realigned"   into the run's log, and beside a recording that is being made
+  next                     of attach: end the recording and begin the one of the next particle
   discard "drifted away"   mark the run as discarded; nothing is deleted
   keep                     take that back
 
@@ -244,6 +245,7 @@ COMMANDS: dict[str, Maker] = {
     "resume": _plain,
     "stop": _plain,
     "keep": _plain,
+    "next": _plain,
     "seek": _one("time_s", _place),
     "speed": _one("speed", _speed),
     "note": _one("text", str),

@@ -18,6 +18,14 @@ except ImportError:  # not on Windows, where two runs into one folder are not ke
     fcntl = None  # type: ignore[assignment]
 
 
+def counted_up(name: str, between: str = " ") -> str:
+    """The name after ``name``: NC 13 after NC 12, NC 2 after NC."""
+    match = re.fullmatch(r"(.*?)(\d+)", name, re.DOTALL)
+    if match is None:
+        return f"{name}{between}2"
+    return f"{match[1]}{int(match[2]) + 1:0{len(match[2])}d}"
+
+
 def free_folder(file: Path) -> Path:
     """A folder under ``runs`` that is not there yet, named by the time and the recording."""
     stem = re.sub(r"[^\w.-]+", "_", file.stem) or "recording"

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.processes import ProcessesRunner
 from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
-from photonstream.stream.supervisor import Watch
+from photonstream.stream.supervisor import PlacedRunner, Watch
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology_file import TopologyFile
 
@@ -164,6 +165,7 @@ class Run:
             on_deed=self.record.deed,
             on_parameters=self.record.keep,
             on_stop=self.stop,
+            on_next=self.next,
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
         if placement == "threads":
@@ -181,6 +183,19 @@ class Run:
         if self._written is None:
             with suppress(OSError):
                 os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
+
+    next: Callable[[], tuple[bool, str]] | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where the run publishes, None where it does not."""
+        return self.runner.address if isinstance(self.runner, PlacedRunner) else None
+
+    @property
+    def page_port(self) -> int | None:
+        """The port of the page, None where there is none."""
+        url = None if self._page is None else self._page.url
+        return None if url is None else int(url.rstrip("/").rpartition(":")[2])
 
     def leave(self) -> None:
         """The terminal is gone. For a signal handler, too."""

@@ -11,7 +11,7 @@ from typing import Any
 from photonstream.stream.orders import Orders, Pace, Parameters, same_value
 
 # Commands that are more than a change of orders.
-HELLO, NOTE, STOP = "hello", "note", "stop"
+HELLO, NOTE, STOP, NEXT = "hello", "note", "stop", "next"
 LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
 # Lists and maps of a value may stand within each other so deep.
@@ -75,6 +75,7 @@ def carry_out(name: str, values: Mapping[str, Any], scene: Scene, live: Live) ->
         "speed": _speed,
         STOP: _stop,
         NOTE: _note,
+        NEXT: _next,
     }
     of_nodes = {"set": _set, "discard": _discard, "keep": _keep}
     if name in of_nodes:
@@ -147,6 +148,10 @@ def _stop(values: Mapping[str, Any], scene: Scene) -> Change:
 
 def _note(values: Mapping[str, Any], scene: Scene) -> Change:
     return Change(note=_text(values.get("text"), "a note"))
+
+
+def _next(values: Mapping[str, Any], scene: Scene) -> Change:
+    raise CommandError("there is a next particle only where a device is recorded (photonstream attach)")
 
 
 def _discard(values: Mapping[str, Any], scene: Scene, live: Live) -> Change:

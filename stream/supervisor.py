@@ -20,7 +20,7 @@ from typing import Any
 
 from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
-from photonstream.stream.commands import HELLO, NOTE, STOP
+from photonstream.stream.commands import HELLO, NEXT, NOTE, STOP
 from photonstream.stream.control import CommandServer
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
@@ -56,7 +56,7 @@ class Watch:
     live does not end the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a
     word, with more of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change.
     Who gave a command is answered after that. ``on_stop`` is called instead of ending the run where somebody commands
-    that, and sees to it. None of them may raise.
+    that, and ``on_next`` where somebody wants the next particle; they see to it. None of them may raise.
     """
 
     address: str = ANYWHERE
@@ -66,6 +66,7 @@ class Watch:
     on_deed: Callable[[str, Mapping[str, Any], Progress], None] | None = None
     on_parameters: Callable[[Parameters], None] | None = None
     on_stop: Callable[[], None] | None = None
+    on_next: Callable[[], tuple[bool, str]] | None = None
 
 
 class PlacedRunner(Runner):
@@ -288,6 +289,8 @@ class PlacedRunner(Runner):
     def _carry_out(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         if name == "pause" and self._complete == self._helm.orders.version:
             return False, "the recording is at its end"
+        if name == NEXT and self._watch.on_next is not None:
+            return self._watch.on_next()
         if name == STOP and self._watch.on_stop is not None:
             self._watch.on_stop()
             return True, ""

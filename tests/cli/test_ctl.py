@@ -155,6 +155,7 @@ def test_what_a_run_refuses_it_refuses_with_its_reason(start, capsys, tmp_path, 
         (["seek", "backwards"], "is not a time"),
         (["pause", "now"], "pause takes no value"),
         (["meta", "colour=red"], "FIELD=VALUE"),
+        (["next"], "only where a device is recorded"),
         (["dance"], "there is no command 'dance'"),
     ):
         assert main(["ctl", str(run.out), *words]) == 2, words
