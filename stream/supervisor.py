@@ -22,6 +22,7 @@ from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
 from photonstream.stream.commands import HELLO, NEXT, NOTE, STOP
 from photonstream.stream.control import CommandServer
+from photonstream.stream.deeds import Deeds, OnDeed, OnParameters
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
 from photonstream.stream.keys import Keys, leaves_machine
@@ -29,7 +30,6 @@ from photonstream.stream.link import Context, LatestWriter, Waiter, new_context
 from photonstream.stream.lobby import Lobby
 from photonstream.stream.loop import END, STATUS, open_message
 from photonstream.stream.node import InputError, NodeError, Opening, ResultNode, blame
-from photonstream.stream.orders import Parameters
 from photonstream.stream.places import Places
 from photonstream.stream.restarts import Restarts
 from photonstream.stream.runner import Outcome, Progress, Runner
@@ -63,8 +63,8 @@ class Watch:
     attendants: Mapping[str, Callable[[str, Path], Sequence[str]]] = dataclasses.field(default_factory=dict)
     on_address: Callable[[str], None] | None = None
     on_note: Callable[[str], None] | None = None
-    on_deed: Callable[[str, Mapping[str, Any], Progress], None] | None = None
-    on_parameters: Callable[[Parameters], None] | None = None
+    on_deed: OnDeed | None = None
+    on_parameters: OnParameters | None = None
     on_stop: Callable[[], None] | None = None
     on_next: Callable[[], tuple[bool, str]] | None = None
 
@@ -219,8 +219,7 @@ class PlacedRunner(Runner):
         if self._source.clocked:
             pace = dataclasses.replace(pace, hold_s=self._hold_s)
         self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
-        self._kept: Parameters | None = None
-        self._epoch = self._restarts_told = 0
+        self._deeds = Deeds(self._helm, self._hub, self._watch.on_deed, self._watch.on_parameters)
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
         self._complete = 0
@@ -235,14 +234,14 @@ class PlacedRunner(Runner):
             self._bury()
             self._helm.heed()
             self._helm.adapt(self._wanted_s())
-            self._keep()
+            self._deeds.look()
             self._stop_asked |= self._helm.stop_asked
             if self._hub.final_under(self._helm.orders.version):
                 if self._complete != self._helm.orders.version:
                     self._complete = self._helm.orders.version
                     outcome = self._outcome()
                     self._tell(at_once=True)
-                    self._deed("complete", interrupted=outcome.interrupted)
+                    self._deeds.tell("complete", interrupted=outcome.interrupted)
                     if self._on_complete is not None:
                         self._on_complete(outcome)
                 if not self._stay or self._stop_asked:
@@ -282,8 +281,8 @@ class PlacedRunner(Runner):
         self._next_told = 0.0
         done, text = self._carry_out(name, values)
         if name != HELLO:
-            self._deed("command", by=by, name=name, values=values, done=done, answer=text)
-        self._keep()
+            self._deeds.tell("command", by=by, name=name, values=values, done=done, answer=text)
+        self._deeds.look()
         return done, text
 
     def _carry_out(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
@@ -302,26 +301,6 @@ class PlacedRunner(Runner):
             except OSError as error:
                 return True, f"it is in the run's log, not beside the recording: {error.strerror}"
         return done, text
-
-    # What is kept of what was done
-
-    def _keep(self) -> None:
-        """Tell of parameters that have changed, of restarts, and of an epoch that has begun."""
-        orders = self._helm.orders
-        for restart in orders.restarts[self._restarts_told :]:
-            self._deed("restart", **restart)
-        self._restarts_told = len(orders.restarts)
-        if orders.epoch != self._epoch:
-            self._epoch = orders.epoch
-            self._deed("epoch", epoch=orders.epoch, why=self._helm.why)
-        if orders.parameters is not self._kept:
-            self._kept = orders.parameters
-            if self._watch.on_parameters is not None:
-                self._watch.on_parameters(orders.parameters)
-
-    def _deed(self, what: str, **more: Any) -> None:
-        if self._watch.on_deed is not None:
-            self._watch.on_deed(what, more, Progress(self._hub.shown))
 
     # Life and death
 
