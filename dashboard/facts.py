@@ -101,7 +101,7 @@ def states_table(run: RunFolder) -> str:
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", MS) if "dwell_s" in level else "–",
+            with_error(level, "dwell_s", SECONDS) if "dwell_s" in level else "–",
         )
         for level in levels
     ]
@@ -109,8 +109,10 @@ def states_table(run: RunFolder) -> str:
         "Errors of rates and mean delays are those of counting alone; that of a mean dwell (time over visits) is that "
         "of exponential dwells. A time share is a count of bins."
     )
-    minded = [f"State {level.get('state')}: {level['remark']}." for level in levels if level.get("remark")]
-    head = ("level" if is_dark(run.summary) else "state", "rate", "time share", "mean delay", "mean dwell")
+    dark = is_dark(run.summary)
+    marked = [level for level in levels if level.get("remark") and not dark]
+    minded = [f"State {level.get('state')}: {level['remark']}." for level in marked]
+    head = ("level" if dark else "state", "rate", "time share", "mean delay", "mean dwell")
     return grid_table(head, rows) + items(minded) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
 
 
@@ -118,7 +120,7 @@ def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:
     """The figure ``key`` (ending in ``_s``) of a level with its error, where it has one."""
     error = level.get(f"{key.removesuffix('_s')}_stderr_s")
     if number(error) is None:
-        return quantity(level.get(key), unit)
+        return quantity(level.get(key), unit, 3)
     return estimate_text({"value": level.get(key), "stderr": error}, unit)
 
 
@@ -141,6 +143,14 @@ def _selection_rows(run: RunFolder) -> Iterator[Row]:
     method = str(states.get("method") or "unknown")
     yield Row("selection", f"{METHODS.get(method, method)}, {how}")
     yield Row("selected", selection_text(run))
+    if not is_dark(run.summary):
+        yield from _model_rows(states)
+    yield Row("time in the selected state", quantity(states.get("on_time_s"), SECONDS))
+    yield Row("photons of the selected state", counted(states.get("on_photons")))
+
+
+def _model_rows(states: Mapping[str, Any]) -> Iterator[Row]:
+    """What the model of the states expects of itself."""
     if (accuracy := number(states.get("accuracy"))) is not None:
         remark = (
             "" if states.get("resolved") is not False else "among the states found; they are not resolved"
@@ -149,8 +159,6 @@ def _selection_rows(run: RunFolder) -> Iterator[Row]:
     if (foreign := number(states.get("contamination"))) is not None:
         remark = "as the model expects: as right as the model is, without an error of its own"
         yield Row("time of other states in the selected one", quantity(foreign, PERCENT, 2), remark=remark)
-    yield Row("time in the selected state", quantity(states.get("on_time_s"), SECONDS))
-    yield Row("photons of the selected state", counted(states.get("on_photons")))
 
 
 def selection_text(run: RunFolder) -> str:

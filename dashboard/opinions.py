@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -70,7 +71,8 @@ def _way(others: Mapping[str, Any], way: str, same: str) -> tuple[Any, Any, str]
     tau_x_s, reasons = others.get("tau_x_s"), others.get("reasons")
     why = str(reasons.get(way) or "") if isinstance(reasons, Mapping) else ""
     tau = tau_x_s.get(way) if isinstance(tau_x_s, Mapping) else None
-    return tau, others.get(way), "the same reason" if why and why == same else why
+    alike = re.sub(r"[\d.]+", "", why) == re.sub(r"[\d.]+", "", same)
+    return tau, others.get(way), "for the same reason" if why and alike else why
 
 
 def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
@@ -78,15 +80,22 @@ def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
     if "left_out" not in others:
         return
     beta, same = run.summary.get("beta"), str(run.summary.get("beta_reason") or "")
+    fits = run.section("fit").get("verdict") != "does not fit"
     ways = (
-        ("as selected", run.section("fit").get("tau_x_s"), beta, "reason above"),
+        ("as selected", run.section("fit").get("tau_x_s"), beta, "the reason stands above"),
         ("states without each bin's own photons", *_way(others, "left_out", same)),
         ("window of rates", *_way(others, "window", same)),
     )
     for name, tau_x_s, each, why in ways:
         depends = others.get("depends") is True and name.startswith("states")
         remark = "depends on the selection" if depends else "" if is_estimate(each) else why
-        yield name, _tau(tau_x_s), _beta(each), remark
+        value = tau_x_s.get("value") if isinstance(tau_x_s, Mapping) else None
+        yield (
+            name,
+            _tau(tau_x_s) if fits else quantity(value, NS, 3),
+            _beta(each),
+            remark if fits else "of a model that does not fit",
+        )
 
 
 def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
@@ -94,6 +103,7 @@ def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield "change points of the intensity", "–", "none", str(second["reason"])
     elif second:
         agreement = number(second.get("agreement"))
+        # A count of time in which both say the same: how well either knows it is not in it.
         agrees = "" if agreement is None else f"agrees {quantity(agreement, PERCENT, 3)} of the time"
         yield "change points of the intensity", _tau(second.get("tau_x_s")), _beta(second.get("beta")), agrees
 
@@ -116,7 +126,7 @@ def _levels(second: Mapping[str, Any]) -> str:
             estimate_text({"value": level.get("rate_hz"), "stderr": level.get("rate_stderr_hz")}, KCPS),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", MS),
+            with_error(level, "dwell_s", SECONDS),
         )
         for level in reversed(levels)
         if isinstance(level, Mapping)

@@ -182,7 +182,10 @@ def describe(
 
 
 def dwell_time(time_s: float, visits: int) -> dict[str, float | None]:
-    """Mean time of a visit, and its error as the mean of an exponential: a part of itself, 1/sqrt(visits)."""
-    if not visits:
+    """Mean time of a visit, and its error as the mean of an exponential: a part of itself, 1/sqrt(visits).
+
+    A single visit is cut by the ends of the recording, and its length says nothing of the next one's.
+    """
+    if visits < 2:
         return {"dwell_s": time_s, "dwell_stderr_s": None}
     return {"dwell_s": time_s / visits, "dwell_stderr_s": time_s / visits**1.5}

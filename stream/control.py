@@ -6,6 +6,7 @@ twice is carried out once: the second time it gets the first one's answer.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections import OrderedDict
@@ -20,6 +21,7 @@ from photonstream.stream.link.common import (
     MOST_AT_ONCE,
     MOST_NAME,
     Clock,
+    Silence,
     bind,
     configure,
     connect,
@@ -132,6 +134,8 @@ class CommandClient:
         self._by = by
         self._count = 0
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
+        self._endpoint = endpoint
+        self._silence = Silence(clock)
         self.socket = context.socket(zmq.DEALER)
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
         # A command is repeated: a run that comes back need not hear it more often than this.
@@ -162,6 +166,7 @@ class CommandClient:
             frames = take(self.socket)
             if frames is None:
                 break
+            self._silence.ends()
             try:
                 answer = self._answer(decode(frames))
             except WireError:
@@ -172,9 +177,19 @@ class CommandClient:
                 if self._asked:
                     self._say(next(iter(self._asked.values())))
         first = next(iter(self._asked.values()), None)
-        if first is not None and self._clock() - first.said_s >= REPEAT_S:
+        if first is None:
+            self._silence.ends()
+        elif self._clock() - first.said_s >= REPEAT_S:
+            if self._silence.too_long:
+                self._connect_again()
             self._say(first)
         return answers
+
+    def _connect_again(self) -> None:
+        """ZeroMQ does not where what came could not be read, and nobody notices a size that is wrong."""
+        with contextlib.suppress(zmq.ZMQError):
+            self.socket.disconnect(self._endpoint)
+        self.socket.connect(self._endpoint)
 
     def _answer(self, message: Message) -> Answer | None:
         """``message``, if it is the answer that is waited for; the answer to a repetition is None."""

@@ -62,6 +62,8 @@ class Helm:
         self._first_pace = pace
         # From how many events each node has learned what it works with.
         self._learned_at: dict[str, int] = {}
+        # What each has said it has learned, when that was looked at last.
+        self._heeded: dict[str, Result] = {}
         # How often each has learned something new of the whole.
         self._settling: dict[str, int] = {}
         held = pace if self._started else dataclasses.replace(pace, paused=True)
@@ -113,6 +115,9 @@ class Helm:
         recording has begun, nothing that was found stays.
         """
         choices = self._hub.choices()
+        if all(self._heeded.get(name) is choice for name, choice in choices.items()):
+            return
+        self._heeded = choices
         if self._source in choices:
             self._renew(choices[self._source].value["value"])
             return

@@ -254,7 +254,7 @@ class PlacedRunner(Runner):
 
     def _listen(self) -> None:
         catching_up = self._hub.catching_up
-        self._hub.service()
+        self._hub.service(self._waiter)
         if catching_up and not self._hub.catching_up:
             # What is shown now is of another epoch: its state goes with it.
             self._tell(at_once=True)

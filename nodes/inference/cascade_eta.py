@@ -166,11 +166,6 @@ def cascade_behind(
         last = x, miss
         step = slopes @ miss
         x = x + step * min(1.0, _REACH / float(np.abs(step).max()))
-    if x[0] >= HIGHEST_ETA or x[0] <= LOWEST_ETA:
-        why = (
-            f"at <N> = {mean_n:.3g} no eta from {LOWEST_ETA:g} to {HIGHEST_ETA:g} is read as a beta of "
-            f"{read.beta:.3g}"
-        )
     return Behind(reason=why)
 
 

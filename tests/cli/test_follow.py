@@ -171,7 +171,7 @@ PLACEMENTS = {"inline": (InlineRunner, range(2)), "threads": (ThreadsRunner, ran
 @pytest.fixture
 def no_waiting(monkeypatch):
     """Whoever waits looks again at once: the writer's steps come with the looks, not with time."""
-    for name in ("POLL_S", "CALM_POLL_S"):
+    for name in ("CHUNK_S", "POLL_S", "CALM_POLL_S"):
         monkeypatch.setattr(follow, name, 1e-3)
     monkeypatch.setattr(runner_module.time, "sleep", lambda s: None)
 

@@ -62,6 +62,25 @@ def test_result_json_has_every_field_and_balances(folder):
         assert node["held"] == 0
         assert node["events_in"] == node["events_out"] + node["events_lost"] + sum(node["ended"].values())
     assert set(result["fit"]["tau_x_s"]) == set(result["beta"]) == VALUE
+    intensity = result["intensity"]
+    assert intensity["mean_rate_stderr_hz"] == pytest.approx(
+        recording["photons"] ** 0.5 / recording["duration_s"]
+    )
+    for level in result["states"]["levels"]:
+        seconds = level["time_share"] * recording["duration_s"]
+        assert level["rate_stderr_hz"] == pytest.approx((level["rate_hz"] / seconds) ** 0.5, rel=0.01)
+        # Visits are whole.
+        visits = (level["dwell_s"] / level["dwell_stderr_s"]) ** 2
+        assert visits == pytest.approx(round(visits), rel=1e-6)
+        assert visits * level["dwell_s"] == pytest.approx(seconds, rel=0.01)
+        # The delays of a decay spread by about their mean.
+        spread = level["mean_dtime_stderr_s"] * (level["rate_hz"] * seconds) ** 0.5
+        assert 0.5 < spread / level["mean_dtime_s"] < 2.0
+    others = result["other_selections"]
+    assert others["tau_x_s"]["window"]["value"] == pytest.approx(result["fit"]["tau_x_s"]["value"], rel=0.05)
+    assert others["reasons"] == {"left_out": "", "window": ""}
+    assert result["parameters"]["antibunching"]["late_s"] == 1.95e-8
+    assert "0000000" not in json.dumps(result["parameters"])
     assert result["experiment"]["mean_n"] is None
     assert result["eta"] is None
     assert result["eta_reason"]
@@ -377,6 +396,7 @@ def test_unreadable_input_is_one_sentence_and_code_2(tmp_path, monkeypatch, caps
         (["--mean-n", "-1"], "mean_n"),
         (["--irf", "no_such_file.txt"], "IRF"),
         (["--meta", "no_such_file.toml"], "no_such_file.toml"),
+        (["--meta", os.devnull], "it says nothing of the experiment"),
         (["--bin", "1ns"], "finer than"),
         (["--bin", "1000000s"], "at most a day"),
         (["--set", "sync_channel=foo"], "sync_channel cannot be 'foo'"),
@@ -406,6 +426,25 @@ def test_bad_usage_is_code_2(arguments, capsys):
         main(["replay", "--headless", str(NC_355), *arguments])
     assert ended.value.code == 2
     assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--irf", "-1ns", "a width must be positive, not '-1ns'"),
+        ("--bin", "-.5ms", "a time must be positive"),
+        ("--on", "-5:5", "must rise from 0 or more"),
+    ],
+)
+def test_a_negative_quantity_is_refused_by_its_cause(option, value, words, capsys):
+    with pytest.raises(SystemExit):
+        main(["replay", "--headless", str(NC_355), option, value])
+    assert words in capsys.readouterr().err
+
+
+def test_bins_longer_than_the_recording_are_said(tmp_path, capsys):
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path), "--bin", "1h"]) == 0
+    assert "the trace is a single bin: bins of 3600 s" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unbalanced_ledger_is_code_3(tmp_path, monkeypatch, capsys):

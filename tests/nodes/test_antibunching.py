@@ -42,6 +42,8 @@ def test_a_real_source_of_single_photons(real_data):
     assert a["all"]["pairs_side_mean"] == pytest.approx(368, rel=0.05)
     assert a["all"]["g2_0"]["value"] == pytest.approx(0.003, abs=0.0005)
     assert a["all"]["g2_0"]["ci95"][1] < 0.02
+    # Where everything is selected, what is corrected for one set of pairs is for the other.
+    assert a["all"]["g2_0_corrected"] == a["selected"]["g2_0_corrected"] is not None
     assert a["late"]["verdict"] == "too few pairs"
     assert "too short" in a["late"]["reason"]
     # Another program's histogram of the delays from one detector to the other, in bins of 16 ps up to 160 ns.
