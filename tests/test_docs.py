@@ -59,7 +59,7 @@ def test_the_site_is_whole_and_needs_no_internet(tmp_path):
     """Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, is an error."""
     site = tmp_path / "site"
     built = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(site)],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
         cwd=ROOT,
         capture_output=True,
         text=True,
