@@ -4,7 +4,7 @@
 
 One run at each rate, without a page, in threads. Afterwards the recording is compared with what the device had to give,
 record by record: what is not there must be in a gap with exactly so many lost records. All records of the file were
-decoded once, and the ledger balances. Peak memory is that of the whole command, from its children's accounts.
+decoded once, and the ledger balances. Peak memory is that of the command, without its recorder.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from typing import Any
 
 from photonstream.cli.campaign.recording import not_whole, read_events, read_records
 from photonstream.cli.campaign.results import unbalanced
-from photonstream.nodes.recording_events import GAP
+from photonstream.nodes.recording_events import GAP, STOP
 
 # Settings of the device for each rate. Beyond 1e7 records/s a second of them is simulated beforehand, with a faster
 # laser: at 4.75 MHz there would be four photons a pulse, and hundreds of coincidences a photon.
@@ -48,17 +47,16 @@ def measure(name: str, seconds: float, folder: Path) -> dict[str, Any]:
     began = time.monotonic()
     quiet = subprocess.DEVNULL
     run = subprocess.Popen([*command, f"--time={seconds:g}", f"--out={out}"], stdout=quiet, stderr=quiet)
-    path = None
+    path, recorded_s, peak_mb = None, None, 0
     while run.poll() is None:
         time.sleep(0.1)
+        peak_mb = max(peak_mb, resident_peak_mb(run.pid))
         path = path or next(out.glob("*.ptu"), None)
         # The recorder says last that it has stopped.
-        recorded = path is not None and any(event.kind == "stop" for event in read_events(path))
-        took_s = time.monotonic() - began
-        if recorded:
-            break
-    run.wait()
+        if recorded_s is None and path is not None and any(e.kind == STOP for e in read_events(path)):
+            recorded_s = time.monotonic() - began
     ended_s = time.monotonic() - began
+    assert recorded_s is not None
     assert path is not None
     gaps = [event for event in read_events(path) if event.kind == GAP]
     records = len(read_records(path))
@@ -71,11 +69,17 @@ def measure(name: str, seconds: float, folder: Path) -> dict[str, Any]:
         "recorded_hz": round(records / seconds),
         "gaps": len(gaps),
         "lost_records": sum(event.lost_records or 0 for event in gaps),
-        "result_after_the_end_s": round(ended_s - took_s, 1),
-        "peak_mb": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // 1024,
+        "result_after_the_end_s": round(ended_s - recorded_s, 1),
+        "peak_mb": peak_mb,
         "load": os.getloadavg()[0],
         "wrong": wrong,
     }
+
+
+def resident_peak_mb(pid: int) -> int:
+    """The most memory that a process has had so far; 0 of one that has ended."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) // 1024 for line in lines if line.startswith("VmHWM:")), 0)
 
 
 def _text(value: Any) -> str:

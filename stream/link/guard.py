@@ -35,9 +35,11 @@ GREETING_S = 0.5
 _DOMAIN = b"photonstream"
 _ADMISSION = "inproc://zeromq.zap.01"
 _ZAP_VERSION = b"1.0"
-# The rest is somebody who went away within it.
-_NOT_LET_IN = zmq.EVENT_HANDSHAKE_FAILED_AUTH | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
-_FAILED = _NOT_LET_IN | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+_FAILED = (
+    zmq.EVENT_HANDSHAKE_FAILED_AUTH
+    | zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+    | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
+)
 _TRIED_AGAIN = zmq.EVENT_CONNECT_RETRIED | zmq.EVENT_CONNECT_DELAYED | zmq.EVENT_HANDSHAKE_SUCCEEDED
 
 _keys: WeakKeyDictionary[Context, Keys] = WeakKeyDictionary()
@@ -122,13 +124,14 @@ def _stop_watching(socket: Socket, monitor: Socket) -> None:
 class Refusals:
     """Counts who was not let in at ``socket``, which listens at ``endpoint``: keys missing, wrong or not admitted.
 
-    Each try counts. Nothing is counted where there is no handshake, as between processes of one machine.
+    Each try counts, and so does who hangs up within it: either end may be the first to find that they do not fit.
+    Nothing is counted where there is no handshake, as between processes of one machine.
     """
 
     def __init__(self, socket: Socket, endpoint: str) -> None:
         self._socket = socket
         tcp = host_of(endpoint) is not None
-        self._monitor = _watch(socket, _NOT_LET_IN) if tcp else None
+        self._monitor = _watch(socket, _FAILED) if tcp else None
 
     def new(self) -> int:
         """How many have come since it was asked last. Never blocks."""

@@ -86,8 +86,14 @@ class LinkReader:
         # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
         self.socket.sndhwm = 4
         self.socket.identity = secrets.token_hex(16).encode()
-        connect(self.socket, endpoint)
+        # Before it connects: a first try that is refused may be the last one.
         self._handshakes = Handshakes(self.socket, endpoint) if endpoint.startswith("tcp:") else None
+        try:
+            connect(self.socket, endpoint)
+        except (OSError, KeysError):
+            if self._handshakes is not None:
+                self._handshakes.stop()
+            raise
         self._speak()
 
     def receive(self) -> Iterator[Message]:

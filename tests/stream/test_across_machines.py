@@ -43,7 +43,7 @@ def write_topology(path, here, there, port):
     path.write_text(f'placement = "processes"\nlisten = "tcp://{here}:{port}"\n{text}', encoding="utf-8")
 
 
-def ended(process, seconds=60):
+def ended(process, seconds=120):
     """Its exit code, and the lines of its standard error but for progress."""
     _, err = process.communicate(timeout=seconds)
     lines = err.replace("\r", "\n").splitlines()
@@ -294,6 +294,9 @@ def test_the_example_of_the_docs_is_what_it_says(start, tmp_path, undisturbed, n
     by_hand = start(*lifetime[1:], within=far.within, **far.where)
     assert ended(replayed) == (0, [])
     assert ended(by_hand) == (0, [])
-    assert result(near.home / "out") == undisturbed
+    (found, trace), (expected, expected_trace) = result(near.home / "out"), undisturbed
+    assert found.pop("recording") | {"path": str(FILE)} == expected["recording"]
+    assert found == {key: value for key, value in expected.items() if key != "recording"}
+    assert trace == expected_trace
     page.send_signal(signal.SIGINT)
     assert ended(page) == (0, [])
