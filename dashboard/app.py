@@ -15,6 +15,7 @@ from bokeh.server.session import ServerSession
 
 from photonstream.dashboard.live_figures import live_figures
 from photonstream.dashboard.live_page import PAGE, VARIABLES
+from photonstream.dashboard.live_panels import Part, part_of
 from photonstream.dashboard.updates import Updates, pack
 from photonstream.dashboard.wishes import WishError
 from photonstream.stream.latency import stamp_now
@@ -54,7 +55,7 @@ class Tab:
         self._heard = 0
         self._told = (0, "")
         self._notice = ""
-        self._part_s: tuple[float, float] | None = None
+        self._part_s: Part = None
         # The stamp of the trace that it was sent last; what a new tab is sent first is history.
         self._stamp: int | None = None
         self._exchange = Exchange()
@@ -126,7 +127,7 @@ class Tab:
                 self._updates.drawn(self._stamp, stamp_now())
             self.drawn = value
         elif kind == "view":
-            self._part_s = None if value is None else (float(value[0]), float(value[1]))
+            self._part_s = part_of(value)
             self._seen.pop("trace", None)
         elif kind == "wish" and isinstance(value, Mapping):
             self._heard = int(value["number"])

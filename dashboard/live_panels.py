@@ -30,6 +30,7 @@ from photonstream.dashboard.panels.trace import trace_columns
 from photonstream.dashboard.recording_events import gap_spans
 from photonstream.dashboard.tiles import TraceTiles
 from photonstream.dashboard.views import Envelope, Floats, rate_classes, view_decay
+from photonstream.nodes.history import ENDS
 from photonstream.nodes.tag_source import EVENTS
 
 # As many columns as a wide screen has pixels in the trace's frame, or fewer.
@@ -48,19 +49,43 @@ NO_TRACE = Envelope(np.zeros(1), _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHIN
 Update = dict[str, Any]
 
 
-def trace_view(latest: Latest, part_s: tuple[float, float] | None = None) -> Update:
-    """The whole trace, or ``part_s`` of it (first and last second), decimated to the screen."""
+# A part of the trace: first and last second, or how many of its last seconds; None: all of it.
+Part = tuple[float, float] | float | None
+
+
+def part_of(value: object) -> Part:
+    """A part as a browser says it. Raises TypeError or ValueError for what is none."""
+    if value is None:
+        return None
+    ends = [value] if isinstance(value, int | float) else [*value] if isinstance(value, list | tuple) else []
+    numbers = [float(end) for end in ends]
+    if len(numbers) not in (1, 2) or not all(map(math.isfinite, numbers)) or numbers[-1] <= 0:
+        raise ValueError("a part of the trace is two times, or how many of its last seconds")
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def trace_view(latest: Latest, part_s: Part = None) -> Update:
+    """The whole trace, or ``part_s`` of it, decimated to the screen."""
     tiles = latest.tiles
     if not tiles.bins:
         return {"data": trace_columns(NO_TRACE), "say": {"trace": _no_trace_yet(latest)}}
-    start_s, stop_s = (0.0, _trace_end_s(latest)) if part_s is None else part_s
+    start_s, stop_s = _ends(latest, part_s)
     shown = live_envelope(tiles, start_s, stop_s)
     gaps_s = gap_spans(latest.value("source", EVENTS).get("events"))
     update: Update = {"data": trace_columns(shown, gaps_s), "say": {"trace": ""}}
     update["ranges"] = {"rates": rate_ends(tiles)}
-    if part_s is None:
+    if not isinstance(part_s, tuple):
         update["ranges"]["time"] = (start_s, stop_s)
     return update
+
+
+def _ends(latest: Latest, part_s: Part) -> tuple[float, float]:
+    if isinstance(part_s, tuple):
+        return part_s
+    if part_s is None:
+        return 0.0, _trace_end_s(latest)
+    reached_s = latest.tiles.bins * latest.bin_s
+    return max(0.0, reached_s - part_s), max(part_s, reached_s)
 
 
 def live_envelope(tiles: TraceTiles, start_s: float, stop_s: float) -> Envelope:
@@ -201,7 +226,7 @@ def _no_fit(latest: Latest) -> str:
 def history_view(latest: Latest) -> Update:
     """Beta and the lifetimes against the photons that were selected."""
     history = latest.value("lifetime", "history")
-    names = ["photons", *(q.name + end for q in QUANTITIES for end in ("", "_low", "_high"))]
+    names = ["photons", *(q.name + end for q in QUANTITIES for end in ENDS)]
     history = history or dict.fromkeys(names, _NOTHING)
     update: Update = {"data": {}, "ranges": {}, "say": {}}
     anything = False

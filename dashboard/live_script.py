@@ -70,6 +70,7 @@ const photonstream = (() => {
     html: of => each(of, (id, html) => fill(id, "innerHTML", html)),
     title: of => each(of, (id, words) => fill(id, "title", words)),
     classes: of => each(of, (name, on) => document.body.classList.toggle(name, on)),
+    loud: of => each(of, (id, on) => place(id).classList.toggle("loud", on)),
     bar: showBar,
     speed: showSpeed,
     window: of => band.show(of),
@@ -151,11 +152,19 @@ const photonstream = (() => {
     if (plot.name === "trace") say("view", [start, end]);
   }
 
+  // What the trace shows unless somebody zooms: all of it, or the last seconds.
+  const usual = () => place("span").value === "" ? null : Number(place("span").value);
+
   function whole() {
     const wasPart = held.has("time");
     held.clear();
     for (const name of axes.keys()) setAxis(name);
-    if (wasPart) say("view", null);
+    if (wasPart) say("view", usual());
+  }
+
+  function showSpan() {
+    held.delete("time");
+    say("view", usual());
   }
 
   // Life of the page
@@ -174,6 +183,7 @@ const photonstream = (() => {
     place("bar").addEventListener("click", event => {
       if (end_s !== null) wish("seek", {time_s: pointed(event) * end_s});
     });
+    place("span").addEventListener("change", showSpan);
     place("night").addEventListener("click", () => setNight(!document.body.classList.contains("night")));
   }
 

@@ -21,7 +21,7 @@ FRAME = """name => {
 COLUMN = (
     "([source, column]) => Array.from(Bokeh.documents[0].get_model_by_name(`source ${source}`).data[column])"
 )
-DRAWN = "() => Bokeh?.documents[0]?.get_model_by_name('source trace')?.data?.x?.length > 0"
+DRAWN = "() => window.Bokeh?.documents[0]?.get_model_by_name('source trace')?.data?.x?.length > 0"
 
 
 @pytest.fixture
@@ -124,17 +124,24 @@ def check_numbers(page, result):
     rows = [re.split(r"\t+", row) for row in words(page, "#numbers table").split("\n")]
     found = {row[0]: row[1:] for row in rows}
     fit = result["fit"]
+    assert words(page, "#tau-x-label") == "exciton lifetime τₓ"
+    assert words(page, "#tau-x") == "46.80 ± 0.21 ns"
+    assert words(page, "#tau-x-small") == "95 %: 46.38 to 47.22"
+    assert words(page, "#tau-xx") == "3.61 ± 0.12 ns"
+    assert words(page, "#model") == "bi"
+    assert words(page, "#photons") == "30 000"
+    assert words(page, "#share") == "66.7 % of 3 s selected"
+    assert words(page, "#g2-small") == "consistent with one emitter"
+    assert words(page, "#rates") == "7.5 · 7.5 kcps"
+    assert words(page, "#rates-small") == "safe below 238 kcps"
     for name, estimate, scale in (
-        ("exciton lifetime τₓ", fit["tau_x_s"], 1e9),
-        ("biexciton lifetime τₓₓ", fit["tau_xx_s"], 1e9),
-        ("its share of the amplitude", fit["amplitude_xx"], 100),
+        ("biexciton: share of the amplitude", fit["amplitude_xx"], 100),
         ("CM efficiency per absorbed photon, <N>-corrected", result["eta"], 100),
     ):
         value, error = (float(x) for x in re.match(r"(\S+) ± (\S+)", found[name][0]).groups())
         assert value == pytest.approx(estimate["value"] * scale, abs=0.06 * estimate["stderr"] * scale)
         assert error == pytest.approx(estimate["stderr"] * scale, rel=0.06)
     # 200 of 300 bins of 10 ms are bright, with 150 counts each.
-    assert found["time in the selected state"][0] == "66.7 %"
     assert found["rate in the selected state"][0].startswith("15.000 ±")
     assert words(page, "#title") == "nc.ptu"
     assert words(page, "#place") == "3.0 s of ≈ 6.0 s"
@@ -152,7 +159,30 @@ def check_panels(page, results_of_run):
     shown = [n for n in column(page, "decay", "selected") if n is not None and n == n]
     assert sum(shown) == decay["selected"].sum()
     assert column(page, "beta", "value")[-1] == pytest.approx(27.0)
-    assert len(column(page, "beta_band", "xs")[0]) == 2 * (40 - 5)
+    for band in ("beta_band", "beta_band95"):
+        assert len(column(page, band, "xs")[0]) == 2 * (40 - 5)
+    # The bound of the last fit: 6 % at a thousand photons falls with their root.
+    bound = column(page, "beta_bound", "high")
+    assert bound[0] / column(page, "beta_bound", "low")[0] > 1
+    assert bound[-1] == pytest.approx(27.0 + 6.0 * (1000 / 30000) ** 0.5)
+    pairs = next(value for node, _, value in results_of_run() if node == "antibunching")
+    assert (
+        sum(column(page, "pairs", "pairs")) == sum(column(page, "pairs", "selected")) == pairs["delays"].sum()
+    )
+    assert words(page, "#say-dwell") == ""
+    assert len(column(page, "dwell_selected", "density")) == 1
+
+
+def test_the_last_seconds_follow_the_run(page, going_run, results_of_run):
+    page.select_option("#span", "2")
+    ends = "() => ['start', 'end'].map(k => Bokeh.documents[0].get_model_by_name('axis time')[k]).join()"
+    page.wait_for_function(f"({ends})() === '1,3'")
+    assert column(page, "trace_values", "left")[0] == pytest.approx(1.0)
+    for node, key, value in results_of_run(400):
+        going_run.put(node, key, value)
+    page.wait_for_function(f"({ends})() === '2,4'")
+    page.select_option("#span", "")
+    page.wait_for_function(f"({ends})().startsWith('0,')")
 
 
 def test_a_late_tab_shows_the_whole_run(visit, hand_run, serve_page, results_of_run):
