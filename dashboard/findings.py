@@ -17,6 +17,7 @@ from photonstream.dashboard.numbers import (
     Unit,
     counted,
     estimate_text,
+    interval_95,
     is_estimate,
     number,
     plain,
@@ -156,6 +157,10 @@ class Findings:
         size = 10.0 ** max(0, math.floor(math.log10(photons)) - 1)
         words = f"{counted(round(photons / size) * int(size))} photons"
         return Row(label, words if time_s is None else f"{words}, {_span(time_s)}")
+
+    def interval(self, key: str, unit: Unit) -> str:
+        """The 95 % interval of an estimate with its words (`interval_95`)."""
+        return interval_95(self._get(key), unit)
 
     def lifetime_rows(self) -> list[Row]:
         """Both lifetimes, whatever was found."""

@@ -26,7 +26,7 @@ from photonstream.dashboard.panels.histogram import histogram_figure
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_figure
 from photonstream.dashboard.panels.trace import trace_columns, trace_figure, window_band, window_limit
 from photonstream.dashboard.style import count_ticks, label_axes
-from photonstream.dashboard.views import view_decay
+from photonstream.dashboard.views import EXTRAS, view_decay
 from photonstream.nodes.history import ENDS
 
 # Axes by name, with the ends that they have before there are data.
@@ -106,13 +106,13 @@ def _flid(axes: dict[str, Range1d]) -> figure:
 
 def _decay(axes: dict[str, Range1d]) -> dict[str, figure]:
     sources = _sources(decay_columns(view_decay(Curve())))
-    counts = counts_figure(sources["decay"], axes["delay"], axes["counts"], STYLES, None)
+    counts = counts_figure(sources["decay"], axes["delay"], axes["counts"], STYLES, None, EXTRAS)
     label_axes(counts, "", "Counts")
     counts.yaxis.name = "counts axis"
     counts.xaxis.major_label_text_font_size = "0px"
     counts.min_border_bottom = GAP
     items: Any = counts.legend.items
-    for name, item in zip(("selected", "everything", *STYLES), items, strict=True):
+    for name, item in zip(("selected", "everything", *STYLES, *EXTRAS), items, strict=True):
         item.name, item.visible = f"legend {name}", False
     residuals = residuals_figure(sources["residuals"], axes["delay"], axes["residuals"], None)
     label_axes(residuals, DELAY, "Residual (σ)")

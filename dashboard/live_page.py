@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from jinja2 import Template
 
+from photonstream.dashboard.controls import FIELDS
+from photonstream.dashboard.live_controls import CONTROLS_CSS, CONTROLS_HTML
+from photonstream.dashboard.live_exports import EXPORTS_CSS
 from photonstream.dashboard.live_script import SCRIPT
 from photonstream.dashboard.page import BASE_CSS
 
@@ -98,6 +101,9 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
 .catching-up #state, .deaf #state { color: #b34700; }
 .deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }
 .deaf .clock :is(#pause, label), .deaf .window { opacity: 0.4; }
+.watching :is(#pause, #bar, #speed, .window input, .window button, [data-field], #stop) {
+  pointer-events: none; opacity: 0.45; }
+#read-only { color: var(--soft); }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
 @media (min-width: 1600px) {
   #numbers table { font-size: 14px; line-height: 1.45; }
@@ -112,7 +118,8 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
 """
 
 # Places of plots: name of the root, and of the words that stand there when there is nothing to draw.
-_TEMPLATE = """<!DOCTYPE html>
+_TEMPLATE = (
+    """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -142,9 +149,15 @@ _TEMPLATE = """<!DOCTYPE html>
 <div id="due" hidden></div><div id="goto" hidden></div></div>
 <span id="place"></span>
 <label>speed <select id="speed"></select></label>
+<span id="read-only" hidden>read-only</span>
+<button id="take-over" type="button" title="another page acts; from here you only watch" hidden>take over</button>
+<button id="settings" type="button" aria-expanded="false" aria-controls="controls">settings</button>
 <button id="night" type="button" title="bright or dark page">dark</button>
 </div>
 <div id="problems"></div>
+"""
+    + CONTROLS_HTML
+    + """
 {% macro cell(name, label) %}
 <div><small id="{{ name }}-label">{{ label }}</small><b id="{{ name }}">–</b><small id="{{ name }}-small"></small></div>
 {% endmacro %}
@@ -188,7 +201,13 @@ window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 </body>
 </html>
 """
+)
 
 PAGE = Template(_TEMPLATE)
 # What the template is filled with besides what Bokeh gives it.
-VARIABLES = {"policy": POLICY, "css": BASE_CSS + CSS, "script": SCRIPT}
+VARIABLES = {
+    "policy": POLICY,
+    "css": BASE_CSS + CSS + CONTROLS_CSS + EXPORTS_CSS,
+    "script": SCRIPT,
+    "fields": FIELDS,
+}

@@ -14,7 +14,7 @@ from photonstream.dashboard.findings import DASH
 from photonstream.dashboard.folder import Curve, RunFolder
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
-from photonstream.dashboard.numbers import NOT_COMPUTED, estimate_text, interval_text, is_estimate
+from photonstream.dashboard.numbers import estimate_text, interval_95, is_estimate
 from photonstream.dashboard.panels.coincidence import coincidence_columns, most_pairs, pairs_label
 from photonstream.nodes.inference.pair_report import delay_curve, report
 
@@ -66,11 +66,10 @@ def emitter_words(section: Mapping[str, Any]) -> dict[str, str]:
         g2 = next((part[k] for k in ("g2_0_corrected", "g2_0") if is_estimate(part.get(k))), None)
         if g2 is None:
             continue
-        interval = interval_text(g2, "ci95")
-        has_interval = interval not in ("", NOT_COMPUTED)
+        interval = interval_95(g2)
         verdict = str(late.get("verdict") or "") if part is late else "of all selected pairs"
         return {
-            "g2-label": f"{label}, 95 %: {interval}" if has_interval else label,
+            "g2-label": f"{label}, {interval}" if interval else label,
             "g2": estimate_text(g2, without_error="no pair"),
             "g2-small": verdict,
         }

@@ -29,7 +29,7 @@ from photonstream.dashboard.panels.history import QUANTITIES, history_columns, h
 from photonstream.dashboard.panels.trace import trace_columns
 from photonstream.dashboard.recording_events import gap_spans
 from photonstream.dashboard.tiles import TraceTiles
-from photonstream.dashboard.views import Envelope, Floats, rate_classes, view_decay
+from photonstream.dashboard.views import EXTRAS, Envelope, Floats, rate_classes, view_decay
 from photonstream.nodes.history import ENDS
 from photonstream.nodes.tag_source import EVENTS
 
@@ -175,7 +175,10 @@ def decay_view(latest: Latest) -> Update:
     # Without a laser there may be a span of delays all the same, and it says nothing.
     time = time_ends(decay) if decay.photons else (0.0, 1.0)
     residuals = round_above(residual_end(decay))
-    legend = {f"legend {name}": {"visible": name in parts} for name in STYLES}
+    legend: dict[str, dict[str, Any]] = {f"legend {name}": {"visible": name in parts} for name in STYLES}
+    legend |= {f"legend {name}": {"visible": name in decay.extras} for name in EXTRAS}
+    for name, channel in zip(EXTRAS[1:], _channels(value), strict=False):
+        legend[f"legend {name}"]["label"] = {"value": f"channel {channel}"}
     photons = {f"legend {name}": {"visible": bool(decay.photons)} for name in ("selected", "everything")}
     return {
         "data": decay_columns(decay),
@@ -212,7 +215,22 @@ def _decay_curve(value: Mapping[str, Any]) -> Curve:
     if has_fit:
         names = {"fit": "total", "exciton": "x", "fast": "xx", "background": "background"}
         columns |= {name: total(model[key]) for name, key in names.items()}
+        columns |= _response(total(model.get("response", 0.0 * model["total"])), columns["fit"])
+    rows = np.flatnonzero(use)
+    if len(rows) > 1:
+        columns |= {name: np.asarray(selected[k], float) for name, k in zip(EXTRAS[1:], rows, strict=False)}
     return Curve(columns)
+
+
+def _response(response: Floats, fit: Floats) -> dict[str, Floats]:
+    """The response as high as the fit, which is where one can compare them."""
+    highest = float(response.max(initial=0.0))
+    return {"response": response * (float(fit.max()) / highest)} if highest > 0 else {}
+
+
+def _channels(value: Mapping[str, Any]) -> list[int]:
+    """Numbers of the channels with photons."""
+    return [int(value["channels"][k]) for k in np.flatnonzero(value["all"].any(axis=1))] if value else []
 
 
 def _no_fit(latest: Latest) -> str:

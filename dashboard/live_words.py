@@ -16,7 +16,7 @@ from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.live_panels import Update
 from photonstream.dashboard.numbers import (
     KCPS,
-    NOT_COMPUTED,
+    PERCENT,
     counted,
     estimate_text,
     fixed,
@@ -68,13 +68,12 @@ def numbers_view(latest: Latest) -> Update:
     else:
         first = findings.beta_row()
         reason = " ".join(dict.fromkeys(filter(None, [first.remark, *findings.warnings()])))
-    interval = f"95 %: {first.interval}" if first.interval not in ("", NOT_COMPUTED) else ""
     table = rows_table([*findings.same_rows(), *_light_rows(run)], intervals="95 % interval")
     return {
         "text": {
             "beta": "no beta" if first.value == "none" else f"β = {first.value}",
             "beta-label": first.label,
-            "beta-interval": interval,
+            "beta-interval": findings.interval("beta", PERCENT),
             "reason": reason,
         },
         "html": {"numbers": table},

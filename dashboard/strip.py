@@ -11,7 +11,7 @@ from photonstream.dashboard.html import Row
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
 from photonstream.dashboard.live_words import live_run
-from photonstream.dashboard.numbers import NOT_COMPUTED, PERCENT, SECONDS, counted, number, plain, quantity
+from photonstream.dashboard.numbers import NS, PERCENT, SECONDS, counted, number, plain, quantity
 from photonstream.dashboard.safe_rates import RECENT_S, rate_words, safe_rate_hz
 from photonstream.nodes.recording_events import START, STOP
 from photonstream.nodes.tag_source import EVENTS
@@ -30,8 +30,8 @@ def strip_view(latest: Latest) -> Update:
     disk, short = _disk(latest)
     return {
         "text": {
-            **_cell("tau-x", slow),
-            **_cell("tau-xx", fast),
+            **_cell("tau-x", slow, findings.interval("tau_x_s", NS)),
+            **_cell("tau-xx", fast, findings.interval("tau_xx_s", NS)),
             "model": _model(run, findings),
             "verdict": findings.verdict if run.section("fit") else "No fit yet",
             "photons": _or_dash(counted(run.section("fit").get("photons"))),
@@ -46,9 +46,7 @@ def strip_view(latest: Latest) -> Update:
     }
 
 
-def _cell(name: str, row: Row) -> dict[str, str]:
-    has_interval = row.interval not in ("", DASH, NOT_COMPUTED)
-    interval = f"95 %: {row.interval}" if has_interval else ""
+def _cell(name: str, row: Row, interval: str) -> dict[str, str]:
     return {f"{name}-label": row.label, name: row.value, f"{name}-small": interval}
 
 

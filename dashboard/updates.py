@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from photonstream.dashboard.controls import controls_view
 from photonstream.dashboard.latest import RUN, STATUS, TILE, TRACE, Latest, Window
 from photonstream.dashboard.live_dwell import dwell_view
 from photonstream.dashboard.live_pairs import pairs_view
@@ -75,6 +76,7 @@ SECTIONS: Mapping[str, Section] = {
         0.2,
         "verdict",
     ),
+    "controls": Section(controls_view, ((RUN, STATUS),), 0.2, "notice"),
     "pairs": Section(pairs_view, (("antibunching", "pairs"), _SELECTION, _FIT), 1.0, "say-pairs"),
     "dwell": Section(dwell_view, (("states", "dwell"), _SELECTION), 1.0, "say-dwell"),
 }

@@ -440,7 +440,7 @@ class HandRun:
         self.commands.put((name, dict(values)))
         if self.refusal is not None:
             return False, self.refusal
-        if name == "set":
+        if name == "set" and values["name"] == "on":
             self.window = values["value"]
             parameters = {**self._status["parameters"], "states": {"on": values["value"]}}
             self._put("states", "selection", selection(values["value"], self.bins))
@@ -513,9 +513,18 @@ def serve_page():
     """Serves the page of the run at an address: gives its URL, and a function that ends it."""
     ends = []
 
-    def begin(address, port=0):
+    def begin(address, port=0, links=None, **options):
+        """``links`` takes the read-only link too."""
         ready, end = queue.SimpleQueue(), threading.Event()
-        thread = threading.Thread(target=serve, args=(address, port, ready.put, end.is_set), daemon=True)
+
+        def on_ready(acting, watching):
+            if links is not None:
+                links.append(watching)
+            ready.put(acting)
+
+        thread = threading.Thread(
+            target=serve, args=(address, port, on_ready, end.is_set), kwargs=options, daemon=True
+        )
         thread.start()
 
         def stop():

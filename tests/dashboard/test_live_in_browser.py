@@ -4,12 +4,16 @@ import gc
 import http.client
 import json
 import re
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
 from photonstream.dashboard.app import Tab
+from photonstream.dashboard.exports import TABLES
+from photonstream.dashboard.folder import read_curve
 
 EVIL = "</script><img src=x onerror='window.hacked = 1'><b>"
 # Where the rates are: frame of a plot in pixels, and the ends of the axis in kcps.
@@ -203,6 +207,26 @@ def test_a_late_tab_shows_the_whole_run(visit, hand_run, serve_page, results_of_
         assert words(page, "#say-trace") == ""
 
 
+def test_one_page_acts_and_another_one_takes_over(visit, going_run, serve_page):
+    links = []
+    url, _ = serve_page(going_run.address, links=links)
+    first, second, reader = visit(url).page, visit(url).page, visit(links[0]).page
+    assert not first.is_visible("#take-over")
+    assert reader.is_visible("#read-only")
+    assert not reader.is_visible("#take-over")
+    # Whatever a page that watches says, the run does not hear it.
+    for page, why in ((second, "another page acts"), (reader, "this link is read-only")):
+        page.evaluate("document.querySelector('#pause').click()")
+        wait_for_words(page, "#notice", why)
+    second.click("#take-over")
+    second.click("#pause:not(.watching *)")
+    assert going_run.command() == ("pause", {})
+    first.wait_for_function("document.body.classList.contains('watching')")
+    second.close()
+    first.wait_for_function("!document.body.classList.contains('watching')")
+    assert words(reader, "#beta") == words(first, "#beta") == "β = 27.0 ± 1.1 %"
+
+
 def test_dragging_the_window_asks_for_the_rates_under_the_mouse(visit, going_run, serve_page):
     url, _ = serve_page(going_run.address)
     page, other = visit(url).page, visit(url).page
@@ -267,6 +291,67 @@ def test_buttons_and_bar_say_what_they_do(page, going_run):
     name, values = going_run.command()
     assert name == "seek"
     assert values["time_s"] == pytest.approx(1.5, abs=0.02)
+
+
+def test_settings_are_set_from_the_page(page, going_run, status):
+    assert not page.is_visible("#controls")
+    page.click("#settings")
+    assert page.input_value("#set-lifetime-s") == "4"
+    assert page.input_value("#set-intensity-bin_s") == "10"
+    assert page.input_value("#set-lifetime-mean_n") == ""
+    page.select_option("#set-states-method", "window")
+    assert going_run.command() == ("set", {"node": "states", "name": "method", "value": "window"})
+    for field, typed, node, name, value in (
+        ("intensity-bin_s", "5", "intensity", "bin_s", 0.005),
+        ("lifetime-mean_n", "0,1", "lifetime", "mean_n", 0.1),
+        ("lifetime-irf", "0.1ns+10%@0.3ns", "lifetime", "irf", "0.1ns+10%@0.3ns"),
+    ):
+        page.fill(f"#set-{field}", typed)
+        page.press(f"#set-{field}", "Enter")
+        assert going_run.command() == ("set", {"node": node, "name": name, "value": pytest.approx(value)})
+    page.fill("#set-lifetime-s", "four")
+    page.press("#set-lifetime-s", "Enter")
+    wait_for_words(page, "#notice", "is a number")
+    # What holds comes back into the field.
+    page.wait_for_function("document.querySelector('#set-lifetime-s').value === '4'")
+    going_run.status(parameters=status()["parameters"] | {"lifetime": {"s": 3.5}})
+    page.wait_for_function("document.querySelector('#set-lifetime-s').value === '3.5'")
+    # A run is not stopped by one press.
+    page.click("#stop")
+    assert words(page, "#stop").startswith("press again")
+    page.click("#stop")
+    assert going_run.command() == ("stop", {})
+    page.click("#settings")
+    assert not page.is_visible("#controls")
+
+
+def saved(page, plot, kind):
+    """What a click on the button saves."""
+    page.hover(f"#plot-{plot}")
+    with page.expect_download() as found:
+        page.click(f"#save-{plot}-{kind}")
+    assert found.value.suggested_filename == f"nc.ptu_{plot}.{kind}"
+    return Path(found.value.path()).read_bytes()
+
+
+def test_every_plot_is_saved_as_picture_and_table(page):
+    for plot in TABLES:
+        names, units, *rows = saved(page, plot, "csv").decode().splitlines()
+        assert len(names.split(",")) == len(units.split(",")) > 1
+        assert rows
+        assert all(row.count(",") == names.count(",") for row in rows)
+    assert saved(page, "decay", "png")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert b"<svg" in saved(page, "pairs", "svg")[:400]
+    table = read_curve_text(saved(page, "beta", "csv"))
+    assert table["photons"].tolist() == column(page, "beta", "photons")
+    assert table["beta"][-1] == pytest.approx(27.0)
+    assert table["beta_high95"][-1] > table["beta_high"][-1] > 27.0
+
+
+def read_curve_text(content):
+    with NamedTemporaryFile(suffix=".csv") as file:
+        Path(file.name).write_bytes(content)
+        return read_curve(Path(file.name))
 
 
 def test_what_the_run_refuses_is_told(page, going_run):
