@@ -21,6 +21,7 @@ from photonstream.cli.running import COMMAND, Run
 from photonstream.nodes.drivers.settings import split_device
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.formats.ptu import PtuFormat
+from photonstream.nodes.recording_file import say_that_it_died
 from photonstream.stream.node import InputError
 from photonstream.stream.runner import Outcome, Progress
 
@@ -130,6 +131,15 @@ class Recording:
         if self._process is not None:
             self._process.wait()
 
+    def tell_end(self) -> bool:
+        """Once it has ended: say in the events where it died; whether whoever follows knows of the end now."""
+        try:
+            if PtuFormat().open(self.path).complete is not True:
+                say_that_it_died(self.path, f"the recorder died (code {self.code})")
+        except (OSError, TagFileError):
+            return False
+        return True
+
     def last_words(self) -> str:
         """What it said at its end. That is kept only beside a recording, and where there is anything."""
         text = self._words.read_text(encoding="utf-8", errors="replace") if self._words.exists() else ""
@@ -145,6 +155,8 @@ class Attached(Run):
         super().__init__(*given)
         self._recording = recording
         self._asked = self._left = False
+        # Whether the end of the recorder stands where the follower reads it; None while it has not ended.
+        self._told: bool | None = None
 
     def stop(self) -> None:
         """End the recording; the run ends with it. Once the recording is over, end the run."""
@@ -204,17 +216,19 @@ class Attached(Run):
 
     def _show(self, progress: Progress) -> None:
         super()._show(progress)
-        if self._written is None and self._recording.code is not None and not self._completed(progress):
-            # Killed: nobody will say that it is complete.
+        if self._written is not None or self._recording.code is None:
+            return
+        if self._told is None:
+            self._told = self._recording.tell_end()
+        if not self._told and self._all_read(progress):
             self.runner.enough()
 
-    def _completed(self, progress: Progress) -> bool:
-        """Whether the follower ends by itself, or has records to read yet."""
+    def _all_read(self, progress: Progress) -> bool:
+        """Whether nothing is left of a recording whose end nobody can say."""
         try:
-            file = PtuFormat().open(self._recording.path)
+            return progress.records >= PtuFormat().open(self._recording.path).records
         except TagFileError:
-            return True
-        return file.complete is True or progress.records < file.records
+            return False
 
     @property
     def _stays(self) -> bool:

@@ -33,6 +33,10 @@ def claimed(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise ParameterError(f"{folder}: results go into a folder, and this is a file") from None
+    except OSError as error:
+        raise ParameterError(
+            f"{folder}: no folder for the results can be made: {error.strerror}; name another one with --out"
+        ) from error
     place = folder / ".run"
     with place.open("w", encoding="utf-8") as lock:
         if fcntl is not None:

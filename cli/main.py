@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -75,7 +76,7 @@ def _prepare_streams() -> None:
 def _run(argv: Sequence[str] | None) -> int:
     # Within the try of `main`, because importing numba takes long enough for a Ctrl-C.
     given = sys.argv[1:] if argv is None else argv
-    arguments = build_parser(given[0] if given else None).parse_args(given)
+    arguments = build_parser(given[0] if given else None).parse_args(_negatives_joined(given))
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()
@@ -90,6 +91,17 @@ def _run(argv: Sequence[str] | None) -> int:
             raise
         return _fail(error, said)
     return code
+
+
+def _negatives_joined(given: Sequence[str]) -> list[str]:
+    """``--irf -1ns`` as ``--irf=-1ns``: argparse takes a negative quantity for an option, and names no cause."""
+    found: list[str] = []
+    for text in given:
+        if re.match(r"-\.?\d", text) and found and re.fullmatch(r"--[a-z][a-z-]*", found[-1]):
+            found[-1] = f"{found[-1]}={text}"
+        else:
+            found.append(text)
+    return found
 
 
 def _code_of(error: Exception) -> int | None:

@@ -52,6 +52,8 @@ def build_nodes(
     for option, ((node, name), value) in options.items():
         if value is not None:
             _of(parameters, node, option, arguments.topology)[name] = value
+    if arguments.until_sigma is not None:
+        parameters["lifetime"]["until_target"] = True
     if arguments.mean_n is not None:
         experiment |= {"mean_n": arguments.mean_n, "mean_n_stderr": None, "mean_n_source": "command line"}
     if experiment["mean_n"] is not None:

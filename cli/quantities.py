@@ -86,7 +86,11 @@ def irf(text: str) -> float | str:
         raise argparse.ArgumentTypeError(
             f"{text!r} is a width without a unit (for example 0.1ns), and no file"
         )
-    return duration(text) if match is not None and match[2].lower() in _SECONDS and match[2] else text
+    if match is None or not match[2] or match[2].lower() not in _SECONDS:
+        return text
+    if float(match[1]) <= 0:
+        raise argparse.ArgumentTypeError(f"a width must be positive, not {text!r}")
+    return duration(text)
 
 
 def speed(text: str) -> float:

@@ -8,9 +8,6 @@ import math
 from photonstream.cli.quantities import speed
 from photonstream.cli.run_options import add_run_options, run_pipeline
 
-# So fast that a recording of minutes takes seconds, and so slow that one can end it in time.
-LOOKING_SPEED = 5.0
-
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
 state, decay of those photons only, lifetimes, and the carrier-multiplication efficiency beta with its error.
@@ -47,15 +44,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     add_run_options(
         parser,
-        until_sigma=f" (replays at {LOOKING_SPEED:g} times recorded time unless --speed says otherwise)",
+        until_sigma="; the replay waits for the fits, and reads a fifth more between two",
     )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
-    if arguments.until_sigma is not None and arguments.speed is None:
-        arguments.speed = LOOKING_SPEED
     arguments.watched = arguments.speed is not None
     given = (
         {} if arguments.speed is None else {"speed": None if arguments.speed == math.inf else arguments.speed}

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import math
 import os
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from contextlib import suppress
 from pathlib import Path
@@ -29,6 +31,9 @@ from photonstream.stream.topology_file import TopologyFile
 
 # How often a run looks whether beta is known well enough.
 LOOK_S = 0.1
+# A replay that is to end by that waits at this recorded time for the first fit, then reads this many times as far as
+# the newest fit knows of; a fit that does not come (long bins, no photons) is not waited for longer than this.
+FIRST_HOLD_S, FURTHER, LONGEST_FIT_S = 2.5, 1.2, 30.0
 BROKEN_LEDGER = 3
 PAGE = "page"
 # Never what lies in the folder where the command was typed.
@@ -113,11 +118,12 @@ class Run:
         self._out = out
         self._line = line
         self._written: Outcome | None = None
+        self._stopped = False
         self._page: Page | None = None
         self._news = News()
         self._said = ""
         self._until_sigma: float | None = arguments.until_sigma
-        self._reached, self._looked_at = False, 0
+        self._hold_s, self._held_since_s = FIRST_HOLD_S, math.inf
         placement = arguments.placement or file.placement or "threads"
         # Whether nodes by hand can be with this placement is for the file to say.
         file = dataclasses.replace(file, placement=placement)
@@ -144,6 +150,8 @@ class Run:
         keys = keys_for(arguments.keys, [arguments.address, *between])
         if page is not None:
             page.keys = keys
+        if self._until_sigma is not None:
+            common["hold_s"] = self._hold_s
         watch = Watch(
             address=arguments.address,
             attendants={} if page is None else {PAGE: page.command},
@@ -161,6 +169,7 @@ class Run:
 
     def stop(self) -> None:
         """End with what was read so far. For a signal handler: it takes no lock, as printing would."""
+        self._stopped = True
         self.runner.stop()
         if self._written is None:
             with suppress(OSError):
@@ -185,7 +194,7 @@ class Run:
         if self._page is not None and self._written is None:
             self._line.clear()
             self._write(outcome)
-            if self._stays:
+            if self._stays and not self._stopped:
                 say("the page stays until Ctrl-C", sys.stdout)
 
     @property
@@ -212,18 +221,21 @@ class Run:
         say(f"\n{report}", sys.stdout)
 
     def _look_for_enough(self, progress: Progress) -> None:
-        """End the reading once beta is known as well as was asked for, in two fits in a row."""
+        """End the reading once beta is known as well as was asked for; until then let it go on with the fits."""
+        if self._until_sigma is None or ("decode", "counts") not in progress.results:
+            return
         fit = progress.results.get(("lifetime", "fit"))
-        if self._until_sigma is None or fit is None:
-            return
-        summary = fit.value["summary"]
-        photons, sigma = summary["fit"]["photons"], summary["precision"]["sigma"]
-        if photons == self._looked_at:
-            return
-        reached = sigma is not None and sigma <= self._until_sigma
-        if reached and self._reached:
+        if fit is not None and fit.value["summary"]["precision"]["met_photons"] is not None:
             self.runner.enough()
-        self._reached, self._looked_at = reached, photons
+            return
+        now_s, further_s = time.monotonic(), 0.0
+        if fit is not None:
+            further_s = FURTHER * fit.value["recorded_s"]
+        self._held_since_s = min(self._held_since_s, now_s)
+        if now_s > self._held_since_s + LONGEST_FIT_S:
+            further_s = FURTHER * self._hold_s
+        if further_s > self._hold_s and self.runner.hold(further_s):
+            self._hold_s, self._held_since_s = further_s, now_s
 
     def _tell_address(self, address: str) -> None:
         self._note(f"to watch it: photonstream dashboard {address}")

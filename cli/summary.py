@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import textwrap
 
-from photonstream.dashboard import calibration
+from photonstream.dashboard import calibration, coincidence
 from photonstream.dashboard.facts import file_name, notes, selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
@@ -23,7 +23,7 @@ def summary_table(run: RunFolder) -> str:
     columns = max(80, min(140, shutil.get_terminal_size().columns))
     lines = [line for row in _recording(run) for line in _line(row, columns)]
     lines += ["", findings.verdict]
-    rows = [*findings.rows(), *calibration.main_rows(run)]
+    rows = [*findings.rows(), *calibration.main_rows(run), *coincidence.main_rows(run)]
     lines += [line for row in rows for line in _line(row, columns)]
     if parts := list(systematic_rows(run)):
         lines += ["", "Beside the statistical error"]

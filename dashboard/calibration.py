@@ -5,50 +5,113 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from photonstream.dashboard.detail import estimate_row
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row, grid_table, rows_table
 from photonstream.dashboard.numbers import (
+    NS,
     ONE,
     PERCENT,
     Unit,
     counted,
+    decimals_of,
     estimate_text,
+    fixed,
     interval_text,
     is_estimate,
     number,
     plain,
     quantity,
+    with_unit,
 )
 
 _GIVEN = "given"
 
 
 def main_rows(run: RunFolder) -> Iterator[Row]:
-    """Beta and eta by both ways of calibrating, with the s and <N> that each rests on; or why there are none."""
+    """s, <N>, beta and eta by both ways of calibrating, each as a range over the models; or why there are none."""
     section = run.section("calibration")
     if section.get("reason"):
         yield Row("calibration", "none", remark=str(section["reason"]))
-    if not section.get("runs"):
+    runs = section.get("runs")
+    if not isinstance(runs, list) or not runs:
         return
     way = _member(section, "s_at_given_n")
-    if is_estimate(way.get("s")):
-        s = f"s = {estimate_text(way['s'])} (95 %: {interval_text(way['s'])})"
-        yield _row("beta, s calibrated at the given <N>", way, "beta", f"{s}, at <N> = {_means(way)}")
-        yield _row("CM efficiency, s calibrated at the given <N>", way, "eta", _cascade(way, "s"))
-    else:
-        yield Row("beta, s calibrated at the given <N>", "none", remark=str(way.get("reason") or ""))
+    yield _range_row("s at the given <N>", way, "s", ONE)
+    if _said(way, "s"):
+        yield _range_row("beta, s calibrated at the given <N>", way, "beta", PERCENT)
+        yield _range_row("CM efficiency, s calibrated at the given <N>", way, "eta", PERCENT)
     way = _member(section, "n_at_given_s")
-    if is_estimate(way.get("s")):
-        s, scale = plain(number(way["s"]["value"]) or 0.0), way.get("scale")
-        factor = f"; {estimate_text(scale)} of the given" if is_estimate(scale) else ""
-        words = f"<N> of the calibration runs: {_means(way)}{factor}"
-        yield _row(f"beta, <N> calibrated at s = {s} exactly", way, "beta", words)
-        scaled = "<N> of this run by the same factor; " if factor else ""
-        words = scaled + _cascade(way, "mean_n")
-        yield _row(f"CM efficiency, <N> calibrated at s = {s} exactly", way, "eta", words)
-    elif way.get("reason"):
-        yield Row("<N> at the given s", "none", remark=str(way["reason"]))
+    if not (given := list(_said(way, "s").values())):
+        yield _range_row("<N> at the given s", way, "s", ONE)
+        return
+    s = plain(number(given[0]["value"]) or 0.0)
+    for k, each in enumerate(runs):
+        yield _range_row(f"<N> of {each.get('folder')} at s = {s} exactly", way, ("mean_n", k), ONE)
+    yield _range_row(f"beta, <N> calibrated at s = {s} exactly", way, "beta", PERCENT)
+    factors = [f"{estimate_text(x)} ({name})" for name, x in _said(way, "scale").items()]
+    scaled = f"<N> of this run by the same factor: {', '.join(factors)} of the given" if factors else ""
+    yield _range_row(f"CM efficiency, <N> calibrated at s = {s} exactly", way, "eta", PERCENT, scaled)
+
+
+def _range_row(
+    label: str, way: Mapping[str, Any], key: str | tuple[str, int], unit: Unit, also: str = ""
+) -> Row:
+    """A figure from its lowest to its highest value by the models, with the union of their intervals."""
+    said = _said(way, key)
+    words = [f"{name} {estimate_text(each, unit)}" for name, each in said.items()]
+    if len({text.partition(name)[2] for name, text in zip(said, words, strict=True)}) == 1:
+        words = [f"by the {' and the '.join(said)}"]
+    remark = "; ".join(filter(None, ["; ".join(words), also, *_reasons(way, key, said)]))
+    if not said:
+        return Row(label, "none", "", remark)
+    low, high = (pick(said.values(), key=lambda x: x["value"]) for pick in (min, max))
+    errors = [x["stderr"] for x in said.values() if number(x.get("stderr"))]
+    if low["value"] == high["value"] or not errors:
+        value = estimate_text(low, unit)
+    else:
+        digits = decimals_of(unit.per_si * max(errors))
+        value = with_unit(" to ".join(fixed(unit.per_si * x["value"], digits) for x in (low, high)), unit)
+    union = {**_union(way, key), "stderr": min(errors, default=None)}
+    return Row(label, value, interval_text(union, "ci95", unit), remark)
+
+
+def _said(way: Mapping[str, Any], key: str | tuple[str, int]) -> dict[str, Mapping[str, Any]]:
+    """What each model says of a figure, by the model's name; without those that say nothing."""
+    found = {}
+    for name, of_model in _member(way, "models").items():
+        each = _picked(of_model, key) if isinstance(of_model, Mapping) else None
+        if isinstance(each, Mapping) and is_estimate(each) and number(each["value"]) is not None:
+            found[str(name)] = each
+    return found
+
+
+def _union(way: Mapping[str, Any], key: str | tuple[str, int]) -> Mapping[str, Any]:
+    found = _picked(_member(way, "range"), key)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _picked(section: Mapping[str, Any], key: str | tuple[str, int]) -> Any:
+    if isinstance(key, str):
+        return section.get(key)
+    several = section.get(key[0])
+    return several[key[1]] if isinstance(several, list) and key[1] < len(several) else None
+
+
+def _reasons(way: Mapping[str, Any], key: str | tuple[str, int], said: Mapping[str, Any]) -> Iterator[str]:
+    """Why a model says nothing, or what to mind about what it says; once where all say the same."""
+    name = key if isinstance(key, str) else key[0]
+    models = _member(way, "models")
+    found = {
+        str(model): str(each.get("reason") or each.get(f"{name}_reason") or "")
+        for model, each in models.items()
+        if isinstance(each, Mapping)
+    }
+    if len(set(found.values())) == 1:
+        yield next(iter(found.values()))
+        return
+    for model, why in found.items():
+        if why or model not in said:
+            yield why if model in why else f"{model}: {why or 'not determined'}"
 
 
 def calibration_html(run: RunFolder) -> str:
@@ -57,7 +120,7 @@ def calibration_html(run: RunFolder) -> str:
     runs = section.get("runs")
     if not isinstance(runs, list):
         return rows_table(main_rows(run)) if section.get("reason") else ""
-    ways = [_member(section, key).get("mean_n") for key in ("s_at_given_n", "n_at_given_s")]
+    ways = [_member(section, key) for key in ("s_at_given_n", "n_at_given_s")]
     lines = [
         (
             each.get("folder"),
@@ -66,7 +129,7 @@ def calibration_html(run: RunFolder) -> str:
             counted(each.get("photons")),
             "yes" if each.get("fast_component") is True else "no",
             _estimate(each.get("given_n")),
-            *(_estimate(way[k]) if isinstance(way, list) and k < len(way) else "none" for way in ways),
+            *(_by_model(way, ("mean_n", k), ONE) for way in ways),
         )
         for k, each in enumerate(runs)
         if isinstance(each, Mapping)
@@ -81,16 +144,16 @@ def calibration_html(run: RunFolder) -> str:
         "<N>, s fitted",
         "<N> at the given s",
     )
-    nanoseconds = Unit("ns", 1e9)
     rows = [
-        estimate_row("exciton lifetime of the runs", section.get("tau_x_s"), nanoseconds),
-        estimate_row("biexciton lifetime of the runs", section.get("tau_xx_s"), nanoseconds),
+        Row(f"{what} lifetime of the runs", _by_model(ways[1], key, NS))
+        for what, key in (("exciton", "tau_x_s"), ("biexciton", "tau_xx_s"))
     ]
     remark = (
-        "All runs in one likelihood; their biexcitons from double absorption, 1 − N/(exp N − 1) of the excited pulses. "
+        "All runs in one likelihood, once for each model: n<=2 closed form, double absorption alone, 1 − N/(exp N − 1) "
+        "of the excited pulses; n^2 cascade, three and more excitons too (radiative n², Auger n²(n − 1)/4). "
         + ("<N> in proportion to the power." if section.get("power_shared") is True else "")
     )
-    return grid_table(head, lines) + f"<p>{remark}</p>" + rows_table(rows, intervals="95 % interval")
+    return grid_table(head, lines) + f"<p>{remark}</p>" + rows_table(rows)
 
 
 def warnings(run: RunFolder) -> list[str]:
@@ -99,28 +162,12 @@ def warnings(run: RunFolder) -> list[str]:
     return [f"Calibration: {each}." for each in found] if isinstance(found, list) else []
 
 
-def _row(label: str, way: Mapping[str, Any], key: str, remark: str) -> Row:
-    said = str(way.get(f"{key}_reason") or "")
-    words = "; ".join(part for part in (remark, said) if part)
-    if not is_estimate(way.get(key)):
-        return Row(label, "none", "", words)
-    return estimate_row(label, way[key], PERCENT, remark=words)
-
-
-def _cascade(way: Mapping[str, Any], key: str) -> str:
-    """What the cascade says in place of the closed form."""
-    cascade = _member(way, "cascade")
-    value, eta = number(cascade.get(key)), number(cascade.get("eta"))
-    if value is None:
-        return "closed form of n ≤ 2; no n² cascade makes these decays"
-    name = "s" if key == "s" else "<N>"
-    words = f"closed form of n ≤ 2; by the n² cascade {name} = {plain(value, 3)}"
-    return words if eta is None else f"{words} and {quantity(eta, PERCENT, 3)}"
-
-
-def _means(way: Mapping[str, Any]) -> str:
-    means = way.get("mean_n")
-    return ", ".join(_estimate(each) for each in means) if isinstance(means, list) else "unknown"
+def _by_model(way: Mapping[str, Any], key: str | tuple[str, int], unit: Unit) -> str:
+    found = [
+        f"{estimate_text(each, unit, without_error=_GIVEN)} ({name})"
+        for name, each in _said(way, key).items()
+    ]
+    return ", ".join(found) or "none"
 
 
 def _estimate(value: Any) -> str:

@@ -14,11 +14,18 @@ _NO_PAIR = "no pair in the centre"
 
 
 def main_rows(run: RunFolder) -> Iterator[Row]:
-    """The rows that stand among the main numbers: g2(0) of the selected pairs, and how many emitters it is."""
+    """The rows that stand among the main numbers: g2(0) of the selected pairs, and how many emitters it is.
+
+    Where there is no g2(0), why not.
+    """
     section = run.section("antibunching")
     g2 = _member(section, "selected").get("g2_0")
     if is_estimate(g2):
         yield estimate_row("g⁽²⁾(0), selected pairs", g2, ONE, _NO_PAIR)
+    elif section:
+        selected = _member(section, "selected")
+        why = section.get("reason") or selected.get("g2_0_reason") or "no pairs"
+        yield Row("g⁽²⁾(0), selected pairs", "none", remark=str(why))
     late = _member(section, "late")
     if late.get("verdict") and (is_estimate(g2) or is_estimate(late.get("g2_0"))):
         yield Row("emitters, by late photons", str(late["verdict"]), remark=str(late.get("reason") or ""))
@@ -43,7 +50,11 @@ def detail_rows(run: RunFolder) -> Iterator[Row]:
         yield Row(f"accidental pairs per {width}, from the rates", plain(section["accidental_pairs_per_bin"]))
     ratio = _member(section, "yield_ratio")
     if is_estimate(ratio.get("value")):
-        yield estimate_row("quantum yield of the biexciton over that of the exciton", ratio["value"], ONE)
+        label = "quantum yield of the biexciton over that of the exciton"
+        models = ", ".join(
+            f"{name} {plain(x, 3)}" for name, x in _member(ratio, "models").items() if number(x)
+        )
+        yield estimate_row(label, ratio["value"], ONE, remark=f"by model: {models}" if models else "")
     elif ratio.get("reason"):
         yield Row("yield of the biexciton", "none", remark=str(ratio["reason"]))
 

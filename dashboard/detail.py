@@ -53,15 +53,18 @@ def estimate_row(
     return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
 
 
-def model_range_row(label: str, estimate: Mapping[str, Any], model: str, models: Any) -> Row:
+def model_range_row(
+    label: str, estimate: Mapping[str, Any], model: str, models: Any, why_silent: str = ""
+) -> Row:
     """A share by several models: from the lowest to the highest value, the interval widened by as much.
 
     ``estimate`` is that of ``model``; ``models`` has the value of every model by its name, None where a model cannot
-    say. With fewer than two values it is the estimate alone.
+    say, and ``why_silent``. With fewer than two values it is the estimate alone.
     """
     named = models.items() if isinstance(models, Mapping) else ()
     values = {str(name): known for name, value in named if (known := number(value)) is not None}
-    silent = [f"no value by the {name}" for name, value in named if number(value) is None]
+    because = f" ({why_silent})" if why_silent else ""
+    silent = [f"no value by the {name}{because}" for name, value in named if number(value) is None]
     value = number(estimate.get("value"))
     if len(values) < 2 or value is None:
         return estimate_row(label, estimate, PERCENT, remark="; ".join(filter(None, [model, *silent])))
@@ -116,7 +119,7 @@ def detail_rows(fit: Mapping[str, Any], shown: Collection[str]) -> Iterator[Row]
     ratio = number(fit.get("likelihood_ratio"))
     if ratio is not None:
         label = "likelihood ratio 2 ln(L₂/L₁), two components against one"
-        yield Row(label, plain(ratio), remark=_STATISTIC)
+        yield Row(label, plain(ratio, 4) if ratio >= 0.01 else "0: no gain", remark=_STATISTIC)
     tests = fit.get("goodness")
     if isinstance(tests, Mapping):
         yield from _test_rows(tests)

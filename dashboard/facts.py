@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import PureWindowsPath
 from typing import Any
 
+from photonstream.dashboard.findings import is_dark
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row, grid_table, items, rows_table
 from photonstream.dashboard.numbers import (
@@ -21,6 +22,7 @@ from photonstream.dashboard.numbers import (
     PLAIN_DIGITS,
     PS,
     SECONDS,
+    Unit,
     counted,
     estimate_text,
     is_estimate,
@@ -98,17 +100,28 @@ def states_table(run: RunFolder) -> str:
             _state_name(level) + ("selected" if level.get("on") is True else "not selected"),
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
-            quantity(level.get("mean_dtime_s"), NS),
-            quantity(level.get("dwell_s"), SECONDS, 3) if "dwell_s" in level else "–",
+            with_error(level, "mean_dtime_s", NS),
+            with_error(level, "dwell_s", SECONDS) if "dwell_s" in level else "–",
         )
         for level in levels
     ]
     remark = (
-        "Errors of the rates are those of counting alone. A time share is a count of bins; the spread of the mean "
-        "delay is not recorded. The mean dwell time is the time in a state over the number of visits."
+        "Errors of rates and mean delays are those of counting alone; that of a mean dwell (time over visits) is that "
+        "of exponential dwells. A time share is a count of bins."
     )
-    head = ("state", "rate", "time share", "mean delay", "mean dwell")
-    return grid_table(head, rows) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+    dark = is_dark(run.summary)
+    marked = [level for level in levels if level.get("remark") and not dark]
+    minded = [f"State {level.get('state')}: {level['remark']}." for level in marked]
+    head = ("level" if dark else "state", "rate", "time share", "mean delay", "mean dwell")
+    return grid_table(head, rows) + items(minded) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+
+
+def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:
+    """The figure ``key`` (ending in ``_s``) of a level with its error, where it has one."""
+    error = level.get(f"{key.removesuffix('_s')}_stderr_s")
+    if number(error) is None:
+        return quantity(level.get(key), unit, 3)
+    return estimate_text({"value": level.get(key), "stderr": error}, unit)
 
 
 def _state_name(level: Mapping[str, Any]) -> str:
@@ -130,10 +143,22 @@ def _selection_rows(run: RunFolder) -> Iterator[Row]:
     method = str(states.get("method") or "unknown")
     yield Row("selection", f"{METHODS.get(method, method)}, {how}")
     yield Row("selected", selection_text(run))
-    if (accuracy := number(states.get("accuracy"))) is not None:
-        yield Row("expected accuracy of the states", quantity(accuracy, PERCENT, 4))
+    if not is_dark(run.summary):
+        yield from _model_rows(states)
     yield Row("time in the selected state", quantity(states.get("on_time_s"), SECONDS))
     yield Row("photons of the selected state", counted(states.get("on_photons")))
+
+
+def _model_rows(states: Mapping[str, Any]) -> Iterator[Row]:
+    """What the model of the states expects of itself."""
+    if (accuracy := number(states.get("accuracy"))) is not None:
+        remark = (
+            "" if states.get("resolved") is not False else "among the states found; they are not resolved"
+        )
+        yield Row("expected accuracy of the states", quantity(accuracy, PERCENT, 4), remark=remark)
+    if (foreign := number(states.get("contamination"))) is not None:
+        remark = "as the model expects: as right as the model is, without an error of its own"
+        yield Row("time of other states in the selected one", quantity(foreign, PERCENT, 2), remark=remark)
 
 
 def selection_text(run: RunFolder) -> str:
@@ -145,6 +170,8 @@ def selection_text(run: RunFolder) -> str:
     levels = [level for level in levels if isinstance(level, Mapping)] if isinstance(levels, list) else []
     if len(levels) < 2:
         return "everything: one state" if any(level.get("on") for level in levels) else "no state known yet"
+    if is_dark(run.summary):
+        return f"one of {len(levels)} levels of light that is no emitter's"
     chosen = [str(level.get("state")) for level in levels if level.get("on") is True]
     if states.get("chosen") == "given":
         return f"state {', '.join(chosen) or '?'} of {len(levels)}"

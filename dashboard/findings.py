@@ -38,6 +38,8 @@ _MAIN = (
     "beta_signed",
     "eta",
 )
+# Estimates that say something only if the model fits.
+_OF_MODEL = frozenset(_MAIN) - {"background_share", "irf_fwhm_s"}
 # What stands where there is no number, and where the reason stands elsewhere.
 DASH = "–"
 # How eta is called: alone it would read as a quantum yield.
@@ -74,7 +76,7 @@ class Findings:
     @property
     def verdict(self) -> str:
         """The outcome in a few words."""
-        if self.model == "none" and self.reason.startswith("no emitter"):
+        if is_dark(self._summary):
             return "No emitter"
         return _VERDICTS.get(self._fit.get("verdict") or self.model, _VERDICTS["none"])
 
@@ -83,6 +85,11 @@ class Findings:
         """Why there is no fit, or what to mind about it."""
         reason = str(self._fit.get("reason") or "")
         return reason or ("the result names no reason" if self.model == "none" else "")
+
+    @property
+    def fits(self) -> bool:
+        """Whether the data are described: the parameters of a model that does not fit have no meaning of their own."""
+        return self._fit.get("verdict") != "does not fit"
 
     @property
     def has_beta(self) -> bool:
@@ -101,7 +108,7 @@ class Findings:
     @property
     def _names(self) -> tuple[str, str]:
         """What the slow and the fast component may be called."""
-        if self._other_state is not None:
+        if self._other_state is not None or not self.fits:
             return "slow component", "fast component"
         return "exciton", "biexciton" if self.has_beta else "fast component"
 
@@ -147,16 +154,29 @@ class Findings:
         said = self._get("precision")
         said = said if isinstance(said, Mapping) else {}
         target = number(said.get("target_sigma"))
-        label = "still to measure" if target is None else f"to measure for β ± {plain(100 * target, 2)} %"
+        # As an absolute error: "± 2 %" might be two percent of beta.
+        label = (
+            "still to measure" if target is None else f"to measure for an error of β of {plain(target, 2)}"
+        )
         photons, time_s = number(said.get("photons_more")), number(said.get("time_more_s"))
+        met = number(said.get("met_photons"))
+        if met is not None:
+            return Row(label, f"reached at {counted(met)} photons", "", self._read_further(met))
         if photons is None:
-            return Row(label, "unknown", "", str(said.get("reason") or "not forecast"))
+            why = str(said.get("reason") or "not forecast")
+            return Row(label, "unknown", "", "no beta" if why == self._get("beta_reason") else why)
         if photons == 0.0:
             return Row(label, "nothing: reached")
         # Two digits: the error of an error is no better.
         size = 10.0 ** max(0, math.floor(math.log10(photons)) - 1)
         words = f"{counted(round(photons / size) * int(size))} photons"
         return Row(label, words if time_s is None else f"{words}, {_span(time_s)}")
+
+    def _read_further(self, met: float) -> str:
+        """How many photons are fitted beside those at which the run was to end."""
+        further = (number(self._fit.get("photons")) or met) - met
+        words = "there two fits in a row knew it, and the reading ended"
+        return f"{words}; {counted(further)} more had been read by then" if further > 0 else words
 
     def interval(self, key: str, unit: Unit) -> str:
         """The 95 % interval of an estimate with its words (`interval_95`)."""
@@ -207,7 +227,8 @@ class Findings:
         label, eta = ETA, self._get("eta")
         model = str(self._get("eta_model") or "")
         if is_estimate(eta) and number(_value(eta)) is not None:
-            yield model_range_row(label, eta, model, self._get("eta_models"))
+            why = str(self._get("eta_models_reason") or "")
+            yield model_range_row(label, eta, model, self._get("eta_models"), why)
         elif isinstance(eta, Mapping) and any(is_estimate(v) for v in eta.values()):
             for name, value in eta.items():
                 if is_estimate(value):
@@ -217,7 +238,26 @@ class Findings:
             yield Row(label, "none", "", str(why))
 
     def _row(self, label: str, key: str, unit: Unit, without_error: str = NO_ERROR, remark: str = "") -> Row:
-        return estimate_row(label, self._get(key), unit, without_error, remark)
+        estimate = self._get(key)
+        if key in _OF_MODEL and not self.fits and number(_value(estimate)) is not None:
+            return Row(
+                label, f"{quantity(_value(estimate), unit, 3)} (of a model that does not fit)", "", remark
+            )
+        return estimate_row(label, estimate, unit, without_error, remark)
+
+    def _side_by_side(self, others: Mapping[str, Any]) -> Iterator[str]:
+        """Lifetime and beta of the states and of the window of rates."""
+        tau_x_s = others.get("tau_x_s")
+        if not isinstance(tau_x_s, Mapping):
+            return
+        ways = (
+            ("hidden Markov", self._fit.get("tau_x_s"), self._get("beta")),
+            ("window of rates", tau_x_s.get("window"), others.get("window")),
+        )
+        for name, tau, beta in ways:
+            lifetime = f"τₓ {estimate_text(tau, NS)}" if is_estimate(tau) else "no τₓ"
+            known = number(_value(beta)) is not None
+            yield f"{name} {lifetime}, {'beta ' + estimate_text(beta, PERCENT) if known else 'no beta'}"
 
     def _lifetime_parameter(self, name: str) -> Any:
         lifetime = self._parameters.get("lifetime")
@@ -234,7 +274,10 @@ class Findings:
 
     def warnings(self) -> list[str]:
         """What a reader must know before using the numbers."""
-        found = [self.reason] if self.model != "none" and self.reason else []
+        # What stands with beta is not said again.
+        beside = str(self._get("beta_reason") or "")
+        own = [part for part in self.reason.split("; ") if part and part not in beside]
+        found = ["; ".join(own)] if self.model != "none" and own else []
         for place in (self._fit.get("warnings"), self._summary.get("warnings")):
             if isinstance(place, str):
                 found.append(place)
@@ -249,10 +292,11 @@ class Findings:
         """What to know of the states that were selected from."""
         states, others = self._summary.get("states"), self._summary.get("other_selections")
         others = others if isinstance(others, Mapping) else {}
-        if isinstance(states, Mapping) and states.get("resolved") is False:
-            words = "States not resolved: the neutral state cannot be told safely from the others."
-            if is_estimate(others.get("window")):
-                words += f" By a window of rates instead: beta {estimate_text(others['window'], PERCENT)}."
+        if isinstance(states, Mapping) and states.get("resolved") is False and not is_dark(self._summary):
+            why = states.get("unresolved") or "the neutral state cannot be told safely from the others"
+            words = f"States not resolved: {why}."
+            if ways := list(self._side_by_side(others)):
+                words += f" Side by side: {'; '.join(ways)}."
             yield words
         if (state := self._other_state) is not None:
             yield (
@@ -283,6 +327,16 @@ def _dashed(*rows: Row) -> list[Row]:
         )
         for row in rows
     ]
+
+
+def is_dark(summary: Mapping[str, Any]) -> bool:
+    """Whether there is no emitter, so that levels of brightness are no states of one."""
+    fit = summary.get("fit")
+    return (
+        isinstance(fit, Mapping)
+        and fit.get("model") not in ("mono", "bi")
+        and str(fit.get("reason") or "").startswith("no emitter")
+    )
 
 
 def _levels(states: Mapping[str, Any]) -> list[Mapping[str, Any]]:

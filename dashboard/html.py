@@ -39,14 +39,21 @@ def rows_table(rows: Iterable[Row], *, intervals: str = "") -> str:
 
 def _row(row: Row, intervals: bool) -> str:
     remark = f"<small>{text(row.remark)}</small>" if row.remark else ""
-    third = f"<td>{text(row.interval)}</td>" if intervals else ""
-    return f'<tr><th scope="row">{text(row.label)}{remark}</th><td>{text(row.value)}</td>{third}</tr>'
+    third = _cell(row.interval) if intervals else ""
+    return f'<tr><th scope="row">{text(row.label)}{remark}</th>{_cell(row.value)}{third}</tr>'
+
+
+def _cell(value: object) -> str:
+    """A cell; a figure with its unit, whose spaces do not break, is not broken within its words either."""
+    whole = str(value)
+    figure = "\u00a0" in whole and " " not in whole
+    return f'<td class="figure">{text(whole)}</td>' if figure else f"<td>{text(whole)}</td>"
 
 
 def grid_table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A table with a head; numbers stand to the right but in the first column."""
     cells = "".join(f'<th scope="col">{text(name)}</th>' for name in head)
-    body = "".join("<tr>" + "".join(f"<td>{text(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     return f'<table class="grid"><thead><tr>{cells}</tr></thead><tbody>{body}</tbody></table>'
 
 

@@ -13,6 +13,8 @@ NO_ERROR = "no error computed"
 NOT_COMPUTED = "not computed"
 # Significant digits of an uncertainty, and of a value that has none.
 ERROR_DIGITS, PLAIN_DIGITS = 2, 4
+# An interval whose one side is so many times the other is not told by one number.
+LOPSIDED = 1.5
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def plain_spaces(text: str) -> str:
 
 
 def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
-    """A number with its error, such as ``46.80 ± 0.21 ns``.
+    """A number with its error, such as ``46.80 ± 0.21 ns``, or ``2.85 +0.13/−0.07 ns`` with a lopsided 68 % interval.
 
     Without a standard error half the 68 % interval serves; without either ``without_error`` says why there is
     none. ``unknown`` where there is no number.
@@ -96,15 +98,24 @@ def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO
     value, error = number(estimate.get("value")), number(estimate.get("stderr"))
     if value is None:
         return "unknown"
-    if error is None:
-        low, high = _ends(estimate.get("ci68"))
-        error = None if low is None or high is None else (high - low) / 2
+    low, high = _ends(estimate.get("ci68"))
+    if low is not None and high is not None:
+        down, up = value - low, high - value
+        if 0 < LOPSIDED * min(down, up) < max(down, up):
+            return _lopsided(value, up, down, unit)
+        error = (high - low) / 2 if error is None else error
     if error is None or error <= 0:
         return f"{with_unit(plain(value * unit.per_si), unit)} ({without_error})"
     decimals = decimals_of(error * unit.per_si)
     numbers = (fixed(x * unit.per_si, decimals) for x in (value, error))
     pair = f"{NBSP}{PLUS_MINUS}{NBSP}".join(numbers)
     return with_unit(pair, unit)
+
+
+def _lopsided(value: float, up: float, down: float, unit: Unit) -> str:
+    decimals = decimals_of(min(up, down) * unit.per_si)
+    middle, plus, minus = (fixed(x * unit.per_si, decimals) for x in (value, up, down))
+    return with_unit(f"{middle}{NBSP}+{plus}/{MINUS}{minus}", unit)
 
 
 def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:

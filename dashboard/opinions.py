@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from photonstream.dashboard.facts import with_error
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import grid_table, text
 from photonstream.dashboard.numbers import (
@@ -61,29 +63,57 @@ def selections_table(run: RunFolder) -> str:
     rows = [*_selections(run), *_second(second)]
     if not rows:
         return ""
-    return grid_table(("selection", "beta (apparent)", "remark"), rows) + _levels(second)
+    return grid_table(("selection", "τₓ", "beta (apparent)", "remark"), rows) + _levels(second)
 
 
-def _selections(run: RunFolder) -> Iterator[tuple[str, str, str]]:
+def _way(others: Mapping[str, Any], way: str, same: str) -> tuple[Any, Any, str]:
+    """Lifetime, beta and, where there is none, the reason of one way to select, unless it is the ``same`` as above."""
+    tau_x_s, reasons = others.get("tau_x_s"), others.get("reasons")
+    why = str(reasons.get(way) or "") if isinstance(reasons, Mapping) else ""
+    tau = tau_x_s.get(way) if isinstance(tau_x_s, Mapping) else None
+    alike = re.sub(r"[\d.]+", "", why) == re.sub(r"[\d.]+", "", same)
+    return tau, others.get(way), "for the same reason" if why and alike else why
+
+
+def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
     others = run.section("other_selections")
-    if "left_out" in others:
-        depends = "depends on the selection" if others.get("depends") is True else ""
-        yield "states without each bin's own photons", _beta(others["left_out"]), depends
-    if "window" in others:
-        yield "window of rates", _beta(others["window"]), ""
+    if "left_out" not in others:
+        return
+    beta, same = run.summary.get("beta"), str(run.summary.get("beta_reason") or "")
+    fits = run.section("fit").get("verdict") != "does not fit"
+    ways = (
+        ("as selected", run.section("fit").get("tau_x_s"), beta, "the reason stands above"),
+        ("states without each bin's own photons", *_way(others, "left_out", same)),
+        ("window of rates", *_way(others, "window", same)),
+    )
+    for name, tau_x_s, each, why in ways:
+        depends = others.get("depends") is True and name.startswith("states")
+        remark = "depends on the selection" if depends else "" if is_estimate(each) else why
+        value = tau_x_s.get("value") if isinstance(tau_x_s, Mapping) else None
+        yield (
+            name,
+            _tau(tau_x_s) if fits else quantity(value, NS, 3),
+            _beta(each),
+            remark if fits else "of a model that does not fit",
+        )
 
 
-def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
     if second.get("reason"):
-        yield "change points of the intensity", "none", str(second["reason"])
+        yield "change points of the intensity", "–", "none", str(second["reason"])
     elif second:
         agreement = number(second.get("agreement"))
+        # A count of time in which both say the same: how well either knows it is not in it.
         agrees = "" if agreement is None else f"agrees {quantity(agreement, PERCENT, 3)} of the time"
-        yield "change points of the intensity", _beta(second.get("beta")), agrees
+        yield "change points of the intensity", _tau(second.get("tau_x_s")), _beta(second.get("beta")), agrees
 
 
 def _beta(value: Any) -> str:
     return estimate_text(value, PERCENT) if is_estimate(value) else "none"
+
+
+def _tau(value: Any) -> str:
+    return estimate_text(value, NS) if is_estimate(value) else "none"
 
 
 def _levels(second: Mapping[str, Any]) -> str:
@@ -93,10 +123,10 @@ def _levels(second: Mapping[str, Any]) -> str:
     rows = [
         (
             "neutral" if level.get("neutral") is True else "not neutral",
-            quantity(level.get("rate_hz"), KCPS),
+            estimate_text({"value": level.get("rate_hz"), "stderr": level.get("rate_stderr_hz")}, KCPS),
             quantity(level.get("time_share"), PERCENT, 3),
-            quantity(level.get("mean_dtime_s"), NS),
-            quantity(level.get("dwell_s"), SECONDS, 3),
+            with_error(level, "mean_dtime_s", NS),
+            with_error(level, "dwell_s", SECONDS),
         )
         for level in reversed(levels)
         if isinstance(level, Mapping)

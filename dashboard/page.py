@@ -28,9 +28,11 @@ thead th { color: var(--soft); font-size: 12px; border-bottom: 1px solid var(--i
 tbody tr { border-bottom: 1px solid var(--line); }
 td, tbody th { padding: 3px 10px 3px 0; vertical-align: top; overflow-wrap: anywhere; }
 .rows td { white-space: normal; }
+td.figure { white-space: nowrap !important; }
 .rows tbody th { color: var(--soft); overflow-wrap: normal; }
 .rows th small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; max-width: 46ch; }
 .numbers .rows tbody th { color: var(--ink); }
+.numbers .rows td { overflow-wrap: break-word; }
 """
 
 # The report, on screen and on paper.

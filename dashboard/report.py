@@ -129,7 +129,7 @@ def _decay_words(findings: Findings, decay: Decay) -> str:
     if "fit" not in decay.model:
         return f"Decay of the selected photons (blue) and of all states (grey){merged}; no fit."
     black = "fit" if findings.model != "none" else "best fit, which was not accepted"
-    parts = "its exciton part, fast component and background" if findings.model == "bi" else "its parts"
+    parts = "its slow and fast component and background" if findings.model == "bi" else "its parts"
     return (
         f"Decay of the selected photons (blue) and of all states (grey){merged}; black: {black}, with {parts}; below: "
         "residuals in standard deviations, dashed at ±2."

@@ -67,13 +67,14 @@ def _share(run: RunFolder) -> str:
 
 def _to_go(row: Row) -> dict[str, str]:
     """What is missing to the wanted error: the time large where it is known, the photons below it."""
-    photons, _, time = row.value.partition(", ")
-    words = {
-        "to-go-label": row.label,
-        "to-go": time or photons.removeprefix("nothing: "),
-        "to-go-small": photons if time else row.interval,
-    }
-    return words if photons != "unknown" else words | {"to-go": DASH}
+    value = row.value.removeprefix("nothing: ")
+    large, small = value, row.remark
+    if value.startswith("reached at "):
+        large, small = "reached", value.removeprefix("reached ")
+    elif ", " in value:
+        small, large = value.split(", ", 1)
+    label = row.label.replace("to measure for an", "to an")
+    return {"to-go-label": label, "to-go": DASH if large == "unknown" else large, "to-go-small": small}
 
 
 def _recording(latest: Latest) -> str:

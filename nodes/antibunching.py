@@ -34,7 +34,8 @@ class AntibunchingParameters:
     bins: int = 500
     offset_pulses: int | None = None
     offset_s: float | None = None
-    late_s: float = 5 * 3.9e-9
+    # Five times the fast lifetime that is assumed, 3.9 ns.
+    late_s: float = 19.5e-9
 
     def __post_init__(self) -> None:
         if self.pulses != 0 and not 2 <= self.pulses <= MOST_PULSES:

@@ -170,6 +170,8 @@ def describe(
     """What is said of a level or state of ``bins`` bins out of ``all_bins``."""
     return {
         "rate_hz": photons / time_s if time_s > 0 else None,
+        # Of counting; a blinking or drifting level scatters by more.
+        "rate_stderr_hz": math.sqrt(photons) / time_s if time_s > 0 and photons else None,
         "time_share": bins / all_bins if all_bins else None,
         "mean_dtime_s": delays_s / timed if timed else None,
         "on": on,
@@ -177,3 +179,13 @@ def describe(
         "photons": photons,
         "time_s": time_s,
     }
+
+
+def dwell_time(time_s: float, visits: int) -> dict[str, float | None]:
+    """Mean time of a visit, and its error as the mean of an exponential: a part of itself, 1/sqrt(visits).
+
+    A single visit is cut by the ends of the recording, and its length says nothing of the next one's.
+    """
+    if visits < 2:
+        return {"dwell_s": time_s, "dwell_stderr_s": None}
+    return {"dwell_s": time_s / visits, "dwell_stderr_s": time_s / visits**1.5}

@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 from photonstream.nodes.cautions import EV_NM, LEAST_GAPS
 from photonstream.nodes.inference.beta import MIN_PERIOD_PER_TAU_X
 from photonstream.nodes.inference.calibration import calibrate
-from photonstream.nodes.inference.calibration_cascade import with_cascade
 from photonstream.nodes.inference.calibration_data import (
     CalibrationRun,
+    Models,
     Sample,
     Way,
     power_shared,
 )
+from photonstream.nodes.inference.calibration_range import Span, spans
 from photonstream.nodes.inference.decay_data import MEAN_N_MOST, DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate, plain_value
@@ -34,8 +35,6 @@ from photonstream.nodes.inference.refit import refit_of
 from photonstream.nodes.irf_files import load_irf
 from photonstream.nodes.lifetime_parameters import MEAN_N_RELATIVE_ERROR, LifetimeParameters
 from photonstream.stream.node import ParameterError
-
-# Energy of a photon times its wavelength, in eV nm.
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,15 +73,13 @@ class CalibrationRuns:
             return {"reason": f"no calibration: {error}"}
         runs = self._fitted
         sample = Sample(refit_of(data, options, fit), fit, options)
-        found = with_cascade(calibrate(runs, sample), runs, sample)
+        found = calibrate(runs, sample)
         return {
             "reason": "",
             "runs": [_run(folder, run) for folder, run in zip(self._folders, runs, strict=True)],
             "power_shared": power_shared(runs),
-            "tau_x_s": plain_value(found.tau_x_s),
-            "tau_xx_s": plain_value(found.tau_xx_s),
-            "s_at_given_n": _way(found.s_at_given_n),
-            "n_at_given_s": _way(found.n_at_given_s),
+            "s_at_given_n": _models(found.s_at_given_n),
+            "n_at_given_s": _models(found.n_at_given_s),
             "warnings": list(found.warnings),
         }
 
@@ -158,17 +155,30 @@ def _run(folder: RunFolder, run: CalibrationRun) -> dict[str, Any]:
     }
 
 
+def _models(models: Models) -> dict[str, Any]:
+    """One way of calibrating: the range over the models, and what each says by its name."""
+    ranges = {key: _span(found) for key, found in spans(models.by_name).items()}
+    return {"range": ranges, "models": {name: _way(way) for name, way in models.by_name.items()}}
+
+
+def _span(found: Span | list[Span | None] | None) -> Any:
+    if isinstance(found, list):
+        return [_span(each) for each in found]
+    return None if found is None else {"ci95": [found.low, found.high], "models": list(found.models)}
+
+
 def _way(way: Way) -> dict[str, Any]:
     return {
         "reason": way.reason,
         "s": plain_value(way.s),
         "mean_n": [plain_value(each) for each in way.mean_n],
         "scale": plain_value(way.scale),
+        "tau_x_s": plain_value(way.tau_x_s),
+        "tau_xx_s": plain_value(way.tau_xx_s),
         "beta": plain_value(way.beta),
         "beta_reason": way.beta_reason,
         "eta": plain_value(way.eta),
         "eta_reason": way.eta_reason,
-        "cascade": None if way.cascade is None else dataclasses.asdict(way.cascade),
     }
 
 

@@ -1,4 +1,4 @@
-"""What to mind about beta and eta that the decay alone cannot tell: number of emitters, energy of the photons."""
+"""What to mind that the decay alone cannot tell: number of emitters, energy of the photons, a trace of one bin."""
 
 from __future__ import annotations
 
@@ -14,10 +14,21 @@ LEAST_GAPS = 2.0
 
 
 def cautions(
-    result: Mapping[str, Any], antibunching: Mapping[str, Any] | None, experiment: Mapping[str, Any]
+    result: Mapping[str, Any],
+    antibunching: Mapping[str, Any] | None,
+    experiment: Mapping[str, Any],
+    intensity: Mapping[str, Any],
 ) -> list[str]:
-    """Sentences about the ``beta`` and ``eta`` of ``result``; none where there are neither."""
-    return [*_emitters(result, antibunching), *_energy(result, experiment)]
+    """Sentences about the ``beta`` and ``eta`` of ``result``, none where there are neither; and about the trace."""
+    return [*_emitters(result, antibunching), *_energy(result, experiment), *_trace(intensity)]
+
+
+def _trace(intensity: Mapping[str, Any]) -> Iterator[str]:
+    if intensity["bins"] == 1:
+        yield (
+            f"the trace is a single bin: bins of {intensity['bin_s']:g} s are as long as the recording or longer, and "
+            "neither states nor levels can be told"
+        )
 
 
 def _emitters(result: Mapping[str, Any], antibunching: Mapping[str, Any] | None) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.brightness import dwell_time
 from photonstream.nodes.decay import MOST_CHANNELS, MOST_T2_BINS, dtime_axis
 from photonstream.nodes.inference.changepoint import CRITICAL, Stretches, divide, levels_of, neutral_levels
 from photonstream.nodes.inference.rows import STATES, states_of
@@ -149,9 +151,10 @@ class Changepoint(PhotonNode[ChangepointParameters]):
         return [
             {
                 "rate_hz": float(counts[k] / (ticks[k] * self._unit_s)),
+                "rate_stderr_hz": math.sqrt(counts[k]) / float(ticks[k] * self._unit_s),
                 "time_share": float(ticks[k] / ticks.sum()),
                 "mean_dtime_s": float(sums[k] / number[k]) * self._dtime_s if number[k] else None,
-                "dwell_s": float(ticks[k] * self._unit_s / visits[k]),
+                **dwell_time(float(ticks[k] * self._unit_s), int(visits[k])),
                 "neutral": bool(neutral[k]),
             }
             for k in range(len(ticks))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
+import tempfile
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any
 
 import numba
@@ -45,14 +47,30 @@ def kernels_are_kept() -> bool:
     return bool(config.CACHE_DIR) and next(Path(config.CACHE_DIR).rglob("*.nbi"), None) is not None
 
 
+def own_temporary() -> Path:
+    """A folder for temporary files that is this user's alone. Raises OSError where it is, or could be, another's.
+
+    Machine code that somebody else may write would be run as this user.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else None
+    folder = Path(tempfile.gettempdir()) / ("photonstream" if user is None else f"photonstream-{user}")
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if user is not None and (not S_ISDIR(found.st_mode) or found.st_uid != user or found.st_mode & 0o022):
+        raise PermissionError(f"{folder} is not this user's alone")
+    return folder
+
+
 def keep_kernels() -> None:
-    """Point numba at the folder; where none can be made, numba finds a place by itself as ever."""
+    """Point numba at a folder that can be written; where there is none, numba finds a place by itself as ever."""
     if config.CACHE_DIR:
         return
-    try:
-        folder = user_cache() / "photonstream" / f"kernels-{source_hash()}"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):
-        return
-    if os.access(folder, os.W_OK):
-        config.CACHE_DIR = str(folder)
+    for root in (user_cache, own_temporary):
+        try:
+            folder = root() / "photonstream" / f"kernels-{source_hash()}"
+            folder.mkdir(parents=True, exist_ok=True)
+        except (OSError, RuntimeError):
+            continue
+        if os.access(folder, os.W_OK):
+            config.CACHE_DIR = str(folder)
+            return

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.kernels.decay import histogram_labels
+from photonstream.nodes.kernels.waits import BINS, count_waits, wait_edges_s
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import InputError, Opening, PhotonNode
 
@@ -74,6 +75,12 @@ class Decay(PhotonNode[DecayParameters]):
         self._column_of_channel = np.full(MOST_CHANNELS, -1, np.int64)
         self._channel_of_column: list[int] = []
         self._histogram = np.zeros((0, 0, self._axis.bins + 1), np.int64)
+        self._unit_s = info.macrotime_unit_s
+        # In T2 the macrotime holds the whole time of a photon.
+        self._delay_s = info.dtime_resolution_s if info.mode == "T3" else 0.0
+        self._wait_edges_s = wait_edges_s()
+        self._waits = np.zeros((MOST_CHANNELS, BINS + 1), np.int64)
+        self._last = np.zeros((MOST_CHANNELS, 2), np.uint64)
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -96,6 +103,16 @@ class Decay(PhotonNode[DecayParameters]):
             np.uint32(self._axis.shift),
             np.uint32(self._axis.limit),
             self._histogram,
+        )
+        count_waits(
+            chunk["macrotime"],
+            chunk["channel"],
+            chunk["dtime"],
+            self._unit_s,
+            self._delay_s,
+            self._wait_edges_s,
+            self._last,
+            self._waits,
         )
         without_pulse = chunk.events - int(chunk["timed"].sum(dtype=np.int64))
         self.ledger.end("histogram", chunk.events - outside)
@@ -126,7 +143,10 @@ class Decay(PhotonNode[DecayParameters]):
         self._histogram = grown
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``rows``: counts (labels, channels, dtime bins) with the label and channel of each; ``beyond`` likewise."""
+        """``rows``: counts (labels, channels, dtime bins) with the label and channel of each; ``beyond`` likewise.
+
+        ``waits`` (channels, bins): photons by their wait for the one before on their channel (`count_waits`).
+        """
         labels = np.array(self._label_of_row, np.int64)
         channels = np.array(self._channel_of_column, np.int64)
         order, side = np.argsort(labels), np.argsort(channels)
@@ -140,6 +160,8 @@ class Decay(PhotonNode[DecayParameters]):
                 "beyond": counts[:, :, -1],
                 "resolution_s": self._resolution_s,
                 "pulse_period_s": self._period_s,
+                "waits": self._waits[channels[side]],
+                "wait_edges_s": self._wait_edges_s,
             },
             final=final,
         )

@@ -82,6 +82,8 @@ class EventLog:
         self._wanted: list[int] = []
         self._offset = self._line = self._broken = 0
         self._given_up = self._full = self._foreign = False
+        # Somebody has said that the recorder ended without completing its file.
+        self.died = False
 
     @property
     def stopped(self) -> bool:
@@ -137,6 +139,7 @@ class EventLog:
                 self._leave_out(event)
                 return
             self._counts[event.kind] += 1
+            self.died |= event.died
             if event.inserted_records and len(self._blind) < MOST_KEPT:
                 self._add_blind(event.record, event.record + event.inserted_records)
             if event.kind == STATUS:

@@ -39,6 +39,10 @@ def read_experiment(path: str | None) -> dict[str, Any]:
         except (ValueError, RecursionError) as error:
             raise ParameterError(f"{path}: not valid TOML: {error}") from error
         given = given.get("experiment", given)
+        if not given:
+            raise ParameterError(
+                f"{path}: it says nothing of the experiment; leave --meta out, or fill in a field"
+            )
         if not isinstance(given, dict):
             raise ParameterError(f"{path}: experiment must be a table of fields, not {given!r:.60}")
     try:

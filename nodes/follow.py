@@ -18,6 +18,8 @@ from photonstream.stream.node import Opening
 
 # How often a file is looked at that grows, and one that has not for some time.
 POLL_S, CALM_POLL_S, CALM_S = 0.01, 0.02, 1.0
+# What comes meanwhile is one chunk: each costs the same, whatever it holds.
+CHUNK_S = 0.02
 # A silence is worth a word from here on.
 SILENCE_S = 2.0
 
@@ -96,10 +98,12 @@ class Follow(TagSource[FollowParameters]):
                 yield from self._await_next(growing)
                 return
             if left := min(growing.records - self._given, self._left):
-                piece = growing.read(self._given, min(left, self.parameters.chunk_records))
+                piece = growing.take(self._given, min(left, self.parameters.chunk_records))
                 if piece.size:
                     self.says = ""
                     yield piece
+                    if self._given == growing.records and not growing.ended and self.orders.end_at is None:
+                        yield CHUNK_S
                     continue
                 if growing.ended:
                     cause = f"the file ends after {self._given} records, it held {growing.records} when it was read"

@@ -33,6 +33,8 @@ from photonstream.stream.latency import stamp_of
 AGAIN_S, ANYWAY_S = 0.5, 5.0
 # The recorder's last event may come so long after its last record.
 LAST_EVENT_S = 1.0
+# So many of the records that were read last are looked at again wherever the file was written to.
+TAIL_RECORDS = 256
 
 
 class GrowingFile:
@@ -66,12 +68,17 @@ class GrowingFile:
         self._idle_s = idle_s
         self._held: io.FileIO | None = None
         self._bytes = 0
+        # Size and time of the last change at the last look; the records that were read last, and where they begin.
+        self._measured: tuple[int, int] | None = None
+        self._tail: tuple[int, NDArray[np.uint32]] | None = None
         # When the file was last seen to grow.
         self._since_s = clock()
         self._again_s = self._anyway_s = -math.inf
         # Size and time of the last change when the header was read last.
         self._read_at: tuple[int, int] | None = None
         self._complete_s: float | None = None
+        # Its recorder died: what is there now is all.
+        self._died = False
         self._checksum: tuple[int, Checksum] | None = None
 
     # Before there is a header
@@ -156,6 +163,8 @@ class GrowingFile:
             # The header first: what it calls complete is so, whatever its size was before.
             self._look_at_header(now_s)
             self.events.look()
+        # Before the size, which is the last one then.
+        self._died = self.events.died
         assert self._held is not None
         try:
             there = self.path.stat()
@@ -173,9 +182,10 @@ class GrowingFile:
     def _measure(self, taken: int, now_s: float) -> None:
         assert self._held is not None
         try:
-            size = os.fstat(self._held.fileno()).st_size
+            there = os.fstat(self._held.fileno())
         except OSError:
             return
+        size, measured = there.st_size, (there.st_size, there.st_mtime_ns)
         if size > self._bytes:
             self._since_s = now_s
             # A gap is told of before the records that stand for it.
@@ -190,6 +200,19 @@ class GrowingFile:
             self.successor = (
                 f"the file became shorter: it holds {self.records:,} records, {taken:,} were read"
             )
+        elif measured != self._measured and not self._tail_stands():
+            self._spoilt = True
+            self.successor = (
+                f"the file was written anew: the last of the {taken:,} records that were read are others"
+            )
+        self._measured = measured
+
+    def _tail_stands(self) -> bool:
+        """Whether the file still holds what was read last: it may have been cut and filled again between two looks."""
+        if self._tail is None:
+            return True
+        first, records = self._tail
+        return np.array_equal(self.read(first, len(records)), records)
 
     def _look_at_header(self, now_s: float) -> None:
         """Read the header anew: is it still this recording's, and does it say that nothing more will come?"""
@@ -236,12 +259,20 @@ class GrowingFile:
             return False
         if self._complete_s is not None:
             return self.events.stopped or now_s - self._complete_s >= LAST_EVENT_S
-        return self._silent(now_s)
+        return self._died or self._silent(now_s)
 
     def read(self, first: int, count: int) -> NDArray[np.uint32]:
         """Up to ``count`` records from record ``first`` on, as many as are there; raises TagFileError."""
         assert self._held is not None
         return read_records(self._held, self.file.data_offset, first, count)
+
+    def take(self, first: int, count: int) -> NDArray[np.uint32]:
+        """As `read`, of what goes out; `look` finds out whether the last of it is still there."""
+        records = self.read(first, count)
+        if records.size:
+            tail = records[-TAIL_RECORDS:].copy()
+            self._tail = first + len(records) - len(tail), tail
+        return records
 
     # At its end
 

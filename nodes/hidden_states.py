@@ -7,12 +7,13 @@ chooses. What is learned depends on the recording alone, not on the model that l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.brightness import FIRST_CHOICE_S, describe
+from photonstream.nodes.brightness import FIRST_CHOICE_S, describe, dwell_time
 from photonstream.nodes.decay import dtime_axis
 from photonstream.nodes.dwells import Dwells
 from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
@@ -48,6 +49,13 @@ _CHANNELS = 256
 _MOST_AT_ONCE = 1 << 16
 
 Integers = NDArray[np.int64]
+
+
+def _learned(present: StateModel | None, sample: Block, decays: Integers, seen: int) -> StateModel | None:
+    """The model of ``sample``, which is ``present`` where that was learned from the same."""
+    if present is not None and present.learned_from == sample.digest(decays):
+        return present
+    return learn_states(sample, decays, seen)
 
 
 class HiddenStates:
@@ -162,29 +170,33 @@ class HiddenStates:
         own, others, _ = label_bins(self._filter, counts, last=last)
         return self._group[own], self._group[others]
 
-    @property
-    def due(self) -> bool:
-        """Whether there is news to learn from."""
-        return self._due is not None
-
     def _present_decays(self) -> Integers:
         """The decays of the channels that have photons, and of those before them."""
         used = np.flatnonzero(self._decays.any(axis=1))
         return self._decays[: int(used[-1]) + 1] if used.size else self._decays[:0]
 
-    def learned(self, *, final: bool) -> StateModel | None:
-        """The model that the recording so far asks for; the present one where, on the way, it would change little."""
-        if final or self._due is None:
-            taken, decays, seen = self._sample.taken(), self._present_decays(), self._bins_seen
-        else:
-            taken, decays, seen = self._due
+    def learned(self) -> StateModel | None:
+        """The model that the whole recording asks for."""
         self._due = None
-        if self.model is not None and self.model.learned_from == taken.digest(decays):
-            return self.model
-        model = learn_states(taken, decays, seen)
-        if final or model is None or self.model is None:
-            return model
-        return model if 1.0 - sample_accord(taken, self.model, model) > LEAST_CHANGE else self.model
+        return _learned(self.model, self._sample.taken(), self._present_decays(), self._bins_seen)
+
+    def study(self) -> Callable[[], StateModel | None] | None:
+        """What finds the model that the recording so far asks for: the present one where it would change little.
+
+        None where there is no news to learn from. It works with copies, and holds up no photon.
+        """
+        if self._due is None:
+            return None
+        (taken, decays, seen), self._due = self._due, None
+        present = self.model
+
+        def learn() -> StateModel | None:
+            model = _learned(present, taken, decays, seen)
+            if model is None or present is None or model is present:
+                return model
+            return model if 1.0 - sample_accord(taken, present, model) > LEAST_CHANGE else present
+
+        return learn
 
     def missing_s(self, stop: int) -> float:
         """By how much the last bin before the tick ``stop`` is shorter than a whole one."""
@@ -223,6 +235,7 @@ class HiddenStates:
     def describe(self, on: NDArray[np.bool_]) -> list[dict[str, Any]]:
         """What is said of each state that occurs, with its mean dwell time; ``on`` (STATES,) are selected."""
         found = []
+        remarks = [] if self.model is None else self.model.remarks()
         for state in np.flatnonzero(self._bins).tolist():
             photons, timed, dtime_sum = (int(x) for x in self._sums[state])
             bins = int(self._bins[state])
@@ -236,7 +249,9 @@ class HiddenStates:
                 int(self._bins.sum()),
                 bool(on[state]),
             )
-            found.append({"state": state, **row, "dwell_s": time_s / max(1, int(self._visits[state]))})
+            row |= dwell_time(time_s, int(self._visits[state]))
+            remark = remarks[state - 1] if 0 < state <= len(remarks) else ""
+            found.append({"state": state, **row, "remark": remark})
         return found
 
     @property

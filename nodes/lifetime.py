@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from photonstream.nodes.calibration_runs import CalibrationRuns
 from photonstream.nodes.history import History
 from photonstream.nodes.inference.contamination import contaminants
+from photonstream.nodes.inference.dead_time import contradiction
 from photonstream.nodes.inference.decay_data import DecayData, Irf, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
-from photonstream.nodes.inference.precision import forecast
+from photonstream.nodes.inference.precision import StoppingRule, forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.inference.systematics import systematics
 from photonstream.nodes.irf_files import load_irf
@@ -44,7 +45,9 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._start: FitStart | None = None
         self._history = History()
+        self._enough = StoppingRule()
         self._rule: object = None
+        self._contradiction = ""
         self._period_s: float | None = None
         self._calibration = CalibrationRuns(())
 
@@ -65,6 +68,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._use_irf(parameters)
         self._start = None
         self._history = History()
+        self._enough = StoppingRule()
         super().change(parameters)
 
     def _use_irf(self, parameters: LifetimeParameters) -> None:
@@ -80,6 +84,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def inherit(self, earlier: Any) -> None:
         self._rule = earlier._rule
         self._history.inherit(earlier._history)
+        self._enough = earlier._enough
 
     photons_in = "rows"
 
@@ -89,7 +94,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``fit``: model, parameters and beta as result.json has them; ``decay``: the histograms and the model.
 
-        ``history``: the fits so far (`History.value`).
+        ``recorded_s`` of the fit: the recorded time that it knows of. ``history``: the fits so far (`History.value`).
         """
         rows, selection = self._latest.get("rows"), self._latest.get("selection")
         if rows is None or selection is None:
@@ -97,7 +102,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
         counts: NDArray[np.int64] = rows["counts"]
         on = selected(selection, rows["labels"])
         chosen = counts[on].sum(axis=0)
-        data = _data(chosen, rows, selection["on_time_s"])
+        self._contradiction = contradiction(rows, self.parameters.dead_time_s, selection["recorded_s"])
+        data = self._data(chosen, rows, selection["on_time_s"])
         if selection["method"] == HIDDEN_MARKOV and selection["chosen"] == "given" and not on.any():
             data = f"no photons: there is no such state, only {len(selection['levels'])} (--set states.state)"
         fit = self._fit(data, final=final)
@@ -110,7 +116,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._rule, self._history = rule, History()
         self._history.add(fit)
         summary = summarise(fit, rows["channels"])
-        summary["precision"] = forecast(fit, self.parameters.target_sigma, selection["recorded_s"]).as_dict()
+        summary["precision"] = self._precision(fit, selection["recorded_s"], final=final)
         summary["fit"]["pulse_period_s"] = rows["pulse_period_s"]
         if final:
             summary["systematics"] = self._systematics(data, fit, rows, selection)
@@ -119,7 +125,8 @@ class Lifetime(ResultNode[LifetimeParameters]):
             summary["other_selections"] = self._other_selections(fit, rows, selection)
         if final and (second := self._latest.get("second_opinion")) is not None:
             summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
-        yield self.result("fit", {"summary": summary, "headline": headline(fit)}, final=final)
+        told = {"summary": summary, "headline": headline(fit), "recorded_s": selection["recorded_s"]}
+        yield self.result("fit", told, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
         value = {
             "selected": chosen,
@@ -131,6 +138,15 @@ class Lifetime(ResultNode[LifetimeParameters]):
         }
         yield self.result("decay", value, final=final)
         yield self.result("history", self._history.value(), final=final)
+
+    def _precision(self, fit: DecayFit, recorded_s: float, *, final: bool) -> dict[str, Any]:
+        """What is missing to the wanted error; only a run that ends by it says when it was there, for looks on the way
+        come at times of their own."""
+        now = forecast(fit, self.parameters.target_sigma, recorded_s)
+        if not final:
+            self._enough.look(fit.photons, now)
+        until = self.parameters.until_target
+        return now.as_dict() | {"met_photons": self._enough.met_photons if until else None}
 
     def _systematics(
         self, data: DecayData | str, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
@@ -144,20 +160,22 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def _other_selections(
         self, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """Beta of other selections: by states found without each bin's own photons, and by the window of the rule.
-
-        ``depends``: whether leaving them out moves beta by more than half a standard error.
+        """Beta and tau_x of other selections: by states found without each bin's own photons, and by the window of the
+        rule. ``depends``: whether leaving them out moves beta by more than half a standard error.
         """
         counts: NDArray[np.int64] = rows["counts"]
         labels: NDArray[np.int64] = rows["labels"]
         found: dict[str, Any] = {}
+        tau_x_s: dict[str, Any] = {}
+        reasons: dict[str, str] = {}
         ways = {
             "left_out": (selected(selection, labels, left_out=True), selection["left_out_time_s"]),
             "window": (selected({**selection, "method": WINDOW}, labels), selection["rule_time_s"]),
         }
         for way, (on, time_s) in ways.items():
-            again = self._fit(_data(counts[on].sum(axis=0), rows, time_s), final=True)
+            again = self._fit(self._data(counts[on].sum(axis=0), rows, time_s), final=True)
             found[way] = plain_value(again.beta)
+            tau_x_s[way], reasons[way] = plain_value(again.tau_x_s), "" if again.beta else again.beta_reason
             if way != "left_out" or fit.beta is None or not fit.beta.stderr:
                 continue
             if again.beta is None:
@@ -165,15 +183,20 @@ class Lifetime(ResultNode[LifetimeParameters]):
             else:
                 shift = again.beta.value - fit.beta.value
                 found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
-        return {"shift": None, "depends": None, "reason": "", **found}
+        if "reason" not in found and "shift" not in found:
+            found["reason"] = fit.beta_reason
+        return {"shift": None, "depends": None, "reason": "", **found, "tau_x_s": tau_x_s, "reasons": reasons}
 
     def _fit_final(self, rows: Mapping[str, Any]) -> Fit:
         """The final fit for other photons of the same recording."""
 
         def fit(counts: NDArray[np.int64], channels: NDArray[np.int64], time_s: float) -> DecayFit:
-            return self._fit(_data(counts, {**rows, "channels": channels}, time_s), final=True)
+            return self._fit(self._data(counts, {**rows, "channels": channels}, time_s), final=True)
 
         return fit
+
+    def _data(self, chosen: NDArray[np.int64], rows: Mapping[str, Any], on_time_s: float) -> DecayData | str:
+        return self._contradiction or _data(chosen, rows, on_time_s)
 
     def _fit(self, data: DecayData | str, *, final: bool) -> DecayFit:
         if isinstance(data, str):
@@ -209,6 +232,12 @@ def _check_irf(irf: Irf | None, period_s: float) -> None:
         shares_on_period(irf, irf.numbers, period_s)
 
 
+def _gain(likelihood_ratio: float | None) -> float | None:
+    """What a second component gains; the fits end within a millionth of the best, so less is none."""
+    known = plain_number(likelihood_ratio)
+    return 0.0 if known is not None and abs(known) < 1e-6 else known
+
+
 def _no_fit(reason: str) -> DecayFit:
     return DecayFit("none", reason, 0, 0, beta_reason=reason, eta_reason=reason)
 
@@ -232,7 +261,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "irf_fwhm_s": plain_value(fit.irf_fwhm_s),
             "irf_tail_share": plain_value(fit.irf_tail_share),
             "irf_tail_s": plain_value(fit.irf_tail_s),
-            "likelihood_ratio": plain_number(fit.likelihood_ratio),
+            "likelihood_ratio": _gain(fit.likelihood_ratio),
             "goodness": {key: plain_number(value) for key, value in fit.goodness.items()},
             "s": fit.s,
             "corrections": fit.corrections,
@@ -257,6 +286,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
         "eta_model": fit.eta_model,
         "eta_reason": fit.eta_reason,
         "eta_models": {name: plain_number(value) for name, value in fit.eta_models.items()} or None,
+        "eta_models_reason": fit.eta_models_reason,
     }
 
 

@@ -22,7 +22,8 @@ class LifetimeParameters:
     ``afterpulsing`` (probability) and ``afterpulse_s`` (mean wait after the dead time, 50 ns where it is not given)
     are figures of the detectors; what is not given is not corrected. ``calibrate``: result folders of runs of the same
     nanocrystal without carrier multiplication, for s and <N> (`calibration_runs`). ``target_sigma``: standard error of
-    beta up to which it is told what is still missing. ``excitation_nm`` is compared with that of a stored IRF.
+    beta up to which it is told what is still missing; ``until_target``: the run ends when it is reached
+    (`StoppingRule`). ``excitation_nm`` is compared with that of a stored IRF.
     """
 
     irf: str | float | None = None
@@ -38,6 +39,7 @@ class LifetimeParameters:
     afterpulse_s: float | None = None
     calibrate: tuple[str, ...] = ()
     target_sigma: float = TARGET_SIGMA
+    until_target: bool = False
     excitation_nm: float | None = None
 
     def __post_init__(self) -> None:

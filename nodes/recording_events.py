@@ -1,7 +1,8 @@
 """What a tag file cannot say of its recording: a file of events beside it, one JSON object a line.
 
 A recorder appends a line whenever something happens: it starts, the device loses data (`GAP`), it tells how the device
-is, somebody makes a note, it stops. Every line says by the index of a record where in the recording it stands; it may
+is, somebody makes a note, it stops; where it was killed, whoever had started it says so.
+Every line says by the index of a record where in the recording it stands; it may
 be written later than the records that follow it, but for a gap that has records of its own (``inserted_records``).
 """
 
@@ -75,6 +76,11 @@ class RecordingEvent:
         """How many records, from ``record`` on, the recorder wrote to let time go on through a gap."""
         inserted = self.more.get("inserted_records")
         return inserted if self.kind == GAP and type(inserted) is int and inserted > 0 else 0
+
+    @property
+    def died(self) -> bool:
+        """Whether this is the end of a recorder that did not complete its file."""
+        return self.kind == STOP and self.more.get("died") is True
 
     def value(self) -> dict[str, Any]:
         """As a plain object, keys in the order of the file."""

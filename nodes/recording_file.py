@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.disk_space import DiskSpace
 from photonstream.nodes.drivers.base import DeviceFacts, Status
-from photonstream.nodes.formats.base import RECORD_BYTES
+from photonstream.nodes.formats.base import RECORD_BYTES, count_whole_records
+from photonstream.nodes.formats.ptu import PtuFormat
 from photonstream.nodes.formats.ptu_write import PtuWriter
-from photonstream.nodes.recording_events import COMPLETE_TAG, STATUS, RecordingEvent, events_path
+from photonstream.nodes.recording_events import COMPLETE_TAG, STATUS, STOP, RecordingEvent, events_path
 from photonstream.stream.node import ParameterError
 
 
@@ -91,9 +92,8 @@ class RecordingFile:
 
         The recording goes on where that fails; the line is then written with the next one.
         """
-        utc = datetime.now(UTC).isoformat(timespec="milliseconds")
         place = self.records if record is None else record
-        event = RecordingEvent(place, kind, text, utc, {key: _plain(value) for key, value in more.items()})
+        event = RecordingEvent(place, kind, text, _utc(), {key: _plain(value) for key, value in more.items()})
         # Half a character, which a driver may say, is no text.
         self._unsaid += event.to_json().encode(errors="replace") + b"\n"
         with contextlib.suppress(OSError):
@@ -152,11 +152,29 @@ class RecordingFile:
             self._writer.close(elapsed_s, COMPLETE_TAG)
 
 
+def say_that_it_died(path: Path, why: str) -> None:
+    """Append the ``stop`` of a recorder that could not say it itself. Raises OSError, TagFileError."""
+    file = PtuFormat().open(path)
+    records = count_whole_records(path.stat().st_size, file.data_offset)
+    event = RecordingEvent(records, STOP, why, _utc(), {"reason": why, "died": True})
+    with events_path(path).open("a+b", buffering=0) as events:
+        # It may have been killed within a line.
+        size = events.seek(0, os.SEEK_END)
+        events.seek(max(0, size - 1))
+        whole = events.read(1) in (b"", b"\n")
+        events.write((b"" if whole else b"\n") + event.to_json().encode() + b"\n")
+        os.fsync(events.fileno())
+
+
 def refuse_existing(path: Path) -> None:
     """Raise ParameterError where a recording, or what is beside it, is there already."""
     for place in (path, events_path(path)):
         if place.exists():
             raise ParameterError(f"{place} exists, and a recording is never overwritten")
+
+
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _plain(value: Any) -> Any:

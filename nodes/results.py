@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import with_names
 from photonstream.nodes.cautions import cautions
+from photonstream.nodes.delay_errors import with_delay_errors
 from photonstream.nodes.dwells import dwell_summary, dwell_table, dwells_of_bins
 from photonstream.nodes.experiment import check_experiment
 from photonstream.nodes.inference.levels import level_of
@@ -39,6 +40,12 @@ MOST_ELEMENTS = 20_000
 # What is learned is said with the states.
 _LEARNED = ("states", "model")
 _MEAN_N = ("mean_n", "mean_n_stderr")
+_OF_LEVEL = (
+    *("state", "rate_hz", "rate_stderr_hz", "time_share", "mean_dtime_s", "mean_dtime_stderr_s"),
+    *("dwell_s", "dwell_stderr_s", "on", "remark"),
+)
+# What is said of states only.
+_OF_STATES = ("accuracy", "resolved", "unresolved", "model")
 # Names of the curves that a run writes, in any of the formats.
 _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences|dwell)\.(csv|txt|itx)")
 
@@ -126,7 +133,13 @@ def summarise(
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
     duration_s = recording["duration_s"]
     antibunching = _antibunching(latest, lifetime["summary"]["fit"], experiment, recording)
-    shown = ("state", "rate_hz", "time_share", "mean_dtime_s", "dwell_s", "on")
+    levels = with_delay_errors(latest["decay", "rows"], selection)
+    intensity = {
+        "bin_s": trace["bin_s"],
+        "bins": trace["bins"],
+        "mean_rate_hz": recording["photons"] / duration_s if duration_s > 0 else None,
+        "mean_rate_stderr_hz": math.sqrt(recording["photons"]) / duration_s if duration_s > 0 else None,
+    }
     return {
         "schema": SCHEMA,
         "photonstream": version("photonstream"),
@@ -138,19 +151,15 @@ def summarise(
         "experiment": dict(experiment),
         "recording": recording,
         "recording_events": plain(events),
-        "intensity": {
-            "bin_s": trace["bin_s"],
-            "bins": trace["bins"],
-            "mean_rate_hz": recording["photons"] / duration_s if duration_s > 0 else None,
-        },
+        "intensity": intensity,
         "states": {
             "method": selection["method"],
             "chosen": selection["chosen"],
             "window_hz": selection["window_hz"],
-            "levels": [{key: level[key] for key in shown if key in level} for level in selection["levels"]],
+            "levels": [{key: level[key] for key in _OF_LEVEL if key in level} for level in levels],
             "on_time_s": selection["on_time_s"],
             "on_photons": selection["on_photons"],
-            **{key: plain(selection[key]) for key in ("accuracy", "resolved", "model") if key in selection},
+            **{key: plain(selection[key]) for key in _OF_STATES if key in selection},
             "contamination": float(selection["contamination"].sum())
             if "contamination" in selection
             else None,
@@ -159,7 +168,7 @@ def summarise(
         **lifetime["summary"],
         "calibration": with_names(lifetime["summary"]["calibration"], experiment, recording["sha256"]),
         "antibunching": antibunching,
-        "warnings": cautions(lifetime["summary"], antibunching, experiment),
+        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),

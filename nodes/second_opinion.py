@@ -30,6 +30,7 @@ def second_opinion(value: Mapping[str, Any], selection: Mapping[str, Any], fit: 
     return {
         **found,
         **{key: value[key] for key in shown},
+        "tau_x_s": plain_value(again.tau_x_s),
         "beta": plain_value(again.beta),
         "beta_reason": again.beta_reason,
         "agreement": _agreement(value["by_state_s"], neutral, selection),

@@ -180,7 +180,7 @@ class Replay(TagSource[ReplayParameters]):
         if not speed:
             mark = self._times.until(self._mark, pending, due_s, guess)
             return mark, 0.0 if mark.records > self._mark.records else LONGEST_WAIT_S
-        step_s = self._mark.time_s + PACED_CHUNK_S * speed
+        step_s = min(self._mark.time_s + PACED_CHUNK_S * speed, pace.hold_s)
         mark = self._times.until(self._mark, pending, max(due_s, step_s), guess)
         if mark.records == self._mark.records:
             mark = self._times.after(self._mark, pending[:1])

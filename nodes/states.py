@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.brightness import Brightness
 from photonstream.nodes.hidden_states import HiddenStates
-from photonstream.nodes.inference.hidden_markov import model_of
+from photonstream.nodes.inference.hidden_markov import StateModel, model_of
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, METHODS, STATES, WINDOW, label_of
 from photonstream.nodes.trace import Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
@@ -161,11 +161,14 @@ class States(PhotonNode[StatesParameters]):
         return [out]
 
     def choice(self, *, final: bool) -> Mapping[str, Any] | None:
-        hidden = self._hidden
-        if hidden is None or not (final or hidden.due):
-            return self.parameters.model
-        model = hidden.learned(final=final)
-        return None if model is None else model.as_dict()
+        if not final:
+            study = self.study()
+            return self.parameters.model if study is None else study()
+        return self.parameters.model if self._hidden is None else _as_parameter(self._hidden.learned())
+
+    def study(self) -> Callable[[], Mapping[str, Any] | None] | None:
+        study = None if self._hidden is None else self._hidden.study()
+        return None if study is None else lambda: _as_parameter(study())
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``selection``: what is selected (`rows.selected`), the levels or states with rates, shares, mean dtimes;
@@ -197,6 +200,7 @@ class States(PhotonNode[StatesParameters]):
             selection["accuracy"] = None if model is None else hidden.accuracy
             # Nothing is known of states where there was too little to learn from.
             selection["resolved"] = None if model is None else model.resolved
+            selection["unresolved"] = "" if model is None else model.unresolved
             selection["model"] = self.parameters.model
             if not by_window:
                 selection["contamination"] = hidden.contamination(on_states)
@@ -220,6 +224,10 @@ class States(PhotonNode[StatesParameters]):
         else:
             on[self.parameters.state or 1] = True
         return on
+
+
+def _as_parameter(model: StateModel | None) -> Mapping[str, Any] | None:
+    return None if model is None else model.as_dict()
 
 
 def _without_states(chunk: Chunk, level: NDArray[np.int64]) -> Chunk:

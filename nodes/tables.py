@@ -28,7 +28,10 @@ class Column:
 
 def write_atomically(path: Path, text: str | Iterable[str]) -> None:
     """Write ``text``, whole or in pieces, so that ``path`` always holds either the old file or the whole new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         # File names need not be Unicode; what cannot be written is escaped, as JSON does it too.
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:

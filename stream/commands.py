@@ -116,7 +116,7 @@ def _speed(values: Mapping[str, Any], scene: Scene) -> Change:
     if not math.isfinite(place_s):
         # From full speed, and the source has not yet found out where it is: it holds there until it is caught up with.
         place_s = 0.0
-    return Change(Pace(speed, False, place_s, scene.now_s))
+    return Change(dataclasses.replace(pace, speed=speed).at(place_s, scene.now_s))
 
 
 def _seek(values: Mapping[str, Any], scene: Scene) -> Change:

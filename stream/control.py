@@ -6,6 +6,7 @@ twice is carried out once: the second time it gets the first one's answer.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections import OrderedDict
@@ -20,12 +21,14 @@ from photonstream.stream.link.common import (
     MOST_AT_ONCE,
     MOST_NAME,
     Clock,
+    Silence,
     bind,
     configure,
     connect,
     take,
     unlink,
 )
+from photonstream.stream.link.guard import Refusals
 from photonstream.stream.wire import (
     MOST_HEADER_BYTES,
     Answer,
@@ -50,7 +53,7 @@ Handler = Callable[[str, Mapping[str, Any]], tuple[bool, str]]
 
 
 class CommandServer:
-    """The side of the run. What is no command is refused with an ERROR and counted."""
+    """The side of the run. What is no command is refused with an ERROR and counted, as is who may not come in."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
         self.refused = 0
@@ -59,9 +62,11 @@ class CommandServer:
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
         self.socket.router_handover = True
         self.endpoint = bind(self.socket, endpoint)
+        self._refusals = Refusals(self.socket, endpoint)
 
     def service(self, handle: Handler) -> None:
         """Carry out what has come. Never blocks; ``handle`` answers for whatever goes wrong in it."""
+        self.refused += self._refusals.new()
         for _ in range(MOST_AT_ONCE):
             came = take(self.socket)
             if came is None:
@@ -99,6 +104,7 @@ class CommandServer:
         """Close the socket; the file of an ipc endpoint goes too."""
         if self.socket.closed:
             return
+        self._refusals.stop()
         self.socket.close()
         unlink(self.endpoint, own=True)
 
@@ -121,6 +127,8 @@ class CommandClient:
         self._clock = clock
         self._count = 0
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
+        self._endpoint = endpoint
+        self._silence = Silence(clock)
         self.socket = context.socket(zmq.DEALER)
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
         # A command is repeated: a run that comes back need not hear it more often than this.
@@ -151,6 +159,7 @@ class CommandClient:
             frames = take(self.socket)
             if frames is None:
                 break
+            self._silence.ends()
             try:
                 answer = self._answer(decode(frames))
             except WireError:
@@ -161,9 +170,19 @@ class CommandClient:
                 if self._asked:
                     self._say(next(iter(self._asked.values())))
         first = next(iter(self._asked.values()), None)
-        if first is not None and self._clock() - first.said_s >= REPEAT_S:
+        if first is None:
+            self._silence.ends()
+        elif self._clock() - first.said_s >= REPEAT_S:
+            if self._silence.too_long:
+                self._connect_again()
             self._say(first)
         return answers
+
+    def _connect_again(self) -> None:
+        """ZeroMQ does not where what came could not be read, and nobody notices a size that is wrong."""
+        with contextlib.suppress(zmq.ZMQError):
+            self.socket.disconnect(self._endpoint)
+        self.socket.connect(self._endpoint)
 
     def _answer(self, message: Message) -> Answer | None:
         """``message``, if it is the answer that is waited for; the answer to a repetition is None."""

@@ -57,6 +57,8 @@ class Helm:
         self._first_pace = pace
         # From how many events each node has learned what it works with.
         self._learned_at: dict[str, int] = {}
+        # What each has said it has learned, when that was looked at last.
+        self._heeded: dict[str, Result] = {}
         # How often each has learned something new of the whole.
         self._settling: dict[str, int] = {}
         held = pace if self._started else dataclasses.replace(pace, paused=True)
@@ -84,6 +86,12 @@ class Helm:
         """Let the stream end where it is, or, while an epoch catches up, where the one before was."""
         self.change(end_at=self._hub.events)
 
+    def hold(self, place_s: float) -> bool:
+        """Let the source go on to ``place_s`` in recorded time and wait there; False where somebody has paused it."""
+        if not self.paused:
+            self.change(pace=dataclasses.replace(self.orders.pace, hold_s=place_s))
+        return not self.paused
+
     def restarted(self, names: Iterable[str], cause: str, *, anew: bool) -> None:
         """Somebody died, or was there again without what it had: note it, and begin ``anew`` where photons are lost."""
         notes = [{"node": name, "epoch": self.orders.epoch, "cause": cause} for name in names]
@@ -101,6 +109,9 @@ class Helm:
         recording has begun, nothing that was found stays.
         """
         choices = self._hub.choices()
+        if all(self._heeded.get(name) is choice for name, choice in choices.items()):
+            return
+        self._heeded = choices
         if self._source in choices:
             self._renew(choices[self._source].value["value"])
             return

@@ -7,6 +7,7 @@ as the one before had, the results of that one stay there; then those of the new
 from __future__ import annotations
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -60,7 +61,7 @@ class Hub:
         self._refused = 0
         self._same_clock = False
         # How late the results of each node are when they are published here.
-        self._latency: dict[str, Latency] = {}
+        self._latency: defaultdict[str, Latency] = defaultdict(Latency)
         # The first node in the line.
         self._source = next(iter(nodes), None)
         self._public = public
@@ -152,11 +153,12 @@ class Hub:
         for known in self._known.values():
             known.final_version, known.status, known.choice = None, {}, None
 
-    def service(self) -> None:
-        """Take in what the nodes have published, and publish it. Never blocks."""
+    def service(self, waiter: Waiter) -> None:
+        """Take in what the nodes have published, as ``waiter`` has noticed, and publish it. Never blocks."""
         for name, known in self._known.items():
-            for message in known.reader.receive():
-                self._hear(name, known, message)
+            if waiter.came(known.reader.socket):
+                for message in known.reader.receive():
+                    self._hear(name, known, message)
         if self.catching_up and self._has_caught_up():
             self._show()
         self._public.service()
@@ -202,7 +204,7 @@ class Hub:
         try:
             self._public.put(result)
             if self._same_clock:
-                self._latency.setdefault(result.node, Latency()).note(result.stamp, stamp_now())
+                self._latency[result.node].note(result.stamp, stamp_now())
         except WireError:
             # Somebody else's node has said what this program would not say.
             self._refused += 1

@@ -28,6 +28,7 @@ class Lobby:
         self._control = control
         self._parameters = parameters
         self._says: str | None = None
+        self._refused = 0
         self._waiter = Waiter()
         for socket in (public.socket, control.socket):
             self._waiter.watch(socket)
@@ -39,9 +40,10 @@ class Lobby:
 
     def wait(self, says: str, seconds: float) -> None:
         """For so long, unless somebody says something; ``says``: what the source waits for."""
-        if says != self._says:
-            self._says = says
-            self._public.put(Result(HUB, STATUS, waiting_status(says, self._parameters)))
+        refused = self._public.refused + self._control.refused
+        if (says, refused) != (self._says, self._refused):
+            self._says, self._refused = says, refused
+            self._public.put(Result(HUB, STATUS, waiting_status(says, self._parameters, refused)))
         self._waiter.wait(seconds)
         self._control.service(self._command)
         self._public.service()
@@ -54,7 +56,7 @@ class Lobby:
         return False, f"there is no recording yet: {self._says}"
 
 
-def waiting_status(says: str, parameters: Parameters) -> dict[str, Any]:
+def waiting_status(says: str, parameters: Parameters, refused: int = 0) -> dict[str, Any]:
     """How a run is that cannot begin."""
     return {
         "epoch": 0,
@@ -66,7 +68,7 @@ def waiting_status(says: str, parameters: Parameters) -> dict[str, Any]:
         "lag_s": None,
         "speed": None,
         "restarts": [],
-        "refused": 0,
+        "refused": refused,
         "waiting_for": [],
         "problems": [],
         "parameters": parameters,

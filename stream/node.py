@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
@@ -201,6 +201,16 @@ class PhotonNode(Node[P]):
         time. On the way it is asked for only while somebody watches; then the present value is a good answer too.
         """
         return None
+
+    def study(self) -> Callable[[], Any] | None:
+        """On the way: what finds the value that ``learns`` should have for the recording so far; None without news.
+
+        It is called in another thread while this node goes on, so it works with what it was given and nothing else of
+        the node. A node whose `choice` takes long says so here.
+        """
+        choice = self.choice(final=False)
+        known = self.learns is None or same_value(choice, getattr(self.parameters, self.learns))
+        return None if known else lambda: choice
 
 
 class ResultNode(Node[P]):

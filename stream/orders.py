@@ -30,21 +30,22 @@ class Pace:
 
     At ``since_s`` (the machine's monotonic clock, which its processes share) the place was ``place_s`` in recorded
     time; from there it moves with ``speed`` recorded seconds a second. ``speed`` None is as fast as it goes. A paused
-    replay goes on to ``place_s`` and stays.
+    replay goes on to ``place_s`` and stays. Whatever the pace, it waits at ``hold_s`` in recorded time.
     """
 
     speed: float | None = None
     paused: bool = False
     place_s: float = 0.0
     since_s: float = 0.0
+    hold_s: float = math.inf
 
     def due_s(self, now_s: float) -> float:
-        """The recorded time up to which records are to be given out; infinite without a speed."""
+        """The recorded time up to which records are to be given out; infinite without a speed or a hold."""
         if self.paused:
-            return self.place_s
+            return min(self.hold_s, self.place_s)
         if self.speed is None:
-            return math.inf
-        return self.place_s + self.speed * (now_s - self.since_s)
+            return self.hold_s
+        return min(self.hold_s, self.place_s + self.speed * (now_s - self.since_s))
 
     def at(self, place_s: float, now_s: float) -> Pace:
         """The same pace from another place."""
@@ -121,4 +122,5 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     "paused": lambda value: isinstance(value, bool),
     "place_s": _finite,
     "since_s": _finite,
+    "hold_s": _number,
 }

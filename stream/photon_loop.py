@@ -6,6 +6,7 @@ import dataclasses
 import time
 from collections import deque
 from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
@@ -37,7 +38,7 @@ class _Writing(Loop):
         super()._connect(stack)
         self._chunks = LosslessWriter(self._context, self._places.chunks(self._spec.name), self._readers)
         stack.callback(self._chunks.stop)
-        self._waiter.watch(self._chunks.socket)
+        self._waiter.watch(self._chunks.socket, lambda: self._chunks.urgent)
 
     def _open(self, run: str, opening: Opening, parameters: Parameters) -> None:
         """Begin the epoch at both outputs."""
@@ -204,9 +205,13 @@ class PhotonLoop(_Writing):
         # Whether the input of this epoch has ended.
         self._read_whole = False
         self._taken = Stamps()
+        # What the node learns from on the way, meanwhile, and from how many events that is.
+        self._study: tuple[Future[Any], int] | None = None
 
     def _connect(self, stack: ExitStack) -> None:
         super()._connect(stack)
+        self._aside = ThreadPoolExecutor(1, f"{self._spec.name} learns")
+        stack.callback(self._aside.shutdown, cancel_futures=True)
         self._reader = self._read(stack, self._places.chunks(self._spec.inputs[0]), WINDOW)
 
     def _refused_here(self) -> int:
@@ -229,26 +234,43 @@ class PhotonLoop(_Writing):
             self._reader.done()
 
     def _publish_interim(self) -> None:
-        if self._due() and not self._read_whole:
-            self._choose(final=False)
+        node: Any = self._node
+        if node is not None and node.learns is not None and not self._read_whole:
+            self._learn_on_the_way(node)
         super()._publish_interim()
 
-    def _choose(self, *, final: bool) -> bool:
+    def _learn_on_the_way(self, node: Any) -> None:
+        """Beside the work, since photons would wait for it."""
+        if self._study is not None and self._study[0].done():
+            (study, events), self._study = self._study, None
+            with blame(self._spec.name):
+                self._tell_choice(study.result(), events, final=False)
+        elif self._study is None and self._due():
+            with blame(self._spec.name):
+                learn = node.study()
+            if learn is not None:
+                self._study = self._aside.submit(learn), node.ledger.events_in
+
+    def _choose(self) -> bool:
         """Say what the node has learned, for the run to begin again with it where that is new; True where it is not."""
         node: Any = self._node
         if node.learns is None:
             return True
         with blame(self._spec.name):
-            choice = node.choice(final=final)
-        value = {"value": choice, "events": node.ledger.events_in}
-        self._publish([node.result(CHOICE, value, final=final)])
+            choice = node.choice(final=True)
+        self._tell_choice(choice, node.ledger.events_in, final=True)
         return same_value(choice, getattr(node.parameters, node.learns))
+
+    def _tell_choice(self, choice: Any, events: int, *, final: bool) -> None:
+        assert self._node is not None
+        self._publish([self._node.result(CHOICE, {"value": choice, "events": events}, final=final)])
 
     def _begin(self, message: Open) -> None:
         # Whatever is left of the epoch before is of no use to anybody.
         self._came.clear()
         self._read_whole = False
         self._taken = Stamps()
+        self._study = None
         node = self._make(message.epoch, message.parameters)
         with blame(self._spec.name):
             opening = node.open(opening_of(message))
@@ -276,7 +298,7 @@ class PhotonLoop(_Writing):
                 self._give_stamped(chunk)
             self._read_whole = True
             # Where all is to be read again, nothing that was found may be taken for the end by anybody.
-            if message.reason == LAST_END or self._choose(final=True):
+            if message.reason == LAST_END or self._choose():
                 self._end(message.reason)
         else:
             raise NodeError(f"node {self._spec.name} cannot take a {message.kind}")

@@ -113,6 +113,10 @@ class Runner(ABC):
     def enough(self) -> None:
         """Read no further; what was read so far is finished as usual. A run that is to stay after its end does."""
 
+    def hold(self, place_s: float) -> bool:
+        """Let a replay go on to ``place_s`` in recorded time and wait there; whether it will."""
+        return False
+
     @property
     def _source(self) -> Source[Any]:
         return source_of(self._nodes)

@@ -63,7 +63,8 @@ class PlacedRunner(Runner):
     """What threads and processes have in common.
 
     With ``stay`` the run goes on after its end, so that it can be looked at and its window moved, until `stop`;
-    ``on_complete`` is told whenever all results are final. ``keys`` are for all tcp sockets of the run.
+    ``on_complete`` is told whenever all results are final. ``keys`` are for all tcp sockets of the run. A source with a
+    clock waits at ``hold_s`` in recorded time until `hold` names another place.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class PlacedRunner(Runner):
         stay: bool = False,
         watch: Watch | None = None,
         keys: Keys | None = None,
+        hold_s: float = math.inf,
     ) -> None:
         super().__init__(topology, on_progress=on_progress, progress_s=progress_s, results_s=results_s)
         self._on_complete = on_complete
         self._stay = stay
         self._watch = watch or Watch()
         self._keys = keys
+        self._hold_s = hold_s
         self._stop_asked = False
         self._restarts = Restarts()
         self._children: Children | None = None
@@ -96,6 +99,9 @@ class PlacedRunner(Runner):
     def enough(self) -> None:
         if self._helm.orders.end_at is None:
             self._helm.halt()
+
+    def hold(self, place_s: float) -> bool:
+        return self._helm.hold(place_s)
 
     # What a placement has to say
 
@@ -200,6 +206,8 @@ class PlacedRunner(Runner):
         self._hub.open(open_message(run, 0, HUB, "latest", facts, parameters))
         self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, parameters))
         pace = self._source.first_pace()
+        if self._source.clocked:
+            pace = dataclasses.replace(pace, hold_s=self._hold_s)
         self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
@@ -233,7 +241,7 @@ class PlacedRunner(Runner):
 
     def _listen(self) -> None:
         catching_up = self._hub.catching_up
-        self._hub.service()
+        self._hub.service(self._waiter)
         if catching_up and not self._hub.catching_up:
             # What is shown now is of another epoch: its state goes with it.
             self._tell(at_once=True)

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import msgpack
@@ -25,6 +25,8 @@ PROTOCOL = 1
 MOST_FRAMES = 256
 MOST_HEADER_BYTES = 1 << 20
 MOST_BYTES = 1 << 30
+# Arrays below this size are copied: cheaper than keeping track of them.
+COPY_BYTES = 65536
 # Lists and maps stand within each other no deeper than this.
 DEEPEST = 32
 _ARRAY = 1
@@ -180,15 +182,47 @@ KINDS: Mapping[str, type[Message]] = {
 }
 
 
+# The names of the fields of each kind.
+_FIELDS: Mapping[type[Message], Sequence[str]] = {
+    cls: [f.name for f in fields(cls)] for cls in KINDS.values()
+}
+_UNNUMBERED = [name for name in _FIELDS[ResultSent] if name != "number"]
+_NUMBER: bytes = msgpack.packb("number")
+
+
 def encode(message: Message) -> Frames:
     """The frames of ``message``; arrays are not copied. Raises WireError for what cannot be sent."""
+    return _encode(message, _FIELDS[type(message)])
+
+
+class Numbered:
+    """Frames of ``message`` with any number: what is sent to several readers is made only once.
+
+    Raises WireError for what cannot be sent.
+    """
+
+    def __init__(self, message: ResultSent) -> None:
+        header, *self._arrays = _encode(message, _UNNUMBERED)
+        # A map of up to 15 fields begins with one byte, 0x80 and their number.
+        self._begin, self._rest = bytes([header[0] + 1]) + _NUMBER, header[1:]
+
+    def frames(self, number: int) -> Frames:
+        """The message as number ``number``."""
+        return [self._begin + msgpack.packb(number) + self._rest, *self._arrays]
+
+
+def _encode(message: Message, names: Sequence[str]) -> Frames:
+    """The frames of ``message`` with those of its fields that have ``names``."""
     arrays: list[NDArray[Any]] = []
+
+    def stand_in(array: NDArray[Any]) -> msgpack.ExtType:
+        arrays.append(array)
+        return msgpack.ExtType(_ARRAY, msgpack.packb([len(arrays), array.dtype.str, list(array.shape)]))
+
     header: dict[str, Any] = {"v": PROTOCOL, "kind": message.kind}
-    header |= {
-        f.name: _pack(value, arrays, f.name)
-        for f in fields(message)
-        if (value := getattr(message, f.name)) is not None
-    }
+    for name in names:
+        if (value := getattr(message, name)) is not None:
+            header[name] = _plain(value, stand_in, name)
     try:
         # The name of a file may hold bytes that are no text; they come out as they went in.
         packed = msgpack.packb(header, use_bin_type=True, unicode_errors="surrogateescape")
@@ -197,6 +231,35 @@ def encode(message: Message) -> Frames:
     if len(packed) > MOST_HEADER_BYTES or len(arrays) >= MOST_FRAMES:
         raise WireError(f"{message.kind} cannot be sent: {len(packed)} bytes of header, {len(arrays)} arrays")
     return [packed, *(array.reshape(-1).view(np.uint8).data for array in arrays)]
+
+
+def chunk_as_received(message: ChunkSent) -> ChunkSent:
+    """``message`` as its reader has it, without bytes in between: the columns are shared, and nobody writes them.
+
+    Raises WireError for what cannot be sent.
+    """
+    columns = {name: _shared(_sendable(column, name)) for name, column in message.columns.items()}
+    return replace(message, columns=columns)
+
+
+def result_as_received(message: ResultSent) -> ResultSent:
+    """``message`` as its reader has it, without bytes in between: plain values, and arrays that nobody writes.
+
+    Arrays below COPY_BYTES are copied, so that the node may go on with its own; larger ones are shared. Raises
+    WireError for what cannot be sent.
+    """
+    return replace(message, value=_plain(message.value, _shared_or_copied, "value"))
+
+
+def _shared(array: NDArray[Any]) -> NDArray[Any]:
+    if array.flags.writeable:
+        array = array.view()
+        array.flags.writeable = False
+    return array
+
+
+def _shared_or_copied(array: NDArray[Any]) -> NDArray[Any]:
+    return _shared(array.copy() if array.nbytes < COPY_BYTES else array)
 
 
 def sealed(frames: Sequence[Any]) -> Frames:
@@ -223,25 +286,40 @@ def _checksum(frames: Sequence[Any]) -> bytes:
     return total.to_bytes(4, "little")
 
 
-def _pack(value: Any, arrays: list[NDArray[Any]], where: str) -> Any:
-    """``value`` with arrays replaced by their extension, and only plain types besides."""
+_SCALARS = (bool, int, float, str, type(None))
+_PLAIN_TYPES = frozenset(_SCALARS)
+
+
+def _plain(value: Any, stand_in: Callable[[NDArray[Any]], Any], where: str) -> Any:
+    """``value`` with arrays, made sendable, replaced by what ``stand_in`` gives, and only plain types besides."""
+    if type(value) in _PLAIN_TYPES:
+        return value
     if isinstance(value, np.ndarray):
-        plain = np.ascontiguousarray(value, value.dtype.newbyteorder("<"))
-        if plain.dtype.str not in _DTYPES:
-            raise WireError(f"{where}: arrays of {value.dtype} are not sent")
-        arrays.append(plain)
-        return msgpack.ExtType(_ARRAY, msgpack.packb([len(arrays), plain.dtype.str, list(value.shape)]))
-    if isinstance(value, Mapping):
+        return stand_in(_sendable(value, where))
+    if isinstance(value, dict | Mapping):
         if not all(isinstance(key, str) for key in value):
             raise WireError(f"{where}: keys on the wire are texts")
-        return {key: _pack(inner, arrays, f"{where}.{key}") for key, inner in value.items()}
+        return {
+            key: inner if type(inner) in _PLAIN_TYPES else _plain(inner, stand_in, f"{where}.{key}")
+            for key, inner in value.items()
+        }
     if isinstance(value, list | tuple):
-        return [_pack(inner, arrays, where) for inner in value]
+        return [_plain(inner, stand_in, where) for inner in value]
     if isinstance(value, np.generic):
         return value.item()
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, _SCALARS):
         return value
     raise WireError(f"{where}: {type(value).__name__} is not sent")
+
+
+def _sendable(array: NDArray[Any], where: str) -> NDArray[Any]:
+    """``array`` as its bytes are sent; itself where it is so already."""
+    if array.flags.c_contiguous and array.dtype.str in _DTYPES:
+        return array
+    plain = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    if plain.dtype.str not in _DTYPES:
+        raise WireError(f"{where}: arrays of {array.dtype} are not sent")
+    return plain.reshape(array.shape)
 
 
 def decode(frames: Sequence[Any]) -> Message:
@@ -287,7 +365,7 @@ def _check_values(value: Any, depth: int) -> None:
             raise WireError("keys on the wire are texts")
         for inner in value.values() if isinstance(value, dict) else value:
             _check_values(inner, depth - 1)
-    elif not (value is None or isinstance(value, bool | int | float | str | np.ndarray)):
+    elif not (type(value) in _PLAIN_TYPES or isinstance(value, np.ndarray)):
         raise WireError(f"{type(value).__name__} is not taken")
 
 
@@ -311,12 +389,11 @@ def _array(data: bytes, buffers: Sequence[memoryview], used: set[int]) -> NDArra
     return view
 
 
-_PLAIN: Mapping[str, tuple[type, ...]] = {
-    "int": (int,),
-    "int | None": (int,),
-    "str": (str,),
-    "bool": (bool,),
-    "Mapping": (dict,),
+_TYPES: Mapping[str, type] = {"int": int, "int | None": int, "str": str, "bool": bool, "Mapping": dict}
+# Of each field of a kind its name, its type on the wire, and whether it may be left out.
+_WANTED: Mapping[type[Message], Sequence[tuple[str, type, bool]]] = {
+    cls: [(f.name, _TYPES[str(f.type).partition("[")[0]], f.default is None) for f in fields(cls)]
+    for cls in KINDS.values()
 }
 
 
@@ -329,42 +406,28 @@ def _message(header: Any) -> Message:
     if cls is None:
         raise WireError(f"unknown kind {header.get('kind')!r}")
     given: dict[str, Any] = {}
-    for f in fields(cls):
+    for name, wanted, optional in _WANTED[cls]:
         # What may be unknown is left out where it is.
-        if f.name not in header and f.default is None:
+        if name not in header and optional:
             continue
-        if f.name not in header:
-            raise WireError(f"{cls.kind} without {f.name}")
-        value = header[f.name]
-        wanted = _PLAIN[str(f.type).partition("[")[0]]
-        # bool is an int to Python; on the wire they are different things.
-        if not isinstance(value, wanted) or (wanted == (int,) and isinstance(value, bool)):
-            raise WireError(f"{cls.kind}.{f.name} is {type(value).__name__}, not {f.type}")
-        given[f.name] = value
+        if name not in header:
+            raise WireError(f"{cls.kind} without {name}")
+        value = header[name]
+        # Not `isinstance`: bool is an int to Python; on the wire they are different things.
+        if type(value) is not wanted:
+            raise WireError(f"{cls.kind}.{name} is {type(value).__name__}, not {wanted.__name__}")
+        given[name] = value
     _check(cls, given)
     return cls(**given)
 
 
 def _check(cls: type[Message], given: Mapping[str, Any]) -> None:
     """Numbers count from 0, and columns are arrays of the same messages."""
-    for name in (
-        "epoch",
-        "number",
-        "sequence",
-        "start",
-        "stop",
-        "events",
-        "next",
-        "limit",
-        "mark",
-        "version",
-        "stamp",
-    ):
-        if given.get(name, 0) < 0:
+    for name, wanted, _ in _WANTED[cls]:
+        if wanted is int and name != "protocol" and given.get(name, 0) < 0:
             raise WireError(f"{cls.kind}.{name} is negative")
-    for name in ("columns",):
-        if not all(isinstance(column, np.ndarray) for column in given.get(name, {}).values()):
-            raise WireError(f"{cls.kind}.{name} holds something that is no array")
+    if not all(isinstance(column, np.ndarray) for column in given.get("columns", {}).values()):
+        raise WireError(f"{cls.kind}.columns holds something that is no array")
     for name, kind in (("versions", str), ("parameters", dict)):
         if not all(isinstance(value, kind) for value in given.get(name, {}).values()):
             raise WireError(f"{cls.kind}.{name} holds values of the wrong type")

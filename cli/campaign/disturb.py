@@ -55,7 +55,16 @@ def disturb(
             if any(fault.disk for fault in faults)
             else nullcontext(site.folder) as disk
         ):
-            scene = Scene(site, placement, live=live, page=page, settings=settings, disk=disk, chance=chance)
+            scene = Scene(
+                site,
+                placement,
+                live=live,
+                page=page,
+                settings=settings,
+                disk=disk,
+                chance=chance,
+                grown=any(fault.grown for fault in faults),
+            )
             try:
                 wrong = _play(scene, faults)
                 # What cannot be ended in order cannot be looked at either.
@@ -94,7 +103,7 @@ def _look(scene: Scene) -> list[str]:
             return [*wrong, f"there is no {folder / 'result.json'}"]
     return [
         *wrong,
-        *other_results(scene.out, replayed, broken_off=scene.killed_recorder),
+        *other_results(scene.out, replayed),
         *unbalanced(scene.out, len(read_records(scene.path))),
     ]
 

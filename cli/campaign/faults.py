@@ -34,8 +34,8 @@ FILLER = "filler"
 class Fault:
     """``do`` disturbs a run of one of ``placements``, once; ``live``: only one of attach, or none of it (None: any).
 
-    ``last``: no other fault comes after it. ``page``, ``clock`` and ``disk`` are what the run has to have, ``settings``
-    what its device is asked for.
+    ``last``: no other fault comes after it. ``page``, ``clock`` and ``disk`` are what the run has to have, ``grown``
+    that its file grows in random pieces, ``settings`` what its device is asked for.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Fault:
     page: bool = False
     clock: bool = False
     disk: bool = False
+    grown: bool = False
     settings: Mapping[str, int | str] = field(default_factory=dict)
 
 
@@ -202,6 +203,7 @@ FAULTS = (
     Fault("delay", f"{_LINE} messages late", _trouble(DELAYED), ("tcp",)),
     Fault("double", f"{_LINE} messages twice", _trouble(DOUBLED), ("tcp",)),
     Fault("corrupt", f"{_LINE} messages with a wrong bit", _trouble(CORRUPTED), ("tcp",)),
+    Fault("grown", "the file grows in random pieces", _go_on, live=False, grown=True),
     Fault("clock", "the wall clock jumps", _jump, clock=True),
     Fault("disk-full", "the disk is full", _fill_disk, live=False, last=True, disk=True),
     Fault("file-limit", "the file may not grow", _limit_file, last=True),

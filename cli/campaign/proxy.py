@@ -19,9 +19,9 @@ GREETING_BYTES = 64
 _MORE, _LONG, _COMMAND = 1, 2, 4
 # How a line may be: as it should, cut, or with something done to messages.
 FINE, CUT, DELAYED, DOUBLED, CORRUPTED = "fine", "cut", "delayed", "doubled", "corrupted"
-# Which share of the messages is hit, and which of the corrupted ones in the flags of a frame, so that the stream itself
-# cannot be read on.
-SHARE, SHARE_OF_FLAGS = 0.2, 0.1
+# Which share of the messages is hit, which of the corrupted ones in the head of a frame, so that the stream cannot be
+# read on, and which of these in the size of the frame: the other end waits for what never comes.
+SHARE, SHARE_OF_HEADS, SHARE_OF_SIZES = 0.2, 0.1, 0.5
 MOST_DELAY_S = 0.05
 LOOK_S = 0.02
 
@@ -134,13 +134,20 @@ class Line:
     def _corrupted(self, message: list[tuple[bytes, bytes]]) -> bytes:
         """One bit of it is another one."""
         pieces = [bytearray(piece) for frame in message for piece in frame]
-        if self._chance.random() < SHARE_OF_FLAGS:
-            # A size that is wrong would be noticed only when nothing more is heard, after 20 s.
-            self._chance.choice(pieces[::2])[0] ^= self._chance.choice((_MORE, _LONG, _COMMAND))
+        if self._chance.random() < SHARE_OF_HEADS:
+            head = self._chance.choice(pieces[::2])
+            if self._chance.random() < SHARE_OF_SIZES:
+                _flip(head, self._chance.randrange(1, len(head)), self._chance.randrange(8))
+            else:
+                head[0] ^= self._chance.choice((_MORE, _LONG, _COMMAND))
         else:
             hit = self._chance.choice([piece for piece in pieces[1::2] if piece])
-            hit[self._chance.randrange(len(hit))] ^= 1 << self._chance.randrange(8)
+            _flip(hit, self._chance.randrange(len(hit)), self._chance.randrange(8))
         return b"".join(pieces)
+
+
+def _flip(piece: bytearray, byte: int, bit: int) -> None:
+    piece[byte] ^= 1 << bit
 
 
 def _messages(read: Read) -> Iterator[list[tuple[bytes, bytes]]]:

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.drivers.settings import make_settings
 from photonstream.nodes.drivers.simulated import MODES, SLICE_S, SimulatedSettings
-from photonstream.nodes.formats.base import RECORD_BYTES
+from photonstream.nodes.formats.base import BLOCK_RECORDS, count_whole_records
 from photonstream.nodes.formats.ptu import PtuFormat
 from photonstream.nodes.recording_events import GAP, STOP, RecordingEvent, events_path, parse_event
-from photonstream.nodes.simulate.slices import Slices
+from photonstream.nodes.simulate.slices import Repeated, Slices
 
 Records = NDArray[np.uint32]
 # A counter wrap of the device's records: channel 63, special.
@@ -30,7 +30,8 @@ class Given:
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
         made: SimulatedSettings = make_settings(SimulatedSettings, dict(settings), "simulated")
-        self._slices = Slices(made.simulation(), MODES[made.mode], SLICE_S, made.channels)
+        slices = Slices(made.simulation(), MODES[made.mode], SLICE_S, made.channels)
+        self._slices = slices if made.repeat_s is None else Repeated(slices, made.repeat_s)
         self._rest: Records = np.empty(0, np.uint32)
 
     def next(self, count: int) -> Records:
@@ -44,6 +45,11 @@ class Given:
             missing -= len(pieces[-1])
         return np.concatenate([*pieces, np.empty(0, np.uint32)])
 
+    def skip(self, count: int) -> None:
+        """Leave out the next ``count`` records."""
+        for start in range(0, count, BLOCK_RECORDS):
+            self.next(min(BLOCK_RECORDS, count - start))
+
 
 def read_events(path: Path) -> list[RecordingEvent]:
     """The events beside the tag file ``path``: its whole lines. Raises ValueError for one that is none."""
@@ -54,8 +60,10 @@ def read_events(path: Path) -> list[RecordingEvent]:
 
 def read_records(path: Path) -> Records:
     """All whole records of the tag file, whatever its header counts."""
-    content = path.read_bytes()[PtuFormat().open(path).data_offset :]
-    return np.frombuffer(content[: len(content) // RECORD_BYTES * RECORD_BYTES], "<u4")
+    offset = PtuFormat().open(path).data_offset
+    count = count_whole_records(path.stat().st_size, offset)
+    # Recordings of a day are larger than memory; of none there is nothing to map.
+    return np.memmap(path, "<u4", "r", offset, count) if count else np.empty(0, np.uint32)
 
 
 def not_whole(path: Path, settings: Mapping[str, Any], *, killed: bool) -> list[str]:
@@ -79,13 +87,18 @@ def not_whole(path: Path, settings: Mapping[str, Any], *, killed: bool) -> list[
             wrong.append(f"record {gap.record} and on: what was put into a gap is more than counter wraps")
         if gap.lost_records is None:
             return [*wrong, f"record {gap.record}: nobody knows how much was lost in the gap"]
-        given.next(gap.lost_records)
+        given.skip(gap.lost_records)
     return wrong + _differ(records[at:], given, at)
 
 
 def _differ(records: Records, given: Given, at: int) -> list[str]:
-    differ = np.flatnonzero(records != given.next(len(records)))
-    if not differ.size:
-        return []
-    first = at + int(differ[0])
-    return [f"{differ.size} records are not what the device gave, the first of them number {first}"]
+    count = first = 0
+    for start in range(0, len(records), BLOCK_RECORDS):
+        block = records[start : start + BLOCK_RECORDS]
+        differ = np.flatnonzero(block != given.next(len(block)))
+        if differ.size and not count:
+            first = at + start + int(differ[0])
+        count += differ.size
+    return (
+        [f"{count} records are not what the device gave, the first of them number {first}"] if count else []
+    )

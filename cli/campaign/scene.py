@@ -13,6 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TypeVar
 
+from photonstream.cli.campaign.growth import Growth
 from photonstream.cli.campaign.hosts import ELSEWHERE, two_hosts
 from photonstream.cli.campaign.proxy import Line
 from photonstream.cli.campaign.recording import read_events
@@ -37,7 +38,7 @@ class StuckError(Exception):
 class Scene:
     """One run. ``live``: ``attach``; else a recorder, and ``follow`` beside it. ``settings`` are those of the device.
 
-    ``disk`` is where a recording that is not live goes.
+    ``disk`` is where a recording that is not live goes; ``grown``: it reaches there in random pieces.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Scene:
         settings: Mapping[str, int | str],
         disk: Path,
         chance: random.Random,
+        grown: bool = False,
     ) -> None:
         self.site = site
         self.placement = placement
@@ -62,6 +64,8 @@ class Scene:
         self.stack = ExitStack()
         self._live, self._page = live, page
         self._path = None if live else disk / "run.ptu"
+        # What the recorder of a run that is not live writes.
+        self._recorded = disk / ("recorded.ptu" if grown else "run.ptu")
         self._elsewhere: dict[str, subprocess.Popen[bytes]] = {}
         self._recorder: subprocess.Popen[bytes] | None = None
 
@@ -69,7 +73,13 @@ class Scene:
         """Start it, and wait until it reads records with all of its nodes."""
         device = ["simulated", *(f"--set={self._device(key)}={text}" for key, text in self.settings.items())]
         if self._path is not None:
-            self._recorder = self.site.start(RECORD, ["record", *device, "--quiet", f"--out={self._path}"])
+            self._recorder = self.site.start(
+                RECORD, ["record", *device, "--quiet", f"--out={self._recorded}"]
+            )
+            if self._recorded != self._path:
+                growth = Growth(self._recorded, self._path, self.chance.randrange(1 << 30))
+                self.stack.callback(growth.stop)
+                growth.start()
         self._nodes = self._place()
         if self._live:
             self._start_command(["attach", *device])
@@ -177,7 +187,7 @@ class Scene:
         elif self._live:
             self.command.send_signal(signal.SIGINT)
         else:
-            stop_order(self.path).touch()
+            stop_order(self.path if self._recorder is None else self._recorded).touch()
         code = self._ended(self.command, COMMAND)
         wrong = [] if code == wanted else [f"the run ended with code {code}, not {wanted}"]
         for name, process in self._elsewhere.items():

@@ -38,7 +38,7 @@ FEWEST_SHARE = 0.001
 DELAY = "Delay after the pulse (ns)"
 # Each part of the model: its words, colour, dashes and width.
 STYLES: Mapping[str, tuple[str, str, str | list[int], float]] = {
-    "exciton": ("exciton", EXCITON, "solid", 1.6),
+    "exciton": ("slow component", EXCITON, "solid", 1.6),
     "fast": ("fast component", FAST, "solid", 1.6),
     "background": ("background", BACKGROUND, [5, 3], 1.4),
     "fit": ("fit", FIT, "solid", 1.6),

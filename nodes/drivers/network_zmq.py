@@ -229,8 +229,11 @@ class OverZmq(Driver[NetworkSettings]):
 
     def status(self) -> Status:
         """What a sender says that it has lost, and what did not arrive."""
-        warnings = (f"{self._refused} messages of programs were refused",) if self._refused else ()
-        return Status(lost_records=self._lost, warnings=warnings)
+        warnings = [f"{self._refused} messages of programs were refused"] if self._refused else []
+        turned_away = 0 if self._inlet is None else self._inlet.turned_away
+        if turned_away:
+            warnings.append(f"{turned_away} connections were refused: keys missing, wrong or not admitted")
+        return Status(lost_records=self._lost, warnings=tuple(warnings))
 
     def disarm(self) -> None:
         """What has arrived can be read, and no more."""

@@ -215,22 +215,28 @@ def read_records(file: io.FileIO, data_offset: int, first: int, count: int) -> N
     return raw[: filled // RECORD_BYTES].astype(np.uint32, copy=False)
 
 
-def settle_records(declared: int | None, file_bytes: int, data_offset: int) -> tuple[int, list[str]]:
+def settle_records(
+    declared: int | None, file_bytes: int, data_offset: int, complete: bool | None = None
+) -> tuple[int, list[str]]:
     """How many records count, and notes on where header and file disagree.
 
     An interrupted recording leaves 0 (or a hope) in its header, so without a believable number every whole
     word of the file is a record. A believable number is kept to: what follows the last declared record was
-    not written as one, and reading it would invent photons. The note says how much is left out.
+    not written as one, and reading it would invent photons. The note says how much is left out. The count of a file
+    that is not ``complete`` stays behind its records, and all of them are read.
     """
     present = count_whole_records(file_bytes, data_offset)
     stray_bytes = max(0, file_bytes - data_offset) - present * RECORD_BYTES
     notes = []
-    if declared is not None and 0 < declared <= present:
+    if complete is not False and declared is not None and 0 < declared <= present:
         beyond = file_bytes - data_offset - declared * RECORD_BYTES
         if beyond:
             notes.append(f"not read: {_bytes(beyond)} after the {declared} declared records")
         return declared, notes
-    if declared is None:
+    if complete is False:
+        counts = f": the header declares {declared} records, the file holds {present}"
+        notes.append(f"its recorder has not completed it{counts if declared != present else ''}")
+    elif declared is None:
         notes.append(f"the header does not say how many records there are; the file holds {present}")
     elif declared > 0 or present > 0:
         notes.append(f"the header declares {declared} records, the file holds {present}")

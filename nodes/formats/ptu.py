@@ -21,7 +21,6 @@ from photonstream.nodes.formats.base import (
     TagFile,
     TagFileError,
     Verdict,
-    count_whole_records,
     match_magic,
     padded_text,
     settle_records,
@@ -97,16 +96,9 @@ class PtuFormat:
         declared = tags.get("TTResult_NumberOfRecords")
         if not isinstance(declared, int):
             declared = None
-        records, disagreements = settle_records(declared, file_bytes, data_offset)
         said = tags.get(COMPLETE_TAG)
         complete = said if isinstance(said, bool) else None
-        present = count_whole_records(file_bytes, data_offset)
-        if complete is False and records < present:
-            # Our recorder's count stays behind its records: a file that it has not completed holds more.
-            disagreements = [
-                f"its recorder has not completed it: the header declares {records} records, the file holds {present}"
-            ]
-            records = present
+        records, disagreements = settle_records(declared, file_bytes, data_offset, complete)
         return TagFile(
             path,
             info,

@@ -12,8 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import bdtr, bdtrc, betaincinv
 
+from photonstream.nodes.inference.cascade import (
+    Cascade,
+    exciton_distribution,
+    radiative_rates_hz,
+    total_rates_hz,
+)
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.pair_peaks import Counts
 
@@ -128,6 +135,26 @@ def yield_ratio(g2: Estimate, mean_n: float) -> Estimate | None:
         return None
     error = None if ends[1] is None or ends[2] is None else 0.5 * (ends[2] - ends[1])
     return Estimate(ends[0], error, (ends[1], ends[2]), (ends[3], ends[4]))
+
+
+def cascade_yield_ratio(g2: float, mean_n: float, s: float) -> float | None:
+    """The same at its best value where three and more excitons follow the n^2 cascade, with an exciton of yield 1.
+
+    A pulse that leaves m excitons gives a photon at each step n = m ... 1 with the yield q_n of that step, so that
+    g2 = 2 <sum_{i<n} q_i q_n>/<sum q_n>^2, over m. None where no yield gives such a g2.
+    """
+
+    def miss(ratio: float) -> float:
+        # k_r = 1 and tau_xx = 1/(s + Auger rate), so that the biexciton has this yield.
+        emitter = Cascade(1.0, ratio / s, radiative_ratio=s)
+        yields = radiative_rates_hz(emitter)[1:] / total_rates_hz(emitter)[1:]
+        created = exciton_distribution(mean_n, 0.0, yields.size)[1:]
+        sums = np.cumsum(yields)
+        pairs = np.cumsum(yields * (sums - yields))
+        return 2.0 * float((created * pairs).sum()) / float((created * sums).sum()) ** 2 - g2
+
+    low, high = 1e-9, 1.0
+    return float(brentq(miss, low, high)) if miss(low) < 0.0 < miss(high) else None
 
 
 def _yield_ratio(g2: float | None, mean_n: float) -> float | None:

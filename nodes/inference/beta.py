@@ -118,10 +118,24 @@ def eta_estimate(
             f"<N> = {mean_n:.3g} is above {MOST_MEAN_N:g}: most excited pulses absorb several photons, of which the "
             "correction counts only two"
         )
-    value = eta_from_beta(beta.value, mean_n)
-    by_beta = poisson_factor(mean_n)
     by_n = (1.0 - beta.value) * poisson_factor_slope(mean_n)
-    sigma_n = by_n * mean_n_relative_error * mean_n
+    eta = with_errors(
+        eta_from_beta(beta.value, mean_n), beta, poisson_factor(mean_n), by_n * mean_n_relative_error * mean_n
+    )
+    if eta is None:
+        return _no_eta(
+            f"{eta_from_beta(beta.value, mean_n):.3g} is no probability: at <N> = {mean_n:.3g} absorption of two "
+            f"photons alone makes an apparent beta of {apparent_beta(0.0, mean_n):.3g}, the decay shows "
+            f"{beta.value:.3g}; <N> or s is wrong"
+        )
+    return eta, ETA_MODEL, ""
+
+
+def with_errors(value: float, beta: Estimate, by_beta: float, sigma_n: float) -> Estimate | None:
+    """eta of ``value`` with the errors of ``beta``, times the slope ``by_beta``, and ``sigma_n`` from that of <N>.
+
+    None where it is no probability.
+    """
 
     def around(interval: Interval | None, z: float) -> Interval | None:
         if interval is None:
@@ -133,12 +147,8 @@ def eta_estimate(
 
     stderr = None if beta.stderr is None else math.hypot(by_beta * beta.stderr, sigma_n)
     if not LOWEST_ETA - (stderr or 0.0) <= value <= HIGHEST_ETA + (stderr or 0.0):
-        return _no_eta(
-            f"{value:.3g} is no probability: at <N> = {mean_n:.3g} absorption of two photons alone makes an apparent "
-            f"beta of {apparent_beta(0.0, mean_n):.3g}, the decay shows {beta.value:.3g}; <N> or s is wrong"
-        )
-    eta = Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95))
-    return eta.below(HIGHEST_ETA), ETA_MODEL, ""
+        return None
+    return Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95)).below(HIGHEST_ETA)
 
 
 def _no_eta(why: str) -> tuple[None, str, str]:

@@ -5,6 +5,9 @@ B = 1 - N/(exp(N) - 1) of the excited pulses do (two levels). The decay shows B 
 says, which is s: so one run fixes s where N is known, or N where s is, and never both. Errors of given N go in as a
 Gaussian constraint on one common factor, because what they are uncertain by (size of the particle, place in the focus)
 is the same in all runs of it.
+
+That closed form takes three excitons for two. So every question is asked twice, of it and of the n^2 cascade, by the
+same joint likelihood; what nature does is not known, and the answer is the range over both (`calibration_range`).
 """
 
 from __future__ import annotations
@@ -15,21 +18,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from photonstream.nodes.inference.beta import domain_reason, eta_estimate, poisson_factor
+from photonstream.nodes.inference.beta import poisson_factor
 from photonstream.nodes.inference.calibration_data import (
     Calibration,
     CalibrationRun,
+    Models,
     Sample,
     Way,
     power_shared,
 )
-from photonstream.nodes.inference.calibration_warnings import warnings_of
+from photonstream.nodes.inference.calibration_sample import eta_of, no_beta
+from photonstream.nodes.inference.calibration_warnings import Answers, warnings_of
+from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.claims import within_bounds
-from photonstream.nodes.inference.decay_data import FitOptions
-from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate, Interval
-from photonstream.nodes.inference.eta import NO_MEAN_N
 from photonstream.nodes.inference.joint import LEAST_S, LEAST_SCALE, MOST_S, SCALES, Joint, S
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX
 from photonstream.nodes.inference.profile import profile_of
@@ -37,58 +40,86 @@ from photonstream.nodes.inference.refit import Refit, beta_at
 from photonstream.nodes.inference.scoring import Box, Optimum
 
 _RESTARTS = 3
+# A run of the cascade begins this far inside what such an emitter can be.
+_INSIDE = 0.9
 
 
 def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
-    """s at given <N> and <N> at given s from ``runs``, and beta and eta of ``sample`` for both.
+    """s at given <N> and <N> at given s from ``runs``, and beta and eta of ``sample`` for both, by both models.
 
     ``sample.options`` has the given s and the sample's own <N>. Intervals are of the profile likelihood of the joint
     fit; eta adds the error of the sample's <N> in quadrature.
     """
+    s, why = sample.options.s, ""
     if not any(run.fast for run in runs):
         why = "no calibration: none of the runs shows a fast component"
-        return Calibration(Way(why), Way(why))
-    s = sample.options.s
-    if any(run.refit.tau_ratio >= 1.0 - 1.0 / s for run in runs if run.fast):
+    elif any(run.refit.tau_ratio >= 1.0 - 1.0 / s for run in runs if run.fast):
         why = f"no calibration: the fast component of a run is too slow for a biexciton with s = {s:g}"
-        return Calibration(Way(why), Way(why))
-    by_s, joint, optimum, errors = _n_at_given_s(runs, sample)
-    by_n = _s_at_given_n(runs, sample)
+    if why:
+        return Calibration(Models(Way(why), Way(why)), Models(Way(why), Way(why)))
+    closed, cascade = (_by_model(runs, sample, x) for x in (None, sample.options.quantum_yield_x))
     return Calibration(
-        by_n,
-        by_s,
-        _exponential(Estimate(float(optimum.theta[LN_TAU_X]), _root(errors, LN_TAU_X))),
-        _exponential(Estimate(float(optimum.theta[LN_TAU_XX]), _root(errors, LN_TAU_XX))),
-        warnings_of(runs, sample, joint, optimum, errors, by_n, by_s),
+        Models(closed.by_n, cascade.by_n),
+        Models(closed.by_s, cascade.by_s),
+        warnings_of(runs, sample, closed, cascade),
     )
 
 
-def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample) -> Way:
+def _by_model(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_x: float | None) -> Answers:
+    """Both ways by the closed form, or by the cascade of an exciton of that quantum yield."""
+    by_s, joint, optimum = _n_at_given_s(runs, sample, cascade_yield_x)
+    return Answers(_s_at_given_n(runs, sample, cascade_yield_x), by_s, joint, optimum)
+
+
+def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_x: float | None) -> Way:
     known = [run for run in runs if run.mean_n is not None]
     if not known:
         return Way("no s: <N> of none of the runs is known (mean_n in their --meta, or --mean-n)")
     weights, groups = _weights(runs, known)
     error = max(run.mean_n_relative_error for run in known)
     free: tuple[float | None, ...] = (None,) * max(groups)
-    joint = Joint(tuple(run.refit for run in runs), groups, weights, (error, *free))
+    refits = tuple(run.refit for run in runs)
+    joint = Joint(refits, groups, weights, (error, *free), cascade_yield_x=cascade_yield_x)
     clearest = max(range(len(runs)), key=lambda k: weights[k] if groups[k] == 0 else 0.0)
     s = _s_of(runs[clearest].refit, weights[clearest])
     scales = [1.0, *(_mean_n_of(r.refit, s) for r in runs if not power_shared(runs) and r.mean_n is None)]
+    if cascade_yield_x is not None:
+        begin = joint.start(s, scales)
+        s = min(s, _INSIDE * math.exp(float(begin[LN_TAU_X] - begin[LN_TAU_XX])) / cascade_yield_x)
+        if s <= LEAST_S:
+            return Way(_no_cascade(begin, s, cascade_yield_x))
     box = joint.box(s_free=True)
-    optimum, (interval,) = _fit(joint, joint.start(s, scales), box, [S])
+    begin = joint.start(s, scales)
+    optimum, intervals = _fit(joint, begin, box, [S])
+    if not intervals:
+        return Way(_no_cascade(begin, s, cascade_yield_x or 1.0))
     errors = joint.covariance(optimum, box)
     s = float(optimum.theta[S])
     if not LEAST_S < s < MOST_S:
         return Way(
             f"no s: the runs put it beyond {s:g}; their <N> is wrong, or the fast component no biexciton"
         )
-    found = Estimate(s, _root(errors, S), *interval)
+    found = Estimate(s, _root(errors, S), *intervals[0])
     means = tuple(
-        replace(_exponential(_scale(optimum, errors, group), weight))
+        _exponential(_scale(optimum, errors, group), weight)
         for group, weight in zip(groups, weights, strict=True)
     )
-    way = Way("", found, means, _exponential(_scale(optimum, errors, 0)))
+    way = Way("", found, means, _exponential(_scale(optimum, errors, 0)), *_lifetimes(optimum, errors))
     return _with_beta(way, joint, optimum, sample)
+
+
+def _no_cascade(begin: Floats, s: float, quantum_yield_x: float) -> str:
+    tau_x_s, tau_xx_s = math.exp(float(begin[LN_TAU_X])), math.exp(float(begin[LN_TAU_XX]))
+    problem = Cascade(tau_x_s, tau_xx_s, quantum_yield_x, max(s, LEAST_S)).problem()
+    return f"no n^2 cascade: {problem or 'no such emitter decays like these runs'}"
+
+
+def _lifetimes(optimum: Optimum, errors: Floats) -> tuple[Estimate, Estimate]:
+    """tau_x and tau_xx of the runs in seconds."""
+    tau_x, tau_xx = (
+        _exponential(Estimate(float(optimum.theta[k]), _root(errors, k))) for k in (LN_TAU_X, LN_TAU_XX)
+    )
+    return tau_x, tau_xx
 
 
 def _weights(
@@ -108,7 +139,7 @@ def _with_beta(way: Way, joint: Joint, optimum: Optimum, sample: Sample) -> Way:
     """``way`` with beta and eta of the sample at its s, the errors of both in one likelihood."""
     fit, options = sample.fit, sample.options
     assert way.s is not None
-    why = _no_beta(fit, options, way.s.value)
+    why = no_beta(fit, options, way.s.value)
     if why:
         return replace(way, beta_reason=why, eta_reason=f"no eta without beta ({why})")
     together = replace(joint, sample=sample.refit)
@@ -122,53 +153,45 @@ def _with_beta(way: Way, joint: Joint, optimum: Optimum, sample: Sample) -> Way:
     beta, note = within_bounds(estimate)
     if beta is None:
         return replace(way, beta_reason=note, eta_reason=f"no eta without beta ({note})")
-    eta, eta_reason = _eta(sample, beta, None)
+    eta, eta_reason = eta_of(sample, beta, way.s.value, None, joint.cascade_yield_x)
     return replace(way, beta=beta, beta_reason=note, eta=eta, eta_reason=eta_reason)
 
 
-def _no_beta(fit: DecayFit, options: FitOptions, s: float) -> str:
-    """Why the sample has no beta at ``s``; empty where it has."""
-    tau_x, tau_xx = fit.tau_x_s, fit.tau_xx_s
-    if fit.model == "none":
-        return f"no beta: {fit.reason}"
-    if fit.fast_reason:
-        return f"no beta: {fit.fast_reason}"
-    if tau_x is None or tau_xx is None or fit.amplitude_xx is None or fit.amplitude_x is None:
-        return "no beta: one component suffices"
-    ratio = fit.amplitude_xx.value / max(fit.amplitude_x.value, 1e-300)
-    return domain_reason(ratio, tau_x, tau_xx, s, options.quantum_yield_x)
-
-
-def _n_at_given_s(runs: Sequence[CalibrationRun], sample: Sample) -> tuple[Way, Joint, Optimum, Floats]:
+def _n_at_given_s(
+    runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_x: float | None
+) -> tuple[Way, Joint, Optimum]:
     s, shared = sample.options.s, power_shared(runs)
     refits = tuple(run.refit for run in runs)
     alone = [_mean_n_of(run.refit, s) for run in runs]
     if shared:
         strongest = max(run.power_w or 0.0 for run in runs)
         weights = tuple((run.power_w or 0.0) / strongest for run in runs)
-        joint = Joint(refits, (0,) * len(runs), weights, (None,))
+        joint = Joint(refits, (0,) * len(runs), weights, (None,), cascade_yield_x=cascade_yield_x)
         scales = [max(n / w for n, w, run in zip(alone, weights, runs, strict=True) if run.fast)]
     else:
-        joint = Joint(refits, tuple(range(len(runs))), (1.0,) * len(runs), (None,) * len(runs))
+        groups, ones, free = tuple(range(len(runs))), (1.0,) * len(runs), (None,) * len(runs)
+        joint = Joint(refits, groups, ones, free, cascade_yield_x=cascade_yield_x)
         scales = alone
     box = joint.box(s_free=False)
+    begin = joint.start(s, scales)
     indices = list(range(SCALES, SCALES + joint.scales))
-    optimum, intervals = _fit(joint, joint.start(s, scales), box, indices)
+    optimum, intervals = _fit(joint, begin, box, indices)
+    if not intervals:
+        return Way(_no_cascade(begin, s, cascade_yield_x or 1.0)), joint, optimum
     errors = joint.covariance(optimum, box)
     lowest = math.log(LEAST_SCALE)
     means: list[Estimate | None] = []
     for group, weight in zip(joint.groups, joint.weights, strict=True):
         scale = _scale(optimum, errors, group, *intervals[group])
         means.append(_exponential(scale, weight) if scale.value > lowest else None)
-    way = Way("", Estimate(s), tuple(means), _scale_of_given(runs, means, errors, shared=shared))
-    eta, eta_reason = _eta(sample, sample.fit.beta, way.scale)
+    factor = _scale_of_given(runs, means, errors, shared=shared)
+    eta, eta_reason = eta_of(sample, sample.fit.beta, s, factor, cascade_yield_x)
+    way = Way("", Estimate(s), tuple(means), factor, *_lifetimes(optimum, errors))
+    fit = sample.fit
     return (
-        replace(
-            way, beta=sample.fit.beta, beta_reason=sample.fit.beta_reason, eta=eta, eta_reason=eta_reason
-        ),
+        replace(way, beta=fit.beta, beta_reason=fit.beta_reason, eta=eta, eta_reason=eta_reason),
         joint,
         optimum,
-        errors,
     )
 
 
@@ -193,25 +216,13 @@ def _scale_of_given(
     return Estimate(value, value / math.sqrt(float(weights.sum())))
 
 
-def _eta(sample: Sample, beta: Estimate | None, scale: Estimate | None) -> tuple[Estimate | None, str]:
-    """eta of the sample at its given <N>, or with ``scale`` at as much of it, whose error is then that of the scale."""
-    fit, options = sample.fit, sample.options
-    if options.mean_n is None:
-        return None, NO_MEAN_N
-    if beta is None or fit.tau_x_s is None:
-        return None, f"no eta without beta ({fit.beta_reason})"
-    mean_n, relative = options.mean_n, options.mean_n_relative_error
-    if scale is not None:
-        mean_n, relative = mean_n * scale.value, (scale.stderr or 0.0) / scale.value
-    eta, _, reason = eta_estimate(beta, mean_n, relative, sample.refit.likelihood.period_s, fit.tau_x_s.value)
-    return eta, reason
-
-
 def _fit(
     joint: Joint, begin: Floats, box: Box, indices: Sequence[int]
 ) -> tuple[Optimum, list[tuple[Interval, Interval]]]:
     """The optimum with intervals of the named parameters; a better one met on the way starts them over."""
     optimum = joint.maximise(begin, box)
+    if not math.isfinite(optimum.half_deviance):
+        return optimum, []
     intervals: list[tuple[Interval, Interval]] = []
     for _ in range(_RESTARTS):
         errors = joint.covariance(optimum, box)

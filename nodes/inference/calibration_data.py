@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
@@ -40,42 +41,44 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Cascaded:
-    """What the n^2 cascade says in place of the closed form, from the ``run`` of the highest <N>; None: nothing."""
-
-    run: str
-    s: float | None
-    mean_n: float | None
-    eta: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Way:
-    """What one way of calibrating says, or the ``reason`` why it says nothing.
+    """What one way of calibrating says by one model, or the ``reason`` why it says nothing.
 
     ``mean_n`` of each run, None where it is not determined; ``scale``: fitted over given <N>, None where none was
-    given. ``beta`` and ``eta`` are of the sample, each with the reason where there is none, or what to mind.
+    given; the lifetimes are common to the runs. ``beta`` and ``eta`` are of the sample, each with the reason where
+    there is none, or what to mind.
     """
 
     reason: str = ""
     s: Estimate | None = None
     mean_n: tuple[Estimate | None, ...] = ()
     scale: Estimate | None = None
+    tau_x_s: Estimate | None = None
+    tau_xx_s: Estimate | None = None
     beta: Estimate | None = None
     beta_reason: str = ""
     eta: Estimate | None = None
     eta_reason: str = ""
-    cascade: Cascaded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Models:
+    """What one way of calibrating says by the two-level closed form and by the n^2 cascade."""
+
+    closed: Way
+    cascade: Way
+
+    @property
+    def by_name(self) -> dict[str, Way]:
+        return {TWO_LEVELS: self.closed, CASCADE: self.cascade}
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Both ways, the lifetimes that the runs share, and what to mind about them."""
+    """Both ways by both models, and what to mind about them."""
 
-    s_at_given_n: Way
-    n_at_given_s: Way
-    tau_x_s: Estimate | None = None
-    tau_xx_s: Estimate | None = None
+    s_at_given_n: Models
+    n_at_given_s: Models
     warnings: tuple[str, ...] = ()
 
 

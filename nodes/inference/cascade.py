@@ -18,6 +18,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 
@@ -83,7 +84,7 @@ def exciton_distribution(mean_n: float, cm_efficiency: float, max_excitons: int)
     # From m photons on a pulse gives at least m excitons, so the rest belongs to the last element.
     for photons in range(max_excitons + 1):
         absorbed = math.exp(-mean_n) * mean_n**photons / math.factorial(photons)
-        for doubled in range(photons + 1):
+        for doubled in range(photons + 1 if cm_efficiency else 1):
             single = (1 - cm_efficiency) ** (photons - doubled)
             share = math.comb(photons, doubled) * cm_efficiency**doubled * single
             probabilities[min(photons + doubled, max_excitons)] += absorbed * share
@@ -136,11 +137,7 @@ def stationary_occupation(
     vectors = _eigenvectors(totals)
     over_period = vectors * np.exp(-totals * period_s) @ np.linalg.inv(vectors)
     size = created.size
-    pulse = np.zeros((size, size))
-    for before in range(size):
-        for more, probability in enumerate(created):
-            pulse[min(before + more, size - 1), before] += probability
-    step = pulse @ over_period
+    step = _pulse(created) @ over_period
     # The stationary vector, with the redundant last equation replaced by the sum of probabilities.
     system = step - np.eye(size)
     system[-1] = 1.0
@@ -149,6 +146,18 @@ def stationary_occupation(
     return np.asarray(np.linalg.solve(system, target), np.float64)
 
 
+@njit(nogil=True, cache=True)
+def _pulse(created: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What a pulse makes of the probabilities of n excitons; shape (n, n)."""
+    size = created.size
+    pulse = np.zeros((size, size))
+    for before in range(size):
+        for more in range(size):
+            pulse[min(before + more, size - 1), before] += created[more]
+    return pulse
+
+
+@njit(nogil=True, cache=True)
 def _eigenvectors(totals: NDArray[np.float64]) -> NDArray[np.float64]:
     """Columns are the eigenvectors of the chain n -> n - 1; upper triangular with ones on the diagonal."""
     size = totals.size

@@ -8,12 +8,18 @@ without noise, and the cascade is adjusted until the fit reads what it read from
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from photonstream.nodes.inference.beta import HIGHEST_ETA, LOWEST_ETA, apparent_beta, poisson_factor
+from photonstream.nodes.inference.beta import (
+    HIGHEST_ETA,
+    LOWEST_ETA,
+    apparent_beta,
+    eta_from_beta,
+    poisson_factor,
+)
 from photonstream.nodes.inference.beta_fit import within_domain
 from photonstream.nodes.inference.cascade import Cascade, expected_decay
 from photonstream.nodes.inference.decay_data import FitOptions, max_sigma_s
@@ -30,8 +36,10 @@ CASCADE = "n^2 cascade"
 _BACKGROUND = 0.01
 _PHOTONS = 1e6
 _MOST_BINS = 2048
-_STEPS = 20
+_STEPS = 40
 _CLOSE = 1e-5
+# A step moves eta and the logarithms of the lifetimes by at most this.
+_REACH = 0.2
 # With fewer photons per pulse no pulse absorbs two, and the rates of the cascade come too close to nothing.
 _LEAST_MEAN_N = 1e-6
 
@@ -103,7 +111,16 @@ def _start(cascade: Cascade, eta: float, mean_n: float, t0_s: float, sigma_s: fl
     )
 
 
-def eta_of_cascade(
+@dataclass(frozen=True, slots=True)
+class Behind:
+    """The emitter that is read as something and its eta; neither where there is none, and then the ``reason``."""
+
+    cascade: Cascade | None = None
+    eta: float | None = None
+    reason: str = ""
+
+
+def cascade_behind(
     read: Reading,
     mean_n: float,
     period_s: float,
@@ -112,25 +129,45 @@ def eta_of_cascade(
     s: float,
     quantum_yield_x: float,
     width_fitted: bool,
-) -> float | None:
-    """eta of the n^2 cascade from which the fit reads ``read``; None where there is no such cascade."""
+) -> Behind:
+    """The n^2 cascade from which the fit reads ``read``.
+
+    Broyden's method for eta and both lifetimes: at <N> = 0.5 the reading follows eta twice as steeply as two levels
+    would, and the lifetimes move with it.
+    """
     mean_n = max(mean_n, _LEAST_MEAN_N)
-    slope = 1.0 / poisson_factor(mean_n)
-    eta = 1.0 - (1.0 - read.beta) / slope
-    cascade = Cascade(read.tau_x_s, read.tau_xx_s, quantum_yield_x, s)
+    slopes = np.diag([poisson_factor(mean_n), 1.0, 1.0])
+    wanted = _vector(read)
+    x = _vector(read._replace(beta=eta_from_beta(read.beta, mean_n)))
+    last: tuple[Floats, Floats] | None = None
+    why = "no such cascade is read as this decay"
     for _ in range(_STEPS):
-        if cascade.problem() is not None or not LOWEST_ETA <= eta <= HIGHEST_ETA:
-            return None
-        found = reading(cascade, mean_n, eta, period_s, irf_fwhm_s, width_fitted=width_fitted)
+        x[0] = min(max(x[0], LOWEST_ETA), HIGHEST_ETA)
+        cascade = Cascade(math.exp(x[1]), math.exp(x[2]), quantum_yield_x, s)
+        found = None
+        if problem := cascade.problem():
+            why = f"the emitter behind this decay cannot be: {problem}"
+        else:
+            found = reading(cascade, mean_n, float(x[0]), period_s, irf_fwhm_s, width_fitted=width_fitted)
         if found is None:
-            return None
-        change = (read.beta - found.beta) / slope
-        if abs(change) < _CLOSE:
-            return eta
-        eta += change
-        cascade = replace(
-            cascade,
-            tau_x_s=cascade.tau_x_s * read.tau_x_s / found.tau_x_s,
-            tau_xx_s=cascade.tau_xx_s * read.tau_xx_s / found.tau_xx_s,
-        )
-    return None
+            if last is None:
+                return Behind(reason=why)
+            x = 0.5 * (x + last[0])
+            continue
+        miss = wanted - _vector(found)
+        if abs(miss[0]) < _CLOSE and np.abs(miss[1:]).max() < 10.0 * _CLOSE:
+            return Behind(cascade, float(x[0]))
+        if last is not None:
+            # The inverse slopes that explain the last step (Broyden 1965).
+            moved = x - last[0]
+            change = slopes @ (last[1] - miss)
+            if bottom := float(moved @ change):
+                slopes = slopes + np.outer(moved - change, moved @ slopes) / bottom
+        last = x, miss
+        step = slopes @ miss
+        x = x + step * min(1.0, _REACH / float(np.abs(step).max()))
+    return Behind(reason=why)
+
+
+def _vector(read: Reading) -> Floats:
+    return np.array([read.beta, math.log(read.tau_x_s), math.log(read.tau_xx_s)])

@@ -98,7 +98,8 @@ class DecayFit:
     ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
     included, and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the best
     value is negative. ``eta`` is corrected for <N> by ``eta_model``; ``eta_models`` has its value by
-    that and (after a cold fit with intervals) other models by name, None where a model cannot make this decay.
+    that and (after a cold fit with intervals) other models by name, None where a model cannot make this decay, and
+    then ``eta_models_reason`` says why.
     """
 
     model: Model
@@ -133,5 +134,6 @@ class DecayFit:
     eta_model: str = ""
     eta_reason: str = ""
     eta_models: dict[str, float | None] = field(default_factory=dict)
+    eta_models_reason: str = ""
     curves: Curves | None = None
     start: FitStart | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from photonstream.nodes.inference.beta import eta_estimate
 from photonstream.nodes.inference.beta_fit import BetaFit
-from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Reading, eta_of_cascade
+from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Behind, Reading, cascade_behind
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import Components
 from photonstream.nodes.inference.estimate import Estimate
@@ -16,12 +16,16 @@ NO_MEAN_N = "no eta: <N> is not known; give it with --mean-n (photons absorbed p
 
 @dataclass(frozen=True, slots=True)
 class EtaFit:
-    """``eta`` by ``model``, or the ``reason`` why there is none; ``models`` has its value by every model asked."""
+    """``eta`` by ``model``, or the ``reason`` why there is none; ``models`` has its value by every model asked.
+
+    ``models_reason``: why one of them has none.
+    """
 
     eta: Estimate | None
     model: str
     reason: str
     models: dict[str, float | None] = field(default_factory=dict)
+    models_reason: str = ""
 
 
 def fit_eta(
@@ -45,14 +49,24 @@ def fit_eta(
     if eta is None or tau_xx is None:
         return EtaFit(eta, model, reason)
     models: dict[str, float | None] = {TWO_LEVELS: eta.value}
+    why = ""
     if intervals:
-        models[CASCADE] = eta_of_cascade(
-            Reading(beta.beta.value, tau_x.value, tau_xx.value),
-            options.mean_n,
-            period_s,
-            irf_fwhm_s,
-            s=options.s,
-            quantum_yield_x=options.quantum_yield_x,
-            width_fitted=options.irf_fitted,
-        )
-    return EtaFit(eta, model, reason, models)
+        read = Reading(beta.beta.value, tau_x.value, tau_xx.value)
+        behind = behind_of(read, options.mean_n, options.s, options, period_s, irf_fwhm_s)
+        models[CASCADE], why = behind.eta, behind.reason
+    return EtaFit(eta, model, reason, models, why)
+
+
+def behind_of(
+    read: Reading, mean_n: float, s: float, options: FitOptions, period_s: float, irf_fwhm_s: float
+) -> Behind:
+    """The n^2 cascade that a fit with ``options`` reads as ``read``."""
+    return cascade_behind(
+        read,
+        mean_n,
+        period_s,
+        irf_fwhm_s,
+        s=s,
+        quantum_yield_x=options.quantum_yield_x,
+        width_fitted=options.irf_fitted,
+    )

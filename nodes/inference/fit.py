@@ -307,6 +307,7 @@ def _choose(
         eta_model=eta.model,
         eta_reason=eta.reason,
         eta_models=eta.models,
+        eta_models_reason=eta.models_reason,
     )
 
 

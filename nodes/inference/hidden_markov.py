@@ -47,6 +47,8 @@ BRIGHTER = 2.0
 USABLE = 0.85
 # The neutral state holds at least this share of the time: shorter ones are bursts or dust.
 SHORTEST_SHARE = 0.02
+# States of which so few photons lie in other gates (half the sum of the differences of their shares) may be one.
+ALIKE = 0.05
 # With less than this there is nothing to learn from.
 FEWEST_BINS = 200
 # What is learned from and what is held out take turns, in pieces of so many bins; short recordings have PIECES of them.
@@ -80,11 +82,52 @@ class StateModel:
     @property
     def resolved(self) -> bool:
         """Whether the neutral state can be told from the others, and from a drift of the brightness."""
-        drift = False
+        return not self.unresolved
+
+    @property
+    def unresolved(self) -> str:
+        """Why the states are not resolved; empty where they are."""
+        reasons = []
+        if self.accuracy < RESOLVED:
+            reasons.append(
+                f"the model expects an accuracy of {self.accuracy:.3f} of itself, and {RESOLVED} is asked for"
+            )
+        if self.full:
+            reasons.append(
+                f"{MOST_STATES} states are the most that are tried, and {MOST_STATES} were found: there may be more "
+                "of them, mixed in these (the accuracy expected is that among those found)"
+            )
         if self.gates is None and len(set(self.groups)) > 1:
             number, rates = np.array(self.groups), self.rates[:, 0]
-            drift = bool(rates[number == 0].min() < BRIGHTER * rates[number != 0].max())
-        return self.accuracy >= RESOLVED and not self.full and not drift
+            if rates[number == 0].min() < BRIGHTER * rates[number != 0].max():
+                reasons.append(
+                    f"without delays, the brightest state is less than {BRIGHTER:g} times as bright as the next one, "
+                    "which may be drift"
+                )
+        return "; ".join(reasons)
+
+    def remarks(self) -> list[str]:
+        """What is to be minded of each group, empty for one that may be a state of the emitter."""
+        number, weight = np.array(self.groups), stationary(self.switch)
+        groups = range(max(self.groups) + 1)
+        rates = np.array([weight[number == g] @ self.rates[number == g] for g in groups])
+        shares = rates / np.maximum(rates.sum(axis=1, keepdims=True), 1e-12)
+        found = []
+        for g in groups:
+            others = [h for h in groups if h < g]
+            apart = [0.5 * float(np.abs(shares[g] - shares[h]).sum()) for h in others]
+            if g in self.between:
+                found.append("lies between others: bins in which the emitter changes")
+            elif self.gates is not None and apart and min(apart) < ALIKE:
+                state = 1 + others[int(np.argmin(apart))]
+                found.append(
+                    f"delays nearly those of state {state}: perhaps a brightness of it, no other state"
+                )
+            elif g and weight[number == g].sum() < SHORTEST_SHARE:
+                found.append(f"less than {100 * SHORTEST_SHARE:g} % of the time: perhaps bursts or dust")
+            else:
+                found.append("")
+        return found
 
     @property
     def between(self) -> list[int]:

@@ -1,8 +1,9 @@
 """Joint Poisson likelihood of several decays of one nanocrystal that share s, and what else follows from <N>.
 
 Calibration runs are excited below twice the gap, where biexcitons come from pulses that are absorbed twice and from
-nothing else: B_i = 1 - N_i/(exp(N_i) - 1) in the two-level closed form, N_i = scale * weight_i. They share both
-lifetimes and s. The ``sample``, where there is one, has lifetimes and a beta of its own and only s in common with them.
+nothing else. With N_i = scale * weight_i their decays are B_i = 1 - N_i/(exp(N_i) - 1) biexcitons in the two-level
+closed form, or all the exponentials of the n^2 cascade (`cascade_likelihood`). They share both lifetimes and s. The
+``sample``, where there is one, has lifetimes and a beta of its own and only s in common with them.
 
 Parameters, one float64 vector: ``ln tau_x, ln tau_xx, s``, the logarithms of the scales, the four of each channel of
 each run and its tail (`likelihood`), then for the sample ``beta, ln tau_x, ln tau_xx`` and those of its channels.
@@ -18,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.beta import beta_from_photon_share, poisson_factor, poisson_factor_slope
+from photonstream.nodes.inference.cascade_likelihood import SOURCES, exponentials
+from photonstream.nodes.inference.cascade_likelihood import differentiate as differentiate_cascade
 from photonstream.nodes.inference.decay_data import MEAN_N_MOST
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.likelihood import (
@@ -51,6 +54,7 @@ class Joint:
     """The runs, ``groups`` (which scale belongs to each run) with their ``weights``, and the sample if there is one.
 
     ``errors``: for each scale the standard error of a Gaussian constraint around 1; None: no constraint, 0: held at 1.
+    ``cascade_yield_x``: the quantum yield of the exciton whose n^2 cascade the runs are; None: the closed form.
     """
 
     runs: tuple[Refit, ...]
@@ -58,6 +62,7 @@ class Joint:
     weights: tuple[float, ...]
     errors: tuple[float | None, ...]
     sample: Refit | None = None
+    cascade_yield_x: float | None = None
 
     @property
     def scales(self) -> int:
@@ -124,6 +129,10 @@ class Joint:
         for run, offset, group, weight in zip(
             self.runs, self._offsets, self.groups, self.weights, strict=False
         ):
+            if self.cascade_yield_x is not None:
+                ln_n = SCALES + group, math.log(weight)
+                total += _add_cascade(run, phi, self.cascade_yield_x, ln_n, offset, gradient, information)
+                continue
             mean_n = weight * math.exp(float(phi[SCALES + group]))
             factor = poisson_factor(mean_n)
             biexcitons = 1.0 - 1.0 / factor
@@ -158,9 +167,14 @@ class Joint:
         return reach
 
     def maximise(self, phi: Floats, box: Box) -> Optimum:
-        """The nearest maximum from ``phi`` within ``box``, by Fisher scoring with Levenberg damping."""
+        """The nearest maximum from ``phi`` within ``box``, by Fisher scoring with Levenberg damping.
+
+        Where ``phi`` is no emitter the deviance of what it returns is infinite.
+        """
         phi = np.clip(phi, box.lower, box.upper)
         value, gradient, information = self.evaluate(phi)
+        if not math.isfinite(value):
+            return Optimum(phi, value, gradient, information, False)
         damping, converged = 1e-3, False
         for _ in range(_STEPS):
             diagonal = information.diagonal()
@@ -202,6 +216,29 @@ class Joint:
         out = np.zeros_like(optimum.information)
         out[np.ix_(index, index)] = np.linalg.pinv(unit, rcond=1e-13, hermitian=True) * np.outer(scale, scale)
         return out
+
+
+def _add_cascade(
+    run: Refit,
+    phi: Floats,
+    quantum_yield_x: float,
+    ln_n: tuple[int, float],
+    offset: int,
+    gradient: Floats,
+    information: Floats,
+) -> float:
+    """`_add` of a run that decays by the cascade; ``ln_n``: where the logarithm of its scale is, and its weight's."""
+    scale, ln_weight = ln_n
+    index = [LN_TAU_X, LN_TAU_XX, S, scale, *range(offset, offset + run.optimum.theta.size - SHARED)]
+    local = phi[index]
+    local[SOURCES - 1] += ln_weight
+    parts = exponentials(local[:SOURCES], quantum_yield_x, run.likelihood.period_s)
+    if parts is None:
+        return math.inf
+    value, own_gradient, own_information = differentiate_cascade(run.likelihood, parts, local[SOURCES:])
+    gradient[index] += own_gradient
+    information[np.ix_(index, index)] += own_information
+    return value
 
 
 def _copy(box: Box, part: slice, lower: Floats, upper: Floats, free: NDArray[np.bool_], to: int) -> None:

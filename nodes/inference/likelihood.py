@@ -73,7 +73,7 @@ def photon_share(mix: float, rho: float, s: float, as_beta: bool) -> tuple[float
 
 
 @njit(nogil=True, cache=True)
-def _component(
+def component(
     edges_s: Floats,
     period_s: float,
     t0_s: float,
@@ -144,14 +144,14 @@ def evaluate(
         t0 = theta[base + T0]
         sigma = math.exp(theta[base + LN_SIGMA])
         background = theta[base + BACKGROUND] / period_s
-        _component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tau_x, slow)
+        component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tau_x, slow)
         if tailed:
-            _component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tail, pure)
+            component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tail, pure)
             add_tail(edges_s, period_s, t0, sigma, tau_x, tail_share, tail, pure, slow)
         if single:
             fast[:, :] = slow
         else:
-            _component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tau_xx, fast)
+            component(edges_s, period_s, t0, sigma, irf[c], irf_bin_s, tau_xx, fast)
             if tailed:
                 add_tail(edges_s, period_s, t0, sigma, tau_xx, tail_share, tail, pure, fast)
         local_gradient[:] = 0.0

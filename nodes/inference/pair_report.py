@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference.antibunching import (
     Centre,
     blind,
+    cascade_yield_ratio,
     corrected,
     delay_phase,
     find_centre,
@@ -24,6 +25,7 @@ from photonstream.nodes.inference.antibunching import (
     verdict,
     yield_ratio,
 )
+from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS
 from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.pair_peaks import Counts, OwnPulse, own_pulse, peaks
 from photonstream.nodes.inference.rows import selected
@@ -112,7 +114,8 @@ def _by_pulse(
             "found": centre.found,
             "s": plain_value(_centre_s(phase, centre.index - reach, period_s, apart_s)),
         },
-        "all": _g2(all_peaks, centre, why_none, None),
+        # Where every pair is selected, the background's share of the selected photons is that of all.
+        "all": _g2(all_peaks, centre, why_none, shares if np.array_equal(everything, selected) else None),
         "selected": of_selected,
         "late": late,
         "yield_ratio": _yield(of_selected, period_s, fit, experiment),
@@ -232,10 +235,13 @@ def _late_share(
 def _yield(
     of_selected: Summary, period_s: float, fit: Mapping[str, Any], experiment: Mapping[str, Any]
 ) -> Summary:
-    """Q_xx/Q_x where its formula holds, else the reason why not."""
+    """Q_xx/Q_x where its formula holds, else the reason why not.
+
+    The error holds that of counting, of the background and of <N>; ``models`` what three and more excitons do.
+    """
 
     def none(reason: str) -> Summary:
-        return {"value": None, "reason": reason}
+        return {"value": None, "reason": reason, "models": None}
 
     tau_x, g2, mean_n = fit.get("tau_x_s"), of_selected["g2_0_corrected"], experiment.get("mean_n")
     nm, eg_ev = experiment.get("excitation_nm"), experiment.get("eg_ev")
@@ -259,7 +265,12 @@ def _yield(
         return none("no yield gives this g2(0) at this <N>")
     other = yield_ratio(Estimate(**g2), min(mean_n + stderr, MEAN_N_DOMAIN[1]))
     extra = 0.0 if other is None else abs(other.value - found.value)
-    return {"value": plain_value(_widened(found, extra)), "reason": ""}
+    cascade = cascade_yield_ratio(g2["value"], mean_n, float(fit["s"]))
+    return {
+        "value": plain_value(_widened(found, extra)),
+        "reason": "",
+        "models": {TWO_LEVELS: found.value, CASCADE: cascade},
+    }
 
 
 def _widened(estimate: Estimate, extra: float) -> Estimate:

@@ -48,6 +48,24 @@ class Forecast:
         }
 
 
+class StoppingRule:
+    """Two fits in a row, of different photons, that know beta to the wanted standard error."""
+
+    def __init__(self) -> None:
+        # Photons of the second of them; None as long as the rule is not met.
+        self.met_photons: int | None = None
+        self._reached, self._photons = False, 0
+
+    def look(self, photons: int, now: Forecast) -> None:
+        """Take what a fit of so many ``photons`` forecasts."""
+        if photons == self._photons or self.met_photons is not None:
+            return
+        reached = now.sigma is not None and now.sigma <= now.target_sigma
+        if reached and self._reached:
+            self.met_photons = photons
+        self._reached, self._photons = reached, photons
+
+
 def forecast(fit: DecayFit, target_sigma: float, recorded_s: float) -> Forecast:
     """What ``fit`` still needs; its photons came in ``recorded_s`` of recorded time. Errors are absolute, of beta."""
     of = "beta_signed" if fit.model == "mono" else "beta"

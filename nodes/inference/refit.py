@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from photonstream.nodes.inference import corrections, search
 from photonstream.nodes.inference.beta import beta_from_photon_share
 from photonstream.nodes.inference.beta_fit import estimate_beta, within_domain
+from photonstream.nodes.inference.cascade_eta import Behind, Reading
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.eta import behind_of
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.report import irf_fwhm_s
 from photonstream.nodes.inference.scoring import Box, Optimum, maximise
@@ -55,6 +57,17 @@ def beta_of(refit: Refit, s: float, *, intervals: bool = True) -> Estimate:
     theta[MIX] = beta_at(theta, s)
     within, box = within_domain(refit.likelihood, refit.box)
     return estimate_beta(within, maximise(within, theta, box, as_beta=True), box, intervals=intervals)
+
+
+def emitter_of(
+    refit: Refit, fit: DecayFit, options: FitOptions, beta: float, mean_n: float, s: float
+) -> Behind:
+    """The n^2 cascade at ``mean_n`` and ``s`` that ``fit`` reads as its own lifetimes and ``beta``."""
+    if fit.tau_x_s is None or fit.tau_xx_s is None:
+        return Behind(reason="one component suffices")
+    read = Reading(beta, fit.tau_x_s.value, fit.tau_xx_s.value)
+    fwhm_s = irf_fwhm_s(options, refit.likelihood, refit.optimum.theta)
+    return behind_of(read, mean_n, s, options, refit.likelihood.period_s, fwhm_s)
 
 
 def beta_at(theta: Floats, s: float) -> float:

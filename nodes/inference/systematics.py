@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from photonstream.nodes.inference.beta import MOST_MEAN_N, poisson_factor_slope
+from photonstream.nodes.inference.beta import MOST_MEAN_N, apparent_beta, poisson_factor_slope
 from photonstream.nodes.inference.contamination import Contaminant
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions, max_sigma_s
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0, TAIL_SHARE, tail_at
-from photonstream.nodes.inference.refit import Refit, beta_at, refit_of
+from photonstream.nodes.inference.refit import Refit, beta_at, emitter_of, refit_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
 from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
@@ -28,11 +28,12 @@ from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 IRF_WIDTH_ERROR = 0.1
 # How far s is moved; the paper's 640 nm control alone allows more.
 S_STEP = 0.5
+HIGHER = "three and more excitons"
 
 
 @dataclass(frozen=True, slots=True)
 class Systematic:
-    """One ``source`` and its part of ``quantity``, beta or eta; ``how`` it was found, or why there is no number."""
+    """One ``source`` and its part of ``quantity`` (beta, eta, tau_xx_s); ``how`` it was found, or why not."""
 
     source: str
     how: str
@@ -57,6 +58,7 @@ def systematics(
         *_of_tail(options, refit, data.pulse_period_s),
         Systematic("t0", "free in the fit of every channel: its part is inside the statistical error"),
         _of_contamination(data, options, refit, others),
+        *_of_higher_excitons(options, fit, refit),
         _of_s(refit.optimum.theta, options.s),
     )
 
@@ -69,6 +71,42 @@ def _of_mean_n(options: FitOptions, fit: DecayFit) -> tuple[Systematic, ...]:
     sigma = (1.0 - fit.beta.value) * poisson_factor_slope(options.mean_n) * relative * options.mean_n
     how = f"<N> = {options.mean_n:.3g} with an error of {100.0 * relative:.3g} %: already in the error of eta"
     return (Systematic("<N>", how, sigma=sigma, quantity="eta"),)
+
+
+def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tuple[Systematic, ...]:
+    """What is read of the n^2 cascade behind the fit, less what two levels of the same eta and lifetimes would show."""
+    quantities = ("beta", "tau_xx_s")
+    mean_n = options.mean_n
+    if mean_n is None:
+        how = "<N> is not known, so nobody knows how often three photons are absorbed (--mean-n)"
+        return tuple(Systematic(HIGHER, how, quantity=name) for name in quantities)
+    found = _higher_shifts(options, fit, refit, mean_n)
+    if isinstance(found, str):
+        how = f"no n^2 cascade: {found}"
+        return tuple(Systematic(HIGHER, how, quantity=name) for name in quantities)
+    relative = options.mean_n_relative_error
+    how = (
+        f"n^2 cascade (radiative n^2, Auger n^2 (n - 1)/4) at <N> = {mean_n:.3g} less two levels of the same eta and "
+        f"tau_xx; error from {100.0 * relative:.3g} % on <N>, what such a cascade is wrong by is not known"
+    )
+    more = _higher_shifts(options, fit, refit, mean_n * (1.0 + relative))
+    sigmas = (None, None) if isinstance(more, str) else (abs(b - a) for a, b in zip(found, more, strict=True))
+    return tuple(
+        Systematic(HIGHER, how, shift, sigma, name)
+        for name, shift, sigma in zip(quantities, found, sigmas, strict=True)
+    )
+
+
+def _higher_shifts(
+    options: FitOptions, fit: DecayFit, refit: Refit, mean_n: float
+) -> tuple[float, float] | str:
+    """Shifts of beta and of tau_xx (s) by three and more excitons at ``mean_n``, or why they are not known."""
+    if fit.beta is None or fit.tau_xx_s is None:
+        return fit.beta_reason
+    behind = emitter_of(refit, fit, options, fit.beta.value, mean_n, options.s)
+    if behind.cascade is None or behind.eta is None:
+        return behind.reason
+    return fit.beta.value - apparent_beta(behind.eta, mean_n), fit.tau_xx_s.value - behind.cascade.tau_xx_s
 
 
 def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:

@@ -6,6 +6,7 @@ import errno
 import math
 import socket as unix_socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,15 +33,19 @@ MOST_NUMBER = 1 << 62
 MOST_NAME = 200
 # So many messages are taken in one call, so that a flood cannot keep a node from its work.
 MOST_AT_ONCE = 1000
-# A message below this size is copied into the queue: cheaper than keeping track of its buffers.
-COPY_BYTES = 65536
 # A cut that neither side is told of (cable, suspended machine) is noticed after this long. It must be longer than one
 # large message takes on a slow line.
 HEARTBEAT_S = 2.0
 DEAD_S = 20.0
+# A connection on which nothing is heard though an answer is due is made anew after the first of these, then after twice
+# as long each time: a large message on a slow line has to come through some time.
+SILENT_S, MOST_SILENT_S = 4.0, 64.0
 # How long `stop` waits for the system to take the endpoint back.
 UNBIND_S = 2.0
 _IPC = "ipc://"
+# As plain numbers: flags of an enumeration cost more than the calls they are for.
+_EVENTS, _IN = int(zmq.EVENTS), int(zmq.POLLIN)
+NOW = int(zmq.NOBLOCK)
 
 Clock = Callable[[], float]
 
@@ -57,26 +62,79 @@ class Waiter:
     """Waits for the first of several sockets to have something."""
 
     def __init__(self) -> None:
-        self._poller = zmq.Poller()
+        self._always = zmq.Poller()
+        # All sockets, for while somebody waits for what comes at one of those that are not always urgent.
+        self._all = zmq.Poller()
+        self._urgent: list[Callable[[], bool]] = []
+        # Sockets that had something, None where each of them is to be looked at.
+        self._ready: set[Socket] | None = None
+        self._look_at_all_s = 0.0
 
-    def watch(self, socket: Socket) -> None:
-        """Wake up for ``socket`` too."""
-        self._poller.register(socket, zmq.POLLIN)
+    def watch(self, socket: Socket, urgent: Callable[[], bool] | None = None) -> None:
+        """Wake up for ``socket`` too; where ``urgent`` is given, only while that is so."""
+        self._all.register(socket, zmq.POLLIN)
+        if urgent is None:
+            self._always.register(socket, zmq.POLLIN)
+        else:
+            self._urgent.append(urgent)
 
     def wait(self, seconds: float) -> bool:
         """Until something has come, or for ``seconds``; whether something has."""
-        return bool(self._poller.poll(math.ceil(seconds * 1000)))
+        poller = self._all if any(urgent() for urgent in self._urgent) else self._always
+        came = poller.poll(math.ceil(seconds * 1000))
+        self._ready = {socket for socket, _ in came}
+        now_s = time.monotonic()
+        if not came or now_s >= self._look_at_all_s:
+            self._ready = None
+            self._look_at_all_s = now_s + REPEAT_S / 2
+        return bool(came)
+
+    def came(self, socket: Socket) -> bool:
+        """Whether it is worth a look at ``socket`` since the last `wait`: something came there.
+
+        Or it is time for a look at each of them, since a reader also has to say now and then what it needs.
+        """
+        return self._ready is None or socket in self._ready
+
+
+class Silence:
+    """How long nothing has been heard of the other end, and whether the connection is to be made anew for it.
+
+    A size that was corrupted on the line ends nothing: what comes after it is waited for as part of a message.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.ends()
+
+    def ends(self) -> None:
+        """Something was heard, or none was due before now."""
+        self._since_s = self._again_s = self._clock()
+        self._patience_s = SILENT_S
+
+    @property
+    def lasts_s(self) -> float:
+        """For how long nothing has been heard."""
+        return self._clock() - self._since_s
+
+    @property
+    def too_long(self) -> bool:
+        """Whether the connection is to be made anew; says so once, and then after twice the time."""
+        if self._clock() - self._again_s < self._patience_s:
+            return False
+        self._again_s, self._patience_s = self._clock(), min(2 * self._patience_s, MOST_SILENT_S)
+        return True
 
 
 def has_come(socket: Socket) -> bool:
     """Whether there is something to receive: far cheaper to ask than to try in vain."""
-    return bool(int(socket.get(zmq.EVENTS)) & zmq.POLLIN)
+    return bool(int(socket.get(_EVENTS)) & _IN)
 
 
 def take(socket: Socket) -> list[bytes] | None:
     """A message that has come, None where there is none. Never blocks."""
     try:
-        return socket.recv_multipart(zmq.NOBLOCK) if has_come(socket) else None
+        return socket.recv_multipart(NOW) if has_come(socket) else None
     except zmq.Again:
         return None
 
@@ -84,7 +142,7 @@ def take(socket: Socket) -> list[bytes] | None:
 def take_uncopied(socket: Socket) -> list[zmq.Frame] | None:
     """As `take`, with the buffers in which it arrived."""
     try:
-        return socket.recv_multipart(zmq.NOBLOCK, copy=False) if has_come(socket) else None
+        return socket.recv_multipart(NOW, copy=False) if has_come(socket) else None
     except zmq.Again:
         return None
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import secrets
+import socket as tcp_socket
 import threading
 import time
 from weakref import WeakKeyDictionary
@@ -28,6 +29,8 @@ HANDSHAKE_S = 5.0
 # a process that just dies.
 MOST_FAILURES = 5
 LONGEST_S = 5.0
+# In which whoever listens greets, if it is of ZeroMQ.
+GREETING_S = 0.5
 
 _DOMAIN = b"photonstream"
 _ADMISSION = "inproc://zeromq.zap.01"
@@ -107,6 +110,57 @@ def _set_keys(socket: Socket, endpoint: str, host: str, *, listens: bool) -> Non
         socket.curve_serverkey = keys.of_host(host)
 
 
+def _watch(socket: Socket, events: int) -> Socket:
+    # The usual name is that of a descriptor, which comes again.
+    return socket.get_monitor_socket(events, f"inproc://handshakes-{secrets.token_hex(8)}")
+
+
+def _stop_watching(socket: Socket, monitor: Socket) -> None:
+    if not socket.closed:
+        socket.disable_monitor()
+    monitor.close()
+
+
+class Refusals:
+    """Counts who was not let in at ``socket``, which listens at ``endpoint``: keys missing, wrong or not admitted.
+
+    Each try counts, and so does who hangs up within it: either end may be the first to find that they do not fit.
+    Nothing is counted where there is no handshake, as between processes of one machine.
+    """
+
+    def __init__(self, socket: Socket, endpoint: str) -> None:
+        self._socket = socket
+        tcp = host_of(endpoint) is not None
+        self._monitor = _watch(socket, _FAILED) if tcp else None
+
+    def new(self) -> int:
+        """How many have come since it was asked last. Never blocks."""
+        count = 0
+        while self._monitor is not None and int(self._monitor.get(zmq.EVENTS)) & zmq.POLLIN:
+            self._monitor.recv_multipart()
+            count += 1
+        return count
+
+    def stop(self) -> None:
+        """Watch no longer; to be called before the socket is closed."""
+        if self._monitor is not None:
+            _stop_watching(self._socket, self._monitor)
+            self._monitor = None
+
+
+def _hangs_up(endpoint: str) -> bool:
+    """Whether what listens at a tcp ``endpoint`` ends a connection without a word; ZeroMQ greets first."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    try:
+        with tcp_socket.create_connection((host.strip("[]"), int(port)), GREETING_S) as connection:
+            return not connection.recv(1)
+    except (ConnectionError, ValueError):
+        return True
+    except OSError:
+        # It says nothing, and keeps the connection.
+        return False
+
+
 class Handshakes:
     """Watches the connections of ``socket``: whether they come about (keys may be wrong or missing), and their ends.
 
@@ -117,15 +171,15 @@ class Handshakes:
         self._endpoint = endpoint
         self._keys = _keys.get(socket.context)
         self._socket = socket
-        # The usual name is that of a descriptor, which comes again.
-        place = f"inproc://handshakes-{secrets.token_hex(8)}"
-        self._monitor = socket.get_monitor_socket(_FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED, place)
+        self._monitor = _watch(socket, _FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED)
         self._in_a_row = 0
         self._failing_since = 0.0
         # What ZeroMQ was told clearly: it does not try again by itself then.
         self.given_up = False
         self.lost = False
         self._not_admitted = False
+        # Who hangs up all the time was found to be of ZeroMQ.
+        self._speaks = False
 
     def look(self) -> None:
         """Take in what has happened. Never blocks."""
@@ -135,7 +189,7 @@ class Handshakes:
             if not event & (_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED):
                 continue
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._in_a_row, self.given_up, self._not_admitted = 0, False, False
+                self._in_a_row, self.given_up, self._not_admitted, self._speaks = 0, False, False, False
                 continue
             self._failing_since = self._failing_since if self._in_a_row else time.monotonic()
             self._in_a_row += 1
@@ -165,10 +219,14 @@ class Handshakes:
 
     def _hopeless(self) -> bool:
         too_long = self._in_a_row > 0 and time.monotonic() - self._failing_since >= LONGEST_S
-        return self.given_up or self._in_a_row >= MOST_FAILURES or too_long
+        if self.given_up or not (self._in_a_row >= MOST_FAILURES or too_long):
+            return self.given_up
+        self._speaks = self._speaks or not _hangs_up(self._endpoint)
+        if not self._speaks:
+            # A tunnel whose other end has nobody yet: as if nothing listened here, and that may change.
+            self._in_a_row = 0
+        return self._speaks
 
     def stop(self) -> None:
         """Watch no longer; to be called before the socket is closed."""
-        if not self._socket.closed:
-            self._socket.disable_monitor()
-        self._monitor.close()
+        _stop_watching(self._socket, self._monitor)

@@ -8,6 +8,7 @@ import zmq
 
 from photonstream.stream.keys import Keys
 from photonstream.stream.link.common import Waiter, bind, configure, new_context, take
+from photonstream.stream.link.guard import Refusals
 
 # Messages that wait here; what is beyond them waits in the sender.
 MOST_WAITING = 16
@@ -29,9 +30,11 @@ class Inlet:
             # So that one can hear whether a sender is still there.
             self._socket.router_mandatory = True
             self.endpoint = bind(self._socket, endpoint)
+            self._refusals = Refusals(self._socket, endpoint)
         except BaseException:
             self._context.destroy(linger=0)
             raise
+        self._turned_away = 0
         self._waiter = Waiter()
         self._waiter.watch(self._socket)
 
@@ -44,6 +47,12 @@ class Inlet:
         came = take(self._socket)
         return None if came is None else (came[0], came[1:])
 
+    @property
+    def turned_away(self) -> int:
+        """How often somebody was not let in, because of keys."""
+        self._turned_away += self._refusals.new()
+        return self._turned_away
+
     def say(self, sender: bytes, words: bytes) -> bool:
         """Tell ``sender``; False where it is not connected. One that does not listen misses it. Never blocks."""
         try:
@@ -55,5 +64,6 @@ class Inlet:
     def stop(self) -> None:
         """Close it. What was said last is on its way."""
         if not self._socket.closed:
+            self._refusals.stop()
             self._socket.close(linger=200)
             self._context.term()

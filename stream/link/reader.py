@@ -16,10 +16,12 @@ from photonstream.stream.link.common import (
     MOST_AT_ONCE,
     MOST_CREDIT,
     MOST_NAME,
+    NOW,
     REPEAT_S,
     WINDOW,
     Clock,
     Context,
+    Silence,
     configure,
     connect,
     has_come,
@@ -78,13 +80,20 @@ class LinkReader:
         self._mark = 0
         self._quiet_since_s = self._hello_s = -REPEAT_S
         self._patience_s = REPEAT_S
+        self._silence = Silence(clock) if endpoint.startswith("tcp:") else None
         self.socket = context.socket(zmq.DEALER)
         configure(self.socket, endpoint, MOST_BYTES)
         # What a reader says is repeated: of what a dead writer did not hear, the last few words are enough.
         self.socket.sndhwm = 4
         self.socket.identity = secrets.token_hex(16).encode()
-        connect(self.socket, endpoint)
+        # Before it connects: a first try that is refused may be the last one.
         self._handshakes = Handshakes(self.socket, endpoint) if endpoint.startswith("tcp:") else None
+        try:
+            connect(self.socket, endpoint)
+        except (OSError, KeysError):
+            if self._handshakes is not None:
+                self._handshakes.stop()
+            raise
         self._speak()
 
     def receive(self) -> Iterator[Message]:
@@ -101,9 +110,12 @@ class LinkReader:
             frames = take_uncopied(self.socket)
             if frames is None:
                 break
+            if self._silence is not None:
+                self._silence.ends()
             try:
                 buffers: Sequence[Any] = [frame.buffer for frame in frames]
-                message = decode(take_over(self._context, buffers) if self._passes else buffers)
+                passed = take_over(self._context, buffers) if self._passes else None
+                message = decode(buffers) if passed is None else passed
                 accepted = self._accept(message)
             except WireError as error:
                 self.refused += 1
@@ -116,6 +128,8 @@ class LinkReader:
             patience_s = min(LONGEST_REPEAT_S, 1.5 * self._patience_s)
             self._speak()
             self._patience_s = patience_s if self.opening is not None else REPEAT_S
+            if self._silence is not None and self.opening is not None:
+                self._break_silence(self._silence)
 
     @property
     def descriptor(self) -> int:
@@ -188,7 +202,7 @@ class LinkReader:
         self._quiet_since_s = self._clock()
         try:
             frames = encode(message)
-            self.socket.send_multipart(frames if self._passes else sealed(frames), zmq.NOBLOCK)
+            self.socket.send_multipart(frames if self._passes else sealed(frames), NOW)
         except zmq.Again:
             watched = self._handshakes
             if self._passes or (watched is not None and (watched.given_up or watched.lost)):
@@ -203,6 +217,13 @@ class LinkReader:
             raise KeysError(refusal)
         # A writer that was known has come back with other keys: who is at fault there is told there.
         self.refusal = refusal[:MOST_NAME]
+
+    def _break_silence(self, silence: Silence) -> None:
+        """A writer may have nothing to say, but it answers a HELLO: else the connection is dead without an end."""
+        if silence.too_long:
+            self._connect_again()
+        if silence.lasts_s >= LONGEST_REPEAT_S:
+            self._hello()
 
     def _connect_again(self) -> None:
         """ZeroMQ does not do this by itself between threads, where a writer that ended leaves no connection.

@@ -12,13 +12,13 @@ import zmq
 
 from photonstream.stream.chunk import Result
 from photonstream.stream.link.common import (
-    COPY_BYTES,
     FORGET_S,
     MOST_AT_ONCE,
     MOST_CREDIT,
     MOST_NAME,
     MOST_NUMBER,
     MOST_READERS,
+    NOW,
     REPEAT_S,
     UNBIND_S,
     Clock,
@@ -28,8 +28,10 @@ from photonstream.stream.link.common import (
     take,
     unlink,
 )
+from photonstream.stream.link.guard import Refusals
 from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
+    COPY_BYTES,
     MOST_HEADER_BYTES,
     PROTOCOL,
     ChunkSent,
@@ -40,15 +42,20 @@ from photonstream.stream.wire import (
     Hello,
     Message,
     Need,
+    Numbered,
     Open,
     ResultSent,
     WireError,
+    chunk_as_received,
     decode,
     encode,
+    result_as_received,
     sealed,
 )
 
 _Key = tuple[str, str]
+# What is sent: frames, or, between threads, the message itself.
+_Parcel = Frames | Message
 
 
 @dataclass
@@ -70,7 +77,7 @@ class _Peer:
     doubt: bool = False
     # Of `latest` only: what was sent and is not acknowledged, from ``asked`` on, and the keys that are to be sent;
     # None stands for CLOSE.
-    outbox: deque[Frames] = field(default_factory=deque)
+    outbox: deque[_Parcel] = field(default_factory=deque)
     due: dict[_Key | None, None] = field(default_factory=dict)
 
 
@@ -85,7 +92,9 @@ class _Writer(ABC):
         # A reader keeps its identity when it connects again; the new connection takes the place of the dead one.
         self.socket.router_handover = True
         self.endpoint = bind(self.socket, endpoint)
+        self._refusals = Refusals(self.socket, endpoint)
         self.refused = 0
+        self._passes = passes(self.endpoint)
         self._clock = clock
         self._opening: Open | None = None
         self._peers: dict[bytes, _Peer] = {}
@@ -102,7 +111,13 @@ class _Writer(ABC):
             except WireError as error:
                 self.refused += 1
                 self._send(identity, encode(Error(str(error)[:MOST_NAME])))
+        self.refused += self._refusals.new()
         self._serve_all()
+
+    @property
+    def urgent(self) -> bool:
+        """Whether what readers say now decides about what is sent; what else they say can wait a little."""
+        return any(peer.asked < 0 or peer.doubt for peer in self._peers.values())
 
     def _hear(self, identity: bytes, message: Message) -> None:
         if isinstance(message, Hello):
@@ -166,7 +181,7 @@ class _Writer(ABC):
         """``peer`` has all before ``number``: set ``asked``, and release what nobody needs any more."""
 
     @abstractmethod
-    def _frames(self, peer: _Peer, number: int) -> Frames | None:
+    def _parcel(self, peer: _Peer, number: int) -> _Parcel | None:
         """The message of this number for ``peer``, the same whenever it is asked for; None: not there yet."""
 
     def _serve_all(self) -> None:
@@ -176,8 +191,8 @@ class _Writer(ABC):
     def _serve(self, identity: bytes, peer: _Peer) -> None:
         if peer.asked < 0 or peer.doubt:
             return
-        while peer.sent < peer.limit and (frames := self._frames(peer, peer.sent)) is not None:
-            self._send(identity, frames)
+        while peer.sent < peer.limit and (parcel := self._parcel(peer, peer.sent)) is not None:
+            self._send(identity, parcel)
             peer.sent += 1
             peer.reached = max(peer.reached, peer.sent)
             peer.sent_s = self._clock()
@@ -201,19 +216,20 @@ class _Writer(ABC):
         if self._opening is not None:
             self._send(identity, encode(replace(self._opening, mark=peer.mark)))
 
-    def _send(self, identity: bytes, frames: Frames) -> None:
+    def _send(self, identity: bytes, parcel: _Parcel) -> None:
         # Not mandatory: ZeroMQ drops what is for a reader that is gone, and the link finds that out by itself.
+        if isinstance(parcel, Message):
+            self.socket.send_multipart([identity, hand_over(self._context, parcel)], NOW)
+            return
+        frames = parcel if self._passes else sealed(parcel)
         copy = sum(len(frame) for frame in frames) < COPY_BYTES
-        if not passes(self.endpoint):
-            frames = sealed(frames)
-        elif not copy:
-            frames, copy = [hand_over(self._context, frames)], True
-        self.socket.send_multipart([identity, *frames], zmq.NOBLOCK, copy=copy)
+        self.socket.send_multipart([identity, *frames], NOW, copy=copy)
 
     def stop(self) -> None:
         """Close the socket. Afterwards the endpoint is free, and the file of an ipc endpoint is gone."""
         if self.socket.closed:
             return
+        self._refusals.stop()
         listening = not self.endpoint.startswith("inproc:")
         monitor = self.socket.get_monitor_socket(zmq.EVENT_CLOSED) if listening else None
         self.socket.unbind(self.endpoint)
@@ -235,7 +251,7 @@ class LosslessWriter(_Writer):
         super().__init__(context, endpoint, clock)
         self.behind: set[str] = set()
         self._readers = frozenset(readers)
-        self._kept: deque[Frames] = deque()
+        self._kept: deque[_Parcel] = deque()
         self._first_kept = 0
 
     @property
@@ -277,9 +293,18 @@ class LosslessWriter(_Writer):
         """
         if message.epoch != self._epoch():
             raise ValueError(f"{message.kind} of epoch {message.epoch} in epoch {self._epoch()}")
-        self._kept.append(encode(replace(message, number=self.next_number)))
+        numbered = replace(message, number=self.next_number)
+        if not self._passes:
+            self._kept.append(encode(numbered))
+        else:
+            shared = chunk_as_received(numbered) if isinstance(numbered, ChunkSent) else numbered
+            self._kept.append(shared)
         self._serve_all()
         self._release()
+
+    @property
+    def urgent(self) -> bool:
+        return not self.room or super().urgent
 
     def _admit(self, name: str) -> None:
         if name not in self._readers:
@@ -307,7 +332,7 @@ class LosslessWriter(_Writer):
             self._kept.popleft()
             self._first_kept += 1
 
-    def _frames(self, peer: _Peer, number: int) -> Frames | None:
+    def _parcel(self, peer: _Peer, number: int) -> _Parcel | None:
         if peer.name in self.behind or number >= self.next_number:
             return None
         return self._kept[number - self._first_kept]
@@ -319,7 +344,7 @@ class LatestWriter(_Writer):
     def __init__(self, context: Context, endpoint: str, clock: Clock = time.monotonic) -> None:
         super().__init__(context, endpoint, clock)
         self.superseded = 0
-        self._newest: dict[_Key, Result] = {}
+        self._newest: dict[_Key, Numbered | ResultSent] = {}
         self._closing: Close | None = None
 
     @property
@@ -361,9 +386,10 @@ class LatestWriter(_Writer):
         else:
             key = (message.node, message.key)
             # What cannot be sent is found here, not later in `service`.
-            encode(_sent(message, epoch, 0))
+            sent = _sent(message, epoch, 0)
+            newest = result_as_received(sent) if self._passes else Numbered(sent)
             self._newest.pop(key, None)
-            self._newest[key] = message
+            self._newest[key] = newest
             if self._closing is not None:
                 self._closing = None
                 for peer in self._peers.values():
@@ -381,6 +407,10 @@ class LatestWriter(_Writer):
         now_s = self._clock()
         self._peers = {i: peer for i, peer in self._peers.items() if now_s - peer.heard_s < FORGET_S}
 
+    @property
+    def urgent(self) -> bool:
+        return not self._peers or any(peer.due for peer in self._peers.values()) or super().urgent
+
     def _admit(self, name: str) -> None:
         if len(self._peers) >= MOST_READERS:
             raise WireError(f"there are {MOST_READERS} readers already")
@@ -397,7 +427,7 @@ class LatestWriter(_Writer):
             peer.outbox.popleft()
         peer.asked = number
 
-    def _frames(self, peer: _Peer, number: int) -> Frames | None:
+    def _parcel(self, peer: _Peer, number: int) -> _Parcel | None:
         place = number - peer.asked
         if place == len(peer.outbox):
             if not peer.due:
@@ -405,9 +435,14 @@ class LatestWriter(_Writer):
             key = next(iter(peer.due))
             del peer.due[key]
             if key is not None:
-                peer.outbox.append(encode(_sent(self._newest[key], self._epoch(), number)))
+                newest = self._newest[key]
+                if isinstance(newest, Numbered):
+                    peer.outbox.append(newest.frames(number))
+                else:
+                    peer.outbox.append(replace(newest, number=number))
             elif self._closing is not None:
-                peer.outbox.append(encode(replace(self._closing, number=number)))
+                close = replace(self._closing, number=number)
+                peer.outbox.append(close if self._passes else encode(close))
         return peer.outbox[place]
 
 

@@ -141,7 +141,28 @@ def test_a_recorder_that_is_killed_ends_the_run_with_all_that_it_wrote(attach):
     code, _, err = run.finish()
     assert code == 3
     assert "the recorder died (code -9)" in err
-    assert run.result()["recording"]["records"] == open_tag_file(run.path).records
+    file = open_tag_file(run.path)
+    assert run.result()["recording"]["records"] == file.records
+    assert not file.header[COMPLETE_TAG]
+    end = run.events()[-1]
+    assert (end.kind, end.record, end.text) == ("stop", file.records, "the recorder died (code -9)")
+
+
+def test_of_a_recorder_that_was_killed_attach_says_what_follow_and_replay_say(attach, tmp_path):
+    run = attach("--set", "device.faults=overrun@0.3s")
+    run.wait_for(lambda: run.records() > 40_000)
+    os.kill(run.recorder, signal.SIGKILL)
+    code, _, err = run.finish()
+    assert code == 3, err
+    said = [run.result()]
+    for way in (["replay"], ["follow", "--idle-timeout=none"]):
+        out = tmp_path / way[0]
+        assert main([*way, str(run.path), "--headless", "--placement", "inline", "--out", str(out)]) == 0
+        said.append(json.loads((out / "result.json").read_text(encoding="utf-8")))
+    assert any("its recorder has not completed it" in note for note in said[0]["recording"]["notes"])
+    for each in said:
+        del each["parameters"]["source"]
+    assert said[0] == said[1] == said[2]
 
 
 def test_a_terminal_that_is_closed_ends_the_run_and_not_the_recording(attach):

@@ -20,7 +20,7 @@ RUNS = (
     ("threads", True, ("overrun", "kill-page", "stop-page")),
     ("threads", True, ("blocked-reader", "kill-recorder")),
     ("threads", False, ("strangers", "stop-recorder", "stop-run", "clock", "kill-run", "file-limit")),
-    ("processes", False, ("sync-lost", "kill-node", "stop-node")),
+    ("processes", False, ("grown", "sync-lost", "kill-node", "stop-node")),
     ("tcp", True, ("stall", "slow-node", "cut-line", "delay", "double", "corrupt")),
     ("inline", False, ("device-gone", "disk-full")),
 )

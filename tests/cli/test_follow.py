@@ -35,6 +35,9 @@ REPLAY_DATA = Path(__file__).resolve().parents[2] / "replay_data"
 RECORDS = 12_000
 TAG_BYTES = 48
 PATIENCE_S = 60
+# A writer may say nothing for so long, and be silent again soon.
+SILENCE_S = 9.0
+IDLE_S = 100.0
 
 
 class Recording:
@@ -60,12 +63,13 @@ class Recording:
         """What a writer does one after the other: where in the file, and which bytes (None: at its end)."""
         data = self.header(0) + self.records
         bare, at = len(data) - len(self.records), 0
+        counts = rng.choice([0.0, 0.3])
         while at < len(data):
             most = 300 if at < bare else rng.choice([3, 1000, 10_000, 30_000])
             piece = data[at : at + rng.randint(1, most)]
             at += len(piece)
             yield None, piece
-            if at >= bare and rng.random() < 0.3:
+            if at >= bare and rng.random() < counts:
                 # Never ahead of what is there, often behind it.
                 yield 0, self.header(rng.randint(0, (at - bare) // 4))
         yield 0, self.header(RECORDS, complete=True)
@@ -85,7 +89,9 @@ def write(path, place, piece):
 
 
 class Writer:
-    """The clock of the source, at which a file grows: a look at the clock is now and then a step of the writer."""
+    """The clock of the source, at which a file grows: a look at the clock is now and then a step of the writer, and
+    now and then a silence.
+    """
 
     def __init__(self, path, recording, rng):
         self._path, self._rng = path, rng
@@ -95,7 +101,7 @@ class Writer:
 
     def __call__(self):
         with self._lock:
-            self._now += 0.02
+            self._now += SILENCE_S if self._rng.random() < 0.02 else 0.02
             if self._rng.random() < 0.3 and (step := next(self.steps, None)) is not None:
                 write(self._path, *step)
             return self._now
@@ -104,6 +110,8 @@ class Writer:
 def line(kind, path, out, **source):
     """The standard nodes, from a source of this kind to results in ``out``."""
     out.mkdir()
+    if kind == "follow":
+        source = {"idle_timeout_s": IDLE_S, **source}
     nodes = standard({"source": {"path": str(path), **source}, "results": {"out": str(out)}}).nodes
     return Topology((dataclasses.replace(nodes[0], kind=kind), *nodes[1:]))
 
@@ -163,7 +171,7 @@ PLACEMENTS = {"inline": (InlineRunner, range(2)), "threads": (ThreadsRunner, ran
 @pytest.fixture
 def no_waiting(monkeypatch):
     """Whoever waits looks again at once: the writer's steps come with the looks, not with time."""
-    for name in ("POLL_S", "CALM_POLL_S"):
+    for name in ("CHUNK_S", "POLL_S", "CALM_POLL_S"):
         monkeypatch.setattr(follow, name, 1e-3)
     monkeypatch.setattr(runner_module.time, "sleep", lambda s: None)
 
@@ -185,6 +193,24 @@ def test_following_a_growing_file_gives_what_its_replay_gives(
         assert not outcome.imbalances
         assert not outcome.interrupted
         same(out, path, replayed(name, tagged))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_command_on_a_file_that_grows_in_random_pieces(tmp_path, monkeypatch, no_waiting, seed):
+    rng = random.Random(f"pieces {seed}")
+    name, tagged, placement = rng.choice([T3, T2]), seed % 2 == 0, ["inline", "threads"][seed % 3 == 0]
+    path, out, again = tmp_path / "run.ptu", tmp_path / "out", tmp_path / "again"
+    writer = Writer(path, Recording(name, tagged=tagged), rng)
+    steps = list(writer.steps)
+    assert any(place is None and len(piece) % 4 for place, piece in steps)
+    writer.steps = iter(steps)
+    monkeypatch.setattr(Follow, "clock", writer)
+    how = ["--headless", "--placement", placement]
+    assert main(["follow", str(path), *how, f"--idle-timeout={IDLE_S:g}", "--out", str(out)]) == 0
+    assert next(writer.steps, None) is None
+    assert main(["replay", str(path), "--headless", "--placement", "inline", "--out", str(again)]) == 0
+    assert comparable(out) == comparable(again)
+    assert (out / "trace.csv").read_bytes() == (again / "trace.csv").read_bytes()
 
 
 def test_in_processes_too(tmp_path, replayed):

@@ -299,6 +299,16 @@ def test_a_page_that_is_killed_is_there_again_at_its_address_and_disturbs_nobody
     run.nothing_is_left([first, again])
 
 
+def test_a_page_that_is_ended_on_the_way_does_not_say_that_it_stays(command):
+    run = command("--speed", "0.5", headless=False)
+    assert run.process.stdout.readline().startswith("page: ")
+    run.process.send_signal(signal.SIGINT)
+    code, out, err = run.finish()
+    assert code == 0, err
+    assert "report.html" in out
+    assert "stays until" not in out
+
+
 @pytest.fixture
 def shared_folder(tmp_path):
     """A folder of the user for the sockets of the nodes, and a topology file with it, in which one is by hand."""

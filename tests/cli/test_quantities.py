@@ -132,6 +132,12 @@ def test_a_standard_error_lies_between_0_and_1(text):
         standard_error(text)
 
 
+@pytest.mark.parametrize("text", ["-1ns", "0 ps"])
+def test_a_width_is_positive(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="a width must be positive"):
+        irf(text)
+
+
 def test_an_irf_without_a_unit_is_no_width(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(argparse.ArgumentTypeError, match="without a unit"):

@@ -62,6 +62,25 @@ def test_result_json_has_every_field_and_balances(folder):
         assert node["held"] == 0
         assert node["events_in"] == node["events_out"] + node["events_lost"] + sum(node["ended"].values())
     assert set(result["fit"]["tau_x_s"]) == set(result["beta"]) == VALUE
+    intensity = result["intensity"]
+    assert intensity["mean_rate_stderr_hz"] == pytest.approx(
+        recording["photons"] ** 0.5 / recording["duration_s"]
+    )
+    for level in result["states"]["levels"]:
+        seconds = level["time_share"] * recording["duration_s"]
+        assert level["rate_stderr_hz"] == pytest.approx((level["rate_hz"] / seconds) ** 0.5, rel=0.01)
+        # Visits are whole.
+        visits = (level["dwell_s"] / level["dwell_stderr_s"]) ** 2
+        assert visits == pytest.approx(round(visits), rel=1e-6)
+        assert visits * level["dwell_s"] == pytest.approx(seconds, rel=0.01)
+        # The delays of a decay spread by about their mean.
+        spread = level["mean_dtime_stderr_s"] * (level["rate_hz"] * seconds) ** 0.5
+        assert 0.5 < spread / level["mean_dtime_s"] < 2.0
+    others = result["other_selections"]
+    assert others["tau_x_s"]["window"]["value"] == pytest.approx(result["fit"]["tau_x_s"]["value"], rel=0.05)
+    assert others["reasons"] == {"left_out": "", "window": ""}
+    assert result["parameters"]["antibunching"]["late_s"] == 1.95e-8
+    assert "0000000" not in json.dumps(result["parameters"])
     assert result["experiment"]["mean_n"] is None
     assert result["eta"] is None
     assert result["eta_reason"]
@@ -111,6 +130,20 @@ def test_the_table_shows_units_and_errors(tmp_path, capsys):
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["eta"]["value"] < result["beta"]["value"]
     assert result["experiment"]["mean_n_source"] == "command line"
+
+
+@pytest.mark.parametrize("speed", ["max", "100"])
+def test_a_replay_that_ends_by_its_information_waits_for_the_fits(tmp_path, capsys, speed):
+    arguments = ["--until-sigma", "0.02", "--speed", speed, "--out", str(tmp_path)]
+    assert main(["replay", "--headless", str(NC_355), *arguments]) == 0
+    result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    met, fitted = result["precision"]["met_photons"], result["fit"]["photons"]
+    assert result["precision"]["sigma"] <= 0.02
+    # Known from the first fits on, after 2.5 s of 12 s: by then at most two steps of a fifth have been read.
+    assert result["recording"]["duration_s"] < 1.2**2 * 2.5
+    assert met <= fitted < 1.44 * met
+    assert result["interrupted"] is True
+    assert f"reached at {met:,} photons".replace(",", " ") in capsys.readouterr().out
 
 
 def test_a_new_folder_each_time(tmp_path, monkeypatch):
@@ -363,6 +396,7 @@ def test_unreadable_input_is_one_sentence_and_code_2(tmp_path, monkeypatch, caps
         (["--mean-n", "-1"], "mean_n"),
         (["--irf", "no_such_file.txt"], "IRF"),
         (["--meta", "no_such_file.toml"], "no_such_file.toml"),
+        (["--meta", os.devnull], "it says nothing of the experiment"),
         (["--bin", "1ns"], "finer than"),
         (["--bin", "1000000s"], "at most a day"),
         (["--set", "sync_channel=foo"], "sync_channel cannot be 'foo'"),
@@ -392,6 +426,25 @@ def test_bad_usage_is_code_2(arguments, capsys):
         main(["replay", "--headless", str(NC_355), *arguments])
     assert ended.value.code == 2
     assert "error: argument" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [
+        ("--irf", "-1ns", "a width must be positive, not '-1ns'"),
+        ("--bin", "-.5ms", "a time must be positive"),
+        ("--on", "-5:5", "must rise from 0 or more"),
+    ],
+)
+def test_a_negative_quantity_is_refused_by_its_cause(option, value, words, capsys):
+    with pytest.raises(SystemExit):
+        main(["replay", "--headless", str(NC_355), option, value])
+    assert words in capsys.readouterr().err
+
+
+def test_bins_longer_than_the_recording_are_said(tmp_path, capsys):
+    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path), "--bin", "1h"]) == 0
+    assert "the trace is a single bin: bins of 3600 s" in " ".join(capsys.readouterr().out.split())
 
 
 def test_an_unbalanced_ledger_is_code_3(tmp_path, monkeypatch, capsys):
@@ -543,10 +596,10 @@ def test_a_run_at_640_nm_calibrates_another(folder, tmp_path, capsys):
     result = json.loads((out / "result.json").read_text(encoding="utf-8"))
     calibration = result.pop("calibration")
     assert calibration["runs"][0]["folder"] == str(control)
-    found = calibration["n_at_given_s"]["mean_n"][0]
-    low, high = found["ci95"]
     # At <N> = 0.1 the cascade of the simulation reads as 7 % more than the closed form of two levels.
-    assert low < 0.107 < high
+    for model, true in (("n<=2 closed form", 0.107), ("n^2 cascade", 0.1)):
+        low, high = calibration["n_at_given_s"]["models"][model]["mean_n"][0]["ci95"]
+        assert low < true < high
     assert result["parameters"]["lifetime"].pop("calibrate") == [str(control)]
     # Everything else is as without a calibration.
     plain = json.loads((folder / "result.json").read_text(encoding="utf-8"))
@@ -577,3 +630,11 @@ def test_a_second_opinion_is_for_the_standard_nodes(tmp_path, capsys):
     arguments = ["replay", "--headless", str(INTERRUPTED), "--second-opinion", "--topology", str(own)]
     assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
     assert f"name a node of the kind changepoint in {own}" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody can make a folder in /proc")
+def test_a_folder_that_cannot_be_made_is_told_with_what_to_do(capsys):
+    assert main(["replay", str(NC_355), "--headless", "--out", "/proc/results"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("photonstream: /proc/results: no folder for the results can be made")
+    assert "--out" in said

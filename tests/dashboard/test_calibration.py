@@ -1,5 +1,7 @@
 """Calibration and systematic parts in the words of the page and of the terminal."""
 
+import copy
+
 import pytest
 
 from photonstream.cli.summary import summary_table
@@ -11,6 +13,16 @@ from photonstream.dashboard.systematics import systematic_rows
 
 def estimate(value, stderr=None, ci95=None):
     return {"value": value, "stderr": stderr, "ci68": None, "ci95": ci95}
+
+
+MODELS = ("n<=2 closed form", "n^2 cascade")
+
+
+def way(**known):
+    """What one model says by one way of calibrating."""
+    names = ("s", "scale", "tau_x_s", "tau_xx_s", "beta", "eta")
+    empty = dict.fromkeys(names) | {"reason": "", "mean_n": [], "beta_reason": "", "eta_reason": ""}
+    return empty | known
 
 
 CALIBRATION = {
@@ -27,29 +39,55 @@ CALIBRATION = {
         }
     ],
     "power_shared": True,
-    "tau_x_s": estimate(46.4e-9, 0.2e-9),
-    "tau_xx_s": estimate(3.3e-9, 0.1e-9),
     "s_at_given_n": {
-        "reason": "",
-        "s": estimate(2.65, 0.42, [2.13, 4.67]),
-        "mean_n": [estimate(0.5, 0.15)],
-        "scale": estimate(1.0, 0.3),
-        "beta": estimate(0.51, 0.14, [0.22, 0.78]),
-        "beta_reason": "",
-        "eta": None,
-        "eta_reason": "no eta: <N> is not known",
-        "cascade": {"run": "runs/640", "s": 2.2, "mean_n": 0.5, "eta": None},
+        "range": {
+            "s": {"ci95": [1.9, 4.67], "models": list(MODELS)},
+            "beta": {"ci95": [0.22, 0.85], "models": list(MODELS)},
+            "eta": None,
+            "scale": None,
+            "mean_n": [None],
+        },
+        "models": {
+            "n<=2 closed form": way(
+                s=estimate(2.65, 0.42, [2.13, 4.67]),
+                mean_n=[estimate(0.5, 0.15)],
+                beta=estimate(0.51, 0.14, [0.22, 0.78]),
+                eta_reason="no eta: <N> is not known",
+            ),
+            "n^2 cascade": way(
+                s=estimate(2.3, 0.4, [1.9, 4.0]),
+                mean_n=[estimate(0.5, 0.15)],
+                beta=estimate(0.62, 0.16, [0.3, 0.85]),
+                eta_reason="no eta: <N> is not known",
+            ),
+        },
     },
     "n_at_given_s": {
-        "reason": "",
-        "s": estimate(4.0),
-        "mean_n": [estimate(0.256, 0.021)],
-        "scale": estimate(0.512, 0.042),
-        "beta": estimate(0.27, 0.0105, [0.25, 0.291]),
-        "beta_reason": "",
-        "eta": estimate(0.251, 0.011, [0.23, 0.272]),
-        "eta_reason": "",
-        "cascade": {"run": "runs/640", "s": 4.0, "mean_n": 0.229, "eta": 0.23},
+        "range": {
+            "s": None,
+            "beta": {"ci95": [0.25, 0.291], "models": list(MODELS)},
+            "eta": {"ci95": [0.21, 0.272], "models": list(MODELS)},
+            "scale": {"ci95": [0.4, 0.59], "models": list(MODELS)},
+            "mean_n": [{"ci95": [0.2, 0.297], "models": list(MODELS)}],
+        },
+        "models": {
+            "n<=2 closed form": way(
+                s=estimate(4.0),
+                mean_n=[estimate(0.256, 0.021, [0.216, 0.297])],
+                scale=estimate(0.512, 0.042),
+                tau_xx_s=estimate(3.3e-9, 0.1e-9),
+                beta=estimate(0.27, 0.0105, [0.25, 0.291]),
+                eta=estimate(0.251, 0.011, [0.23, 0.272]),
+            ),
+            "n^2 cascade": way(
+                s=estimate(4.0),
+                mean_n=[estimate(0.229, 0.018, [0.2, 0.26])],
+                scale=estimate(0.458, 0.036),
+                tau_xx_s=estimate(3.45e-9, 0.1e-9),
+                beta=estimate(0.27, 0.0105, [0.25, 0.291]),
+                eta=estimate(0.23, 0.011, [0.21, 0.25]),
+            ),
+        },
     },
     "warnings": ["this run is of particle 'A', calibration runs are of 'B'"],
 }
@@ -57,6 +95,7 @@ PARTS = [
     {"source": "<N>", "quantity": "eta", "shift": None, "sigma": 0.011, "how": "already in the error of eta"},
     {"source": "t0", "quantity": "beta", "shift": None, "sigma": None, "how": "free in the fit"},
     {"source": "other states", "quantity": "beta", "shift": -0.012, "sigma": None, "how": "doubled"},
+    {"source": "n >= 3", "quantity": "tau_xx_s", "shift": -0.21e-9, "sigma": 0.06e-9, "how": "cascade"},
     {"source": "nothing", "quantity": "beta", "shift": 0.0, "sigma": None, "how": "one state"},
 ]
 
@@ -75,21 +114,37 @@ def table(rows):
 
 
 def test_both_ways_stand_side_by_side_with_what_they_rest_on(run):
-    rows = table(main_rows(run))
-    value, remark = rows["beta, s calibrated at the given <N>"]
-    assert value == "51 ± 14 %"
-    assert "s = 2.65 ± 0.42 (95 %: 2.13 to 4.67), at <N> = 0.50 ± 0.15" in remark
-    value, remark = rows["CM efficiency, s calibrated at the given <N>"]
-    assert value == "none"
-    assert "no eta: <N> is not known" in remark
-    assert "by the n² cascade s = 2.2" in remark
-    value, remark = rows["beta, <N> calibrated at s = 4 exactly"]
-    assert value == "27.0 ± 1.1 %"
-    assert "0.256 ± 0.021; 0.512 ± 0.042 of the given" in remark
+    rows = {row.label: (plain(row.value), row.interval, plain(row.remark)) for row in main_rows(run)}
+    assert rows["s at the given <N>"] == (
+        "2.30 to 2.65",
+        "1.90 to 4.67",
+        "n<=2 closed form 2.65 ± 0.42; n^2 cascade 2.30 ± 0.40",
+    )
+    value, interval, remark = rows["beta, s calibrated at the given <N>"]
+    assert (value, interval) == ("51 to 62 %", "22 to 85")
+    assert remark == "n<=2 closed form 51 ± 14 %; n^2 cascade 62 ± 16 %"
+    # Both models say the same, once.
+    value, _, remark = rows["CM efficiency, s calibrated at the given <N>"]
+    assert (value, remark) == ("none", "no eta: <N> is not known")
+    value, interval, remark = rows["<N> of runs/640 at s = 4 exactly"]
+    assert (value, interval) == ("0.229 to 0.256", "0.200 to 0.297")
+    value, interval, remark = rows["beta, <N> calibrated at s = 4 exactly"]
+    assert (value, interval) == ("27.0 ± 1.1 %", "25.0 to 29.1")
+    assert remark == "by the n<=2 closed form and the n^2 cascade"
+    value, interval, remark = rows["CM efficiency, <N> calibrated at s = 4 exactly"]
+    assert (value, interval) == ("23.0 to 25.1 %", "21.0 to 27.2")
+    assert "by the same factor: 0.512 ± 0.042 (n<=2 closed form), 0.458 ± 0.036 (n^2 cascade)" in remark
+
+
+def test_a_model_that_says_nothing_says_why(tmp_path):
+    section = copy.deepcopy(CALIBRATION)
+    models = section["n_at_given_s"]["models"]
+    models["n^2 cascade"] = way(reason="no n^2 cascade: tau_xx cannot be above tau_x / (s Q_x)")
+    rows = table(main_rows(RunFolder(tmp_path, {"calibration": section}, {})))
     value, remark = rows["CM efficiency, <N> calibrated at s = 4 exactly"]
     assert value == "25.1 ± 1.1 %"
-    assert "by the same factor" in remark
-    assert "<N> = 0.229 and 23 %" in remark
+    assert "by the n<=2 closed form" in remark
+    assert remark.endswith("; no n^2 cascade: tau_xx cannot be above tau_x / (s Q_x)")
 
 
 def test_the_parts_have_signs_and_units(run):
@@ -98,6 +153,7 @@ def test_the_parts_have_signs_and_units(run):
     assert rows["beta: t0"] == ("no number", "free in the fit")
     assert rows["beta: other states"][0] == "-1.2 %"
     assert rows["beta: nothing"][0] == "0 %"
+    assert rows["tau_xx: n >= 3"][0] == "-0.21 ns ± 0.06 ns"
 
 
 def test_they_stand_in_the_report_and_in_the_table(run):
@@ -121,9 +177,13 @@ def test_they_stand_in_the_report_and_in_the_table(run):
         (None, {}),
         ({"reason": "no calibration: x"}, {"calibration": ("none", "no calibration: x")}),
         (
-            {**CALIBRATION, "s_at_given_n": {"reason": "no s"}, "n_at_given_s": {"reason": "no n"}},
             {
-                "beta, s calibrated at the given <N>": ("none", "no s"),
+                **CALIBRATION,
+                "s_at_given_n": {"models": dict.fromkeys(MODELS, way(reason="no s"))},
+                "n_at_given_s": {"models": dict.fromkeys(MODELS, way(reason="no n"))},
+            },
+            {
+                "s at the given <N>": ("none", "no s"),
                 "<N> at the given s": ("none", "no n"),
             },
         ),

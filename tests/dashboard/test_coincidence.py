@@ -42,9 +42,11 @@ def test_the_main_numbers_are_g2_and_the_verdict():
     assert rows["emitters, by late photons"][0] == "consistent with one emitter"
 
 
-@pytest.mark.parametrize("section", [None, {"by": None, "reason": "photons on one detector only"}])
-def test_nothing_stands_among_the_main_numbers_without_pairs(section):
-    assert list(main_rows(run(section))) == []
+def test_without_pairs_the_reason_stands_among_the_main_numbers():
+    section = {"by": None, "reason": "photons on one detector only"}
+    (row,) = main_rows(run(section))
+    assert (row.value, row.remark) == ("none", "photons on one detector only")
+    assert list(main_rows(run(None))) == []
     assert centre_ns(run(section)) is None
 
 

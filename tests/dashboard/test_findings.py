@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from photonstream.dashboard.facts import selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
 
@@ -17,7 +18,7 @@ def by_label(rows):
 
 
 def shown(text):
-    return text.replace("\u00a0", " ").replace("\u2212", "-")
+    return text.replace("\u00a0", " ").replace("\u2009", " ").replace("\u2212", "-")
 
 
 def test_two_components_with_beta(result):
@@ -108,6 +109,9 @@ def test_a_model_that_has_no_eta_is_named(result):
     row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
     assert shown(row.value) == "23.2 ± 1.4 %"
     assert row.remark == "two levels; no value by the n^2 cascade"
+    result["eta_models_reason"] = "no such cascade is read as this decay"
+    row = by_label(findings(result).rows())["CM efficiency per absorbed photon, <N>-corrected"]
+    assert row.remark == "two levels; no value by the n^2 cascade (no such cascade is read as this decay)"
 
 
 def test_what_to_mind_about_beta_stands_with_it(result):
@@ -192,3 +196,51 @@ def test_a_window_that_selects_everything_says_so(result):
     assert warning.startswith("The trace shows one level of brightness")
     result["states"]["chosen"] = "given"
     assert findings(result).warnings() == []
+
+
+def test_lifetimes_of_a_model_that_does_not_fit_have_no_errors(result):
+    result["fit"]["verdict"] = "does not fit"
+    result["beta"], result["beta_reason"] = None, "no beta: the model misses the data"
+    rows = by_label(findings(result).rows())
+    assert shown(rows["slow component lifetime τₓ"].value) == "46.8 ns (of a model that does not fit)"
+    assert "±" not in rows["fast component lifetime τₓₓ"].value + rows["fast component, photon share"].value
+    assert "±" in rows["background share of the photons"].value
+
+
+def test_without_an_emitter_there_are_no_states(result):
+    levels = [{"state": 1, "rate_hz": 140.0, "on": True}, {"state": 2, "rate_hz": 3e3, "on": False}]
+    result["states"] |= {"method": "hmm", "levels": levels, "resolved": False, "unresolved": "why"}
+    run = RunFolder(Path(), result, {})
+    assert selection_text(run) == "the neutral one of 2 states"
+    assert any("States not resolved: why" in words for words in Findings(run).warnings())
+    result["fit"] |= {"model": "none", "reason": "no emitter: a flat background"}
+    assert "no emitter" in selection_text(run)
+    assert not any("States" in words for words in Findings(run).warnings())
+
+
+def test_states_that_are_not_resolved_stand_beside_the_window(result):
+    others = {"window": result["beta"], "tau_x_s": {"window": result["fit"]["tau_xx_s"]}}
+    result["states"] |= {"method": "hmm", "resolved": False, "unresolved": "four are the most"}
+    result["other_selections"] = others
+    (words,) = findings(result).warnings()
+    assert "States not resolved: four are the most." in words
+    assert "hidden Markov τₓ 46.80 ± 0.21 ns, beta 27.0 ± 1.1 %; window of rates τₓ 3.61 ± 0.12 ns" in shown(
+        words
+    )
+
+
+def test_what_stands_with_beta_is_not_said_again(result):
+    result["beta"], result["beta_reason"] = None, "no beta: too fast"
+    result["fit"]["reason"] = "too fast; channel 1 left out"
+    result["precision"] = {"target_sigma": 0.02, "photons_more": None, "reason": "no beta: too fast"}
+    found = findings(result)
+    assert found.warnings() == ["channel 1 left out"]
+    assert found.precision_row().remark == "no beta"
+    assert found.precision_row().label == "to measure for an error of β of 0.02"
+
+
+def test_where_the_run_was_to_end_and_how_far_it_read(result):
+    result["precision"] = {"target_sigma": 0.02, "photons_more": 0.0, "met_photons": 28_000}
+    row = findings(result).precision_row()
+    assert shown(row.value) == "reached at 28 000 photons"
+    assert "2 000 more had been read" in shown(row.remark)

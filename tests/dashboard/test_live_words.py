@@ -126,7 +126,7 @@ def test_the_ledger_in_words(run):
 
 
 def cells(update):
-    rows = re.findall(r'<th scope="row">(.*?)</th><td>(.*?)</td>', update["html"]["numbers"])
+    rows = re.findall(r'<th scope="row">(.*?)</th><td[^>]*>(.*?)</td>', update["html"]["numbers"])
     return {name: value.replace("\u00a0", " ").replace("\u2009", " ") for name, value in rows}
 
 

@@ -60,8 +60,15 @@ def test_error_has_two_digits_and_the_value_as_many_decimals(value, stderr):
 
 
 def test_error_from_the_interval_where_there_is_no_standard_error():
-    text = estimate_text({"value": 5.0, "stderr": None, "ci68": [4.6, 5.2]})
+    text = estimate_text({"value": 5.0, "stderr": None, "ci68": [4.65, 5.25]})
     assert shown(text) == "5.00 ± 0.30"
+
+
+def test_a_lopsided_interval_has_both_its_sides():
+    estimate = {"value": 2.853e-9, "stderr": 0.1e-9, "ci68": [2.779e-9, 2.982e-9]}
+    assert shown(estimate_text(estimate, NS)) == "2.853 +0.129/-0.074 ns"
+    # An interval that a bound has cut has no side there.
+    assert shown(estimate_text({**estimate, "ci68": [2.853e-9, 2.982e-9]}, NS)) == "2.85 ± 0.10 ns"
 
 
 def test_a_number_without_error_says_so():

@@ -10,6 +10,7 @@ from photonstream.dashboard.opinions import dwell_table, selections_table
 from photonstream.dashboard.panels.dwell import draw_dwell, dwell_columns
 
 V = {"value": 0.257, "stderr": 0.01, "ci68": [0.247, 0.267], "ci95": [0.237, 0.277]}
+TAU = {"value": 46.8e-9, "stderr": 0.21e-9}
 SECOND = {
     "alpha": 0.05,
     "photons": 1000,
@@ -51,7 +52,7 @@ def run(**summary):
 
 
 def cells(html):
-    return [re.sub("<[^>]*>", "", cell) for cell in re.findall("<td>.*?</td>", html)]
+    return [re.sub("<[^>]*>", "", cell) for cell in re.findall("<td.*?</td>", html)]
 
 
 def test_dwell_times_with_units_and_errors_or_the_reason():
@@ -77,14 +78,23 @@ def test_nothing_is_said_where_nothing_is_known():
 
 def test_every_selection_that_was_tried_has_its_beta():
     others = {"left_out": V, "window": None, "depends": True, "shift": 0.01}
-    html = selections_table(run(other_selections=others, second_opinion=SECOND))
-    table = cells(html)
-    assert table[2] == "depends on the selection"
-    assert table[3:5] == ["window of rates", "none"]
-    assert table[6] == "change points of the intensity"
-    assert table[8] == "agrees 99.3\u00a0% of the time"
+    others |= {
+        "tau_x_s": {"left_out": TAU, "window": TAU},
+        "reasons": {"left_out": "", "window": "tau is 0.9 ns"},
+    }
+    html = selections_table(run(other_selections=others, second_opinion=SECOND, beta=V))
+    table = [cells(html)[k : k + 4] for k in range(0, 16, 4)]
+    tau = "46.80\u00a0±\u00a00.21\u00a0ns"
+    assert table[0][0] == "as selected"
+    assert (table[1][1], table[1][3]) == (tau, "depends on the selection")
+    assert table[2] == ["window of rates", tau, "none", "tau is 0.9 ns"]
+    assert table[3][0] == "change points of the intensity"
+    assert table[3][3] == "agrees 99.3\u00a0% of the time"
     # Levels, the brightest first.
-    assert table[9] == "neutral"
+    assert cells(html)[16] == "neutral"
+    # A reason that differs in its figures only is not told again.
+    same = run(other_selections=others, beta_reason="tau is 0.8 ns")
+    assert cells(selections_table(same))[11] == "for the same reason"
     assert "61 change points" in html
     assert "later photons" not in html
 
@@ -97,7 +107,7 @@ def test_photons_that_were_not_kept_are_said():
 def test_a_second_opinion_that_could_not_be_says_why():
     reason = "fewer than two photons"
     table = cells(selections_table(run(second_opinion={"reason": reason, "photons": 1})))
-    assert table == ["change points of the intensity", "none", reason]
+    assert table == ["change points of the intensity", "–", "none", reason]
 
 
 def curve(**changes):

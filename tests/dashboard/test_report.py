@@ -39,7 +39,10 @@ def test_it_shows_what_was_recorded(write_run, result):
         "8\u00a0kcps and above",
     ):
         assert words in page, words
-    assert re.search(r"selected</td><td>15\.\d+\u00a0±\u00a00\.\d+\u00a0kcps</td><td>66\.7\u00a0%", page)
+    assert re.search(
+        r'selected</td><td class="figure">15\.\d+\u00a0±\u00a00\.\d+\u00a0kcps</td><td class="figure">66\.7\u00a0%',
+        page,
+    )
 
 
 def test_text_is_escaped_wherever_it_stands(write_run, result):

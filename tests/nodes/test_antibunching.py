@@ -42,6 +42,8 @@ def test_a_real_source_of_single_photons(real_data):
     assert a["all"]["pairs_side_mean"] == pytest.approx(368, rel=0.05)
     assert a["all"]["g2_0"]["value"] == pytest.approx(0.003, abs=0.0005)
     assert a["all"]["g2_0"]["ci95"][1] < 0.02
+    # Where everything is selected, what is corrected for one set of pairs is for the other.
+    assert a["all"]["g2_0_corrected"] == a["selected"]["g2_0_corrected"] is not None
     assert a["late"]["verdict"] == "too few pairs"
     assert "too short" in a["late"]["reason"]
     # Another program's histogram of the delays from one detector to the other, in bins of 16 ps up to 160 ns.
@@ -88,8 +90,32 @@ def test_no_carrier_multiplication_one_emitter(tmp_path):
     assert g2["value"] == pytest.approx(0.31, abs=0.02)
     assert a["late"]["g2_0"]["value"] < 0.03
     assert a["late"]["verdict"] == "consistent with one emitter"
-    # s tau_xx/tau_x is the truth of the simulator; the formula leaves out three and more excitons, 5 % here.
-    assert a["yield_ratio"]["value"]["value"] == pytest.approx(4 * 3.6 / 47.1, abs=0.03)
+    # s tau_xx/tau_x is the truth of the simulator; the formula leaves out three and more excitons, 3 % here.
+    true, found_yield = 4 * 3.6 / 47.1, a["yield_ratio"]["value"]
+    assert found_yield["value"] == pytest.approx(true, abs=0.03)
+    models = a["yield_ratio"]["models"]
+    assert models["n<=2 closed form"] == found_yield["value"]
+    assert models["n^2 cascade"] == pytest.approx(true, abs=2.0 * found_yield["stderr"])
+    assert models["n^2 cascade"] == pytest.approx(0.975 * found_yield["value"], rel=0.01)
+
+
+def test_the_yield_of_many_photons_a_pulse_needs_three_excitons(tmp_path):
+    """At <N> = 0.5 the formula of two levels is wrong by more than its error, the cascade is not."""
+    known = KNOWN | {"mean_n": 0.5, "mean_n_stderr": 0.01}
+    section = found(run(emitter(tmp_path / "x.ptu", "640nm-n0.5", period_s=210e-9), known))["yield_ratio"]
+    true, error = 4 * 3.3 / 46.4, section["value"]["stderr"]
+    assert section["models"]["n<=2 closed form"] - true > 3.0 * error
+    assert section["models"]["n^2 cascade"] == pytest.approx(true, abs=2.5 * error)
+
+
+def test_the_error_of_n_is_in_the_yield(tmp_path):
+    path = emitter(tmp_path / "x.ptu", "640nm-n0.5", period_s=210e-9)
+    given = KNOWN | {"mean_n": 0.5}
+    exact, rough, unsaid = (
+        found(run(path, given | more))["yield_ratio"]["value"]["stderr"]
+        for more in ({"mean_n_stderr": 1e-6}, {"mean_n_stderr": 0.15}, {})
+    )
+    assert unsaid == rough > 1.2 * exact
 
 
 @pytest.mark.parametrize(("period_s", "expected"), [(100e-9, 0.35), (50e-9, 0.41)])

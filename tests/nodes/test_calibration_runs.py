@@ -78,12 +78,20 @@ def test_a_folder_calibrates_as_its_photons_do(write):
     assert (run["given_n"]["value"], run["given_n"]["stderr"]) == (0.5, pytest.approx(0.05))
     # The run's own fit, of both channels, each with its own t0.
     own = fit_decay(DecayData(decay(0.03, 60_000, 1), BIN_S, PERIOD_S), OPTIONS)
-    assert found["tau_x_s"]["value"] == pytest.approx(own.tau_x_s.value, rel=1e-4)
-    assert found["tau_xx_s"]["value"] == pytest.approx(own.tau_xx_s.value, rel=1e-3)
-    biexcitons = 1.0 - (mean := found["n_at_given_s"]["mean_n"][0]["value"]) / np.expm1(mean)
+    (by_n, by_s) = (found[way]["models"]["n<=2 closed form"] for way in ("s_at_given_n", "n_at_given_s"))
+    assert by_s["tau_x_s"]["value"] == pytest.approx(own.tau_x_s.value, rel=1e-4)
+    assert by_s["tau_xx_s"]["value"] == pytest.approx(own.tau_xx_s.value, rel=1e-3)
+    biexcitons = 1.0 - (mean := by_s["mean_n"][0]["value"]) / np.expm1(mean)
     assert biexcitons == pytest.approx(own.beta.value, rel=1e-3)
-    assert found["s_at_given_n"]["beta"]["ci95"][0] < found["s_at_given_n"]["beta"]["value"]
-    assert found["s_at_given_n"]["eta"]["stderr"] > 0.0
+    assert by_n["beta"]["ci95"][0] < by_n["beta"]["value"]
+    assert by_n["eta"]["stderr"] > 0.0
+    # Three and more excitons: fewer photons make as much, and the range holds both.
+    cascade = found["n_at_given_s"]["models"]["n^2 cascade"]["mean_n"][0]
+    assert cascade["value"] < mean
+    assert found["n_at_given_s"]["range"]["mean_n"][0] == {
+        "ci95": [cascade["ci95"][0], by_s["mean_n"][0]["ci95"][1]],
+        "models": ["n<=2 closed form", "n^2 cascade"],
+    }
     assert json.dumps(found, allow_nan=False)
 
 

@@ -9,6 +9,7 @@ from photonstream.nodes.history import History
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.rows import label_of
+from photonstream.nodes.kernels.waits import BINS, wait_edges_s
 from photonstream.nodes.lifetime import Lifetime
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.stream.chunk import Result, StreamInfo
@@ -55,6 +56,8 @@ def rows(counts, levels, beyond=None):
         "beyond": np.zeros(counts.shape[:2], np.int64) if beyond is None else beyond,
         "resolution_s": BIN_S,
         "pulse_period_s": PERIOD_S,
+        "waits": np.zeros((1, BINS + 1), np.int64),
+        "wait_edges_s": wait_edges_s(),
     }
     return Result("decay", "rows", value)
 

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photonstream.nodes.recording_events import GAP, RecordingEvent, events_path, parse_event
+from photonstream.nodes.formats.ptu_write import encode_header
+from photonstream.nodes.formats.records import GENERIC_T3
+from photonstream.nodes.recording_events import GAP, START, RecordingEvent, events_path, parse_event
+from photonstream.nodes.recording_file import say_that_it_died
 
 PLAIN = st.recursive(
     st.none()
@@ -86,3 +89,18 @@ GOOD = {"record": 0, "kind": "note", "text": "t", "utc": "u"}
 def test_a_broken_line_says_what_is_wrong(line, says):
     with pytest.raises(ValueError, match=says):
         parse_event(line)
+
+
+@pytest.mark.parametrize("rest", ["", '{"record": 3, "kind": "sta'], ids=["whole lines", "half a line"])
+def test_the_end_of_a_recorder_that_was_killed_is_a_line_of_its_own(tmp_path, rest):
+    path = tmp_path / "run.ptu"
+    tags = {"TTResultFormat_TTTRRecType": GENERIC_T3.code, "MeasDesc_Resolution": 1e-10}
+    tags |= {"MeasDesc_GlobalResolution": 1e-6, "TTResult_NumberOfRecords": 0}
+    path.write_bytes(encode_header(tags)[0] + bytes(4 * 5 + 3))
+    events_path(path).write_text(RecordingEvent(0, START, "It begins.", "").to_json() + "\n" + rest)
+    say_that_it_died(path, "the recorder died (code -9)")
+    lines = events_path(path).read_text().splitlines()
+    assert len(lines) == 2 + bool(rest)
+    end = parse_event(lines[-1])
+    assert (end.record, end.text, end.died) == (5, "the recorder died (code -9)", True)
+    assert not parse_event(lines[0]).died

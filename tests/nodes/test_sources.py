@@ -1,6 +1,7 @@
 """Replay by a clock that a test sets: which records go out when, and what a source leaves behind."""
 
 import bisect
+import dataclasses
 import hashlib
 import math
 import threading
@@ -145,6 +146,16 @@ def test_a_slow_reader_loses_nothing(recording):
             assert piece.start == stop
             stop = piece.stop
     assert stop == 1000
+
+
+@pytest.mark.parametrize("pace", [Pace(), Pace(1e3, since_s=Clock.now)])
+def test_a_replay_waits_at_its_hold(recording, pace):
+    clock = Clock()
+    pieces = (replay := opened(recording, clock, dataclasses.replace(pace, hold_s=0.255))).chunks()
+    # Ticks 0 to 25.
+    assert play(pieces, clock, until=clock.now + 3.0)[-1][2] == 260
+    order(replay, dataclasses.replace(pace, hold_s=math.inf))
+    assert play(pieces, clock)[-1][2] == 1000
 
 
 def test_pause_goes_to_its_place_and_stays(recording):

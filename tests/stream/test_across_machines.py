@@ -1,8 +1,10 @@
 """A run on two machines, which are loopback addresses or network namespaces here: the same result as in one thread."""
 
 import json
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +20,8 @@ COMMAND = [sys.executable, "-P", "-m", "photonstream.cli"]
 HERE, THERE = "127.0.0.2", "127.0.0.3"
 # Where no machine has ever heard of these addresses: two ends of a cable.
 NEAR, FAR = "10.77.0.1", "10.77.0.2"
+# The machines of the example in docs/nodes.md.
+EXAMPLE = "192.168.0.7", "192.168.0.8"
 
 
 def make_machines(folder, here, there):
@@ -39,7 +43,7 @@ def write_topology(path, here, there, port):
     path.write_text(f'placement = "processes"\nlisten = "tcp://{here}:{port}"\n{text}', encoding="utf-8")
 
 
-def ended(process, seconds=60):
+def ended(process, seconds=120):
     """Its exit code, and the lines of its standard error but for progress."""
     _, err = process.communicate(timeout=seconds)
     lines = err.replace("\r", "\n").splitlines()
@@ -51,9 +55,10 @@ def start():
     """Starts a command, perhaps ``within`` a namespace; what is left of them at the end is ended."""
     started = []
 
-    def start_one(*words, within=()):
+    def start_one(*words, within=(), **where):
         command = [*within, *COMMAND, *map(str, words)]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, **pipes, **where))
         return started[-1]
 
     yield start_one
@@ -188,9 +193,11 @@ def namespaces(tmp_path):
                 str(second.pid),
             ],
             [*within, ip, "addr", "add", f"{NEAR}/24", "dev", "near"],
+            [*within, ip, "addr", "add", f"{EXAMPLE[0]}/24", "dev", "near"],
             [*within, ip, "link", "set", "near", "up"],
             [*within, ip, "link", "set", "lo", "up"],
             [*inner, ip, "addr", "add", f"{FAR}/24", "dev", "far"],
+            [*inner, ip, "addr", "add", f"{EXAMPLE[1]}/24", "dev", "far"],
             [*inner, ip, "link", "set", "far", "up"],
             [*inner, ip, "link", "set", "lo", "up"],
         ):
@@ -224,3 +231,72 @@ def test_a_run_in_two_network_namespaces_gives_the_same(start, tmp_path, undistu
     assert ended(run) == (0, [])
     assert [ended(node) for node in nodes] == [(0, []), (0, [])]
     assert result(tmp_path / "out") == undisturbed
+
+
+class Machine:
+    """One of the two of the example: its home, where its commands are typed, and its network."""
+
+    def __init__(self, home, within):
+        self.home, self.within = home, within
+        home.mkdir()
+        # Kernels are compiled once for all.
+        cache = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+        self.where = {"cwd": home, "env": os.environ | {"HOME": str(home), "XDG_CACHE_HOME": cache}}
+
+
+def commands(block):
+    """The commands of a block of the docs, each with the machine where it is typed."""
+    host = None
+    for line in block.splitlines():
+        if on := re.match(r"on ([\d.]+): ", line):
+            host, line = on[1], line[on.end() :]
+        yield host, line.split()
+
+
+def copied(words, machines, here):
+    """As scp does it: a place without a host is here, and one that begins nowhere is in the home of its host."""
+    places = []
+    for word in words[1:]:
+        host, colon, path = word.rpartition(":")
+        home = machines[host].home if colon else here.home
+        places.append(home / path.removeprefix("~/"))
+    shutil.copy(*places)
+
+
+def test_the_example_of_the_docs_is_what_it_says(start, tmp_path, undisturbed, namespaces):
+    text = (ROOT / "docs" / "nodes.md").read_text(encoding="utf-8").partition("## Across machines")[2]
+    keys, lab, run = re.findall(r"```(?:toml)?\n(.*?)```", text, re.DOTALL)[:3]
+    machines = {
+        host: Machine(tmp_path / host, within) for host, within in zip(EXAMPLE, namespaces, strict=True)
+    }
+    for host, words in commands(keys):
+        if words[0] == "scp":
+            copied(words, machines, machines[host])
+        else:
+            done = start(*words[1:], within=machines[host].within, **machines[host].where)
+            assert ended(done) == (0, [])
+    before, node = lab.split("[[node]]\n")
+    standard = (ROOT / "docs" / "standard.toml").read_text(encoding="utf-8")
+    further = [line for line in node.splitlines(True) if line.startswith(("by_hand", "host"))]
+    plain = "".join(line for line in node.splitlines(True) if line not in further)
+    assert standard.count(plain) == 1
+    for machine in machines.values():
+        (machine.home / "lab.toml").write_text(before + standard.replace(plain, node), encoding="utf-8")
+    shutil.copy(FILE, machines[EXAMPLE[0]].home / "nc.ptu")
+    (_, replay), (_, lifetime), (_, dashboard) = commands(run)
+    hosts = [host for host, _ in commands(run)]
+    assert hosts == [EXAMPLE[0], EXAMPLE[1], EXAMPLE[1]]
+    near, far = machines[EXAMPLE[0]], machines[EXAMPLE[1]]
+    replayed = start(*replay[1:], "--out", "out", within=near.within, **near.where)
+    # The run waits for its node: so long the page is sure to come to something.
+    page = start(*dashboard[1:], "--no-browser", within=far.within, **far.where)
+    assert re.match(r"page: http://127\.0\.0\.1:\d+/", page.stdout.readline())
+    by_hand = start(*lifetime[1:], within=far.within, **far.where)
+    assert ended(replayed) == (0, [])
+    assert ended(by_hand) == (0, [])
+    (found, trace), (expected, expected_trace) = result(near.home / "out"), undisturbed
+    assert found.pop("recording") | {"path": str(FILE)} == expected["recording"]
+    assert found == {key: value for key, value in expected.items() if key != "recording"}
+    assert trace == expected_trace
+    page.send_signal(signal.SIGINT)
+    assert ended(page) == (0, [])

@@ -10,7 +10,7 @@ import zmq
 
 from photonstream.stream.chunk import Result
 from photonstream.stream.hub import HUB, Hub, progress
-from photonstream.stream.link import LatestWriter, LinkReader
+from photonstream.stream.link import LatestWriter, LinkReader, Waiter
 from photonstream.stream.places import Places
 from photonstream.stream.wire import Close, Open, ResultSent, encode
 
@@ -74,7 +74,7 @@ class Run:
     def step(self):
         for node in self.nodes.values():
             node.service()
-        self.hub.service()
+        self.hub.service(Waiter())
         self.page.read()
 
     def until(self, event):

@@ -2,15 +2,21 @@
 
 import os
 import re
+import select
+import socket
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zmq
 
+from photonstream.cli.campaign.proxy import Line
 from photonstream.cli.main import main
 from photonstream.stream.control import CommandClient, CommandServer
 from photonstream.stream.keys import KeysError, admit, keys_for, leaves_machine, make_keys, read_keys
 from photonstream.stream.link import LatestWriter, LinkReader, LosslessWriter, new_context
+from photonstream.stream.link.guard import MOST_FAILURES
 from photonstream.stream.wire import Close, Open
 
 OUTSIDE = "tcp://192.0.2.7:5700"
@@ -177,6 +183,7 @@ def test_with_keys_of_each_other_all_is_as_without(contexts, machines):
         came = read(writer, reader, lambda came: len(came) == 2)
         assert [each.kind for each in came] == ["OPEN", "CLOSE"]
         assert writer.socket.get(zmq.MECHANISM) == zmq.CURVE
+        assert writer.refused == 0
     finally:
         reader.stop()
         writer.stop()
@@ -202,6 +209,11 @@ def test_wrong_or_missing_keys_end_in_a_sentence(contexts, machines, server, cli
             came = read(writer, reader, bool)
         assert came == []
         assert writer.readers == 0
+        until = time.monotonic() + DEADLINE_S
+        while not writer.refused:
+            assert time.monotonic() < until, "nobody has counted it"
+            writer.service()
+            writer.socket.poll(5)
     finally:
         reader.stop()
         writer.stop()
@@ -218,10 +230,11 @@ def test_commands_need_keys_too(contexts, machines):
         for name, client in clients.items():
             client.send(name, {})
         answers = []
-        while not answers:
+        # Each of the two strangers has tried at least once.
+        while not answers or server.refused < 2:
             assert time.monotonic() < until
             server.service(lambda name, values: (done.append(name) is None, ""))
-            answers = clients["good"].receive()
+            answers += clients["good"].receive()
             for name in ("stranger", "bare"):
                 assert clients[name].receive() == []
             server.socket.poll(5)
@@ -240,3 +253,45 @@ def test_root_or_not_the_mode_is_what_counts(tmp_path):
     finally:
         os.umask(before)
     assert (folder / "a.secret").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts):
+    """It takes connections and hangs up; only who has greeted and hangs up can have other keys."""
+    reader = None
+    writer = open_writer(contexts(), "127.0.0.2")
+    try:
+        with socket.create_server(("127.0.0.3", 0)) as tunnel:
+            place = tunnel.getsockname()[:2]
+            tunnel.setblocking(False)
+            reader = LinkReader(contexts(), f"tcp://{place[0]}:{place[1]}", "page")
+            hung_up, until = 0, time.monotonic() + DEADLINE_S
+            with ThreadPoolExecutor(1) as pool:
+                over = threading.Event()
+
+                def hang_up():
+                    nonlocal hung_up
+                    while not over.is_set():
+                        if select.select([tunnel], [], [], 0.05)[0]:
+                            tunnel.accept()[0].close()
+                            hung_up += 1
+
+                done = pool.submit(hang_up)
+                try:
+                    while hung_up < 3 * MOST_FAILURES:
+                        assert time.monotonic() < until
+                        assert list(reader.receive()) == []
+                        reader.socket.poll(5)
+                finally:
+                    over.set()
+                done.result()
+        target = writer.endpoint.removeprefix("tcp://").rpartition(":")
+        line = Line({place: (target[0], int(target[2]))}, 1)
+        try:
+            came = read(writer, reader, lambda came: len(came) == 2)
+            assert [each.kind for each in came] == ["OPEN", "CLOSE"]
+        finally:
+            line.stop()
+    finally:
+        if reader is not None:
+            reader.stop()
+        writer.stop()

@@ -13,7 +13,9 @@ from photonstream.stream.wire import ResultSent, decode, encode
 NAN = float("nan")
 
 times = st.floats(-1e9, 1e9)
-paces = st.builds(Pace, st.none() | st.floats(1e-3, 1e6), st.booleans(), times, times)
+paces = st.builds(
+    Pace, st.none() | st.floats(1e-3, 1e6), st.booleans(), times, times, st.just(math.inf) | times
+)
 parameters = st.dictionaries(
     st.text(max_size=5),
     st.dictionaries(
@@ -110,6 +112,8 @@ def test_what_cannot_be_is_refused(name, value):
         ("place_s", NAN),
         ("since_s", "now"),
         ("since_s", -math.inf),
+        ("hold_s", NAN),
+        ("hold_s", None),
     ],
 )
 def test_a_pace_that_cannot_be_is_refused(name, value):
@@ -135,8 +139,16 @@ def test_a_paused_replay_is_due_up_to_its_place_and_stays(speed):
     assert pace.due_s(100.0) == pace.due_s(1e6) == 7.0
 
 
+def test_whatever_the_pace_it_waits_at_its_hold():
+    for pace in (Pace(), Pace(2.5), Pace(2.5, paused=True, place_s=50.0)):
+        held = dataclasses.replace(pace, hold_s=10.0)
+        assert held.due_s(1e6) == 10.0
+    assert dataclasses.replace(Pace(2.5), hold_s=10.0).due_s(2.0) == 5.0
+
+
 @given(paces, times, times)
 def test_from_another_place_it_goes_on_at_the_same_pace(pace, place_s, now_s):
     moved = pace.at(place_s, now_s)
     assert (moved.speed, moved.paused) == (pace.speed, pace.paused)
-    assert moved.due_s(now_s) == (math.inf if pace.speed is None and not pace.paused else place_s)
+    free = pace.speed is None and not pace.paused
+    assert moved.due_s(now_s) == min(pace.hold_s, math.inf if free else place_s)

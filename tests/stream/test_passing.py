@@ -1,4 +1,4 @@
-"""Large messages between threads: by reference, once, and never by a ticket that somebody made up."""
+"""Messages between threads: by reference, once, and never by a ticket that somebody made up."""
 
 import gc
 import weakref
@@ -9,17 +9,17 @@ import pytest
 from photonstream.stream.link import LosslessWriter, Waiter, new_context
 from photonstream.stream.link.passing import MARK, hand_over, take_over
 from photonstream.stream.link.reader import LinkReader
-from photonstream.stream.wire import ChunkSent, Open, WireError, decode
+from photonstream.stream.wire import ChunkSent, Close, Open, WireError, decode
 
 
 def test_a_ticket_is_cashed_once_and_where_it_was_made():
     here, elsewhere = new_context(), new_context()
-    frames = [b"header", np.zeros(9)]
-    ticket = hand_over(here, frames)
-    assert take_over(elsewhere, [ticket]) == [ticket]
-    assert take_over(here, [ticket]) is frames
+    message = Close(0, 0, "end")
+    ticket = hand_over(here, message)
+    assert take_over(elsewhere, [ticket]) is None
+    assert take_over(here, [ticket]) is message
     for again in ([ticket], [MARK + b"1000000"], [MARK]):
-        assert take_over(here, again) is again
+        assert take_over(here, again) is None
         with pytest.raises(WireError):
             decode(again)
     here.term()
@@ -30,7 +30,7 @@ def test_nothing_waits_longer_than_its_context():
     context = new_context()
     kept = np.zeros(100_000)
     gone = weakref.ref(kept)
-    hand_over(context, [kept])
+    hand_over(context, ChunkSent(0, 0, 0, 0, 10, 5, {"macrotime": kept}))
     context.term()
     del kept, context
     gc.collect()

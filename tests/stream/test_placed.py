@@ -123,6 +123,34 @@ class Adder(PhotonNode[Cut]):
 
 
 @dataclass(frozen=True)
+class Learned(Cut):
+    best: int = 0
+
+
+class Scholar(Adder):
+    """Learns 1 if events go on while it learns, else 2; 1 is what the whole recording asks for."""
+
+    Parameters = Learned
+    learns = "best"
+    further = threading.Event()
+    studied_at: int | None = None
+
+    def fold(self, chunk):
+        if self.studied_at is not None:
+            self.further.set()
+        return super().fold(chunk)
+
+    def choice(self, *, final):
+        return 1
+
+    def study(self):
+        if self.studied_at is not None or self.parameters.best:
+            return None
+        self.studied_at = len(self.seen)
+        return lambda: 1 if self.further.wait(5.0) else 2
+
+
+@dataclass(frozen=True)
 class Times:
     by: int = 2
 
@@ -140,7 +168,7 @@ class Doubler(ResultNode[Times]):
         yield self.result("double", {"double": self.last * self.parameters.by}, final=final)
 
 
-KINDS = {c.__name__.lower(): c for c in (Player, Live, Adder, Doubler)}
+KINDS = {c.__name__.lower(): c for c in (Player, Live, Adder, Scholar, Doubler)}
 
 
 @pytest.fixture(autouse=True)
@@ -323,6 +351,17 @@ def test_results_are_complete_only_when_all_of_them_follow_the_same_orders(play)
         results = outcome.results
         assert results["doubler", "double"].value["double"] == 2 * results["adder", "sum"].value["sum"]
     assert outcomes[-1].results["adder", "sum"].value["sum"] == total(20, below=89)
+
+
+def test_photons_do_not_wait_for_what_is_learned_on_the_way(play):
+    Scholar.further.clear()
+    topology = Topology(
+        (NodeSpec("player", "player", (), {"speed": 20.0}), NodeSpec("scholar", "scholar", ("player",), {}))
+    )
+    visitor, _ = play(topology, (complete, nothing))
+    assert visitor.status["parameters"]["scholar"]["best"] == 1
+    assert visitor.status["epoch"] == 1
+    assert visitor.get("scholar", "sum") == total(20)
 
 
 def test_another_parameter_begins_a_new_epoch(play):

@@ -19,11 +19,14 @@ from photonstream.stream.wire import (
     GapSent,
     Hello,
     Need,
+    Numbered,
     Open,
     ResultSent,
     WireError,
+    chunk_as_received,
     decode,
     encode,
+    result_as_received,
     sealed,
     unsealed,
 )
@@ -82,6 +85,40 @@ def test_a_message_comes_back_as_it_was(message):
     back = decode(flat(encode(message)))
     assert type(back) is type(message)
     assert same(vars(message), vars(back))
+
+
+VALUES = {
+    "small": np.arange(6).reshape(2, 3)[:, ::2],
+    "large": np.zeros(20_000),
+    "swapped": np.arange(3, dtype=">i4"),
+    "of numpy": [np.float64(1.5), np.bool_(True), (1, None)],
+    "within": {"text": "a", "flag": False},
+}
+
+
+def test_between_threads_a_message_is_what_its_bytes_would_be():
+    result = ResultSent(0, 1, "decay", "rows", True, VALUES, 5)
+    assert same(vars(result_as_received(result)), vars(decode(flat(encode(result)))))
+    assert same(vars(chunk_as_received(CHUNK)), vars(decode(flat(encode(CHUNK)))))
+    for wrong in ({"a": object()}, {"a": np.array(["text"])}, {1: 2}):
+        with pytest.raises(WireError):
+            result_as_received(ResultSent(0, 1, "decay", "rows", True, wrong))
+
+
+def test_between_threads_nobody_writes_what_another_one_reads():
+    given = {"small": np.zeros(9), "large": np.zeros(20_000)}
+    came = result_as_received(ResultSent(0, 1, "decay", "rows", True, given)).value
+    given["small"][:] = 1.0
+    assert not came["small"].any()
+    assert np.shares_memory(came["large"], given["large"])
+    assert not any(array.flags.writeable for array in came.values())
+    assert given["large"].flags.writeable
+
+
+@pytest.mark.parametrize("number", [0, 127, 128, 1 << 40])
+def test_a_result_that_is_packed_once_has_any_number(number):
+    result = ResultSent(0, number, "decay", "rows", True, VALUES)
+    assert same(vars(decode(flat(Numbered(result).frames(number)))), vars(result_as_received(result)))
 
 
 def test_golden_bytes():

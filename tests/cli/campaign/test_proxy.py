@@ -10,7 +10,9 @@ import pytest
 
 from photonstream.cli.campaign import proxy
 from photonstream.cli.campaign.proxy import CORRUPTED, CUT, DELAYED, DOUBLED, FINE, Line
+from photonstream.stream.control import CommandClient, CommandServer
 from photonstream.stream.link import LinkReader, LosslessWriter, Waiter, new_context
+from photonstream.stream.link.common import DEAD_S
 from photonstream.stream.wire import ChunkSent, Close, Open
 
 CHUNKS = 30
@@ -115,3 +117,69 @@ def test_a_stream_that_cannot_be_read_on_is_begun_anew(ends, monkeypatch):
     is_right(carry(writer, line, reader, corrupt))
     assert line.way == FINE
     assert line.done[CORRUPTED] >= 2
+
+
+def test_a_size_that_is_wrong_is_noticed_long_before_the_line_counts_as_dead(ends, monkeypatch):
+    """What comes after it is taken for a part of a message that never ends."""
+    writer, line, reader = ends
+
+    def longer(message):
+        heads = [bytearray(head) for head, _ in message]
+        # That of a chunk has eight bytes: 16 MB more. From the reader there are none.
+        for head in heads:
+            if head[0] & 2 and line.way != FINE:
+                head[5] ^= 1
+                line.way = FINE
+        return b"".join(bytes(head) + content for head, (_, content) in zip(heads, message, strict=True))
+
+    monkeypatch.setattr(proxy, "SHARE", 1.0)
+    monkeypatch.setattr(line, "_corrupted", longer)
+
+    def corrupt(arrived):
+        if arrived == 10:
+            line.way = CORRUPTED
+
+    began = time.monotonic()
+    is_right(carry(writer, line, reader, corrupt))
+    assert line.way == FINE
+    assert line.done[CORRUPTED] >= 1
+    assert time.monotonic() - began < 0.7 * DEAD_S
+
+
+@pytest.mark.parametrize("broken", ["answer", "command"])
+def test_commands_come_through_a_line_that_breaks_their_stream(monkeypatch, broken):
+    context = new_context()
+    server = CommandServer(context, "tcp://127.0.0.1:*")
+    place = ("127.0.0.2", free_port())
+    line = Line({place: ("127.0.0.1", int(server.endpoint.rpartition(":")[2]))}, 1)
+    client = CommandClient(context, f"tcp://{place[0]}:{place[1]}")
+
+    def senseless(message):
+        whole = b"".join(head + content for head, content in message)
+        if (b"ANSWER" in whole) != (broken == "answer"):
+            return whole
+        line.way = FINE
+        return b"\xff" * 9
+
+    monkeypatch.setattr(proxy, "SHARE", 1.0)
+    monkeypatch.setattr(line, "_corrupted", senseless)
+    done, waiter = [], Waiter()
+    waiter.watch(server.socket)
+    waiter.watch(client.socket)
+    try:
+        for number in range(3):
+            line.way = CORRUPTED if number == 1 else FINE
+            client.send("set", {"number": number})
+            answers, until = [], time.monotonic() + PATIENCE_S
+            while not answers:
+                server.service(lambda name, values: (done.append(values["number"]) is None, ""))
+                answers = client.receive()
+                waiter.wait(0.01)
+                assert time.monotonic() < until, "there is no answer"
+            assert line.way == FINE
+        assert done == [0, 1, 2]
+    finally:
+        client.stop()
+        server.stop()
+        line.stop()
+        context.term()

@@ -127,6 +127,33 @@ def test_what_does_not_arrive_is_counted_and_the_rest_is_read(device, context):
     assert device.status().lost_records == 5
 
 
+def test_what_comes_after_a_loss_at_the_very_end_is_not_taken_and_the_sender_hears_it(
+    device, context, tmp_path
+):
+    sender = Sender(context, device)
+    sender.send(0, np.arange(100))
+
+    def ask():
+        if sender.taken() < 100:
+            return False
+        # On its way when the recording ends.
+        sender.send(140, np.arange(60))
+        assert device._way._inlet.wait(DEADLINE_S)
+        return True
+
+    assert not Recorder(device, tmp_path / "run.ptu", asked=ask).run().failed
+    [gap] = [
+        event
+        for line in events_path(tmp_path / "run.ptu").read_text().splitlines()
+        if (event := json.loads(line))["kind"] == "gap"
+    ]
+    assert (gap["record"], gap["lost_records"]) == (100, 40)
+    assert open_tag_file(tmp_path / "run.ptu").records == 100
+    while "error" not in (said := sender.heard()):
+        pass
+    assert said["taken"] == 100
+
+
 def test_a_sender_that_is_gone_and_another_that_comes(device, context):
     first = Sender(context, device)
     device.arm()
@@ -244,6 +271,12 @@ def test_from_another_machine_with_keys_and_not_without(context, tmp_path):
         good.send(0, [5])
         assert read(device, 1).tolist() == [5]
         assert not bare.socket.poll(0)
+        until = time.monotonic() + DEADLINE_S
+        while not device.status().warnings:
+            assert time.monotonic() < until, "nobody says that one was not let in"
+        assert re.fullmatch(
+            r"\d+ connections were refused: keys missing, wrong or not admitted", *device.status().warnings
+        )
     finally:
         device.close()
 

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+
+from photonstream.nodes.inference.cascade import Cascade, expected_decay
 
 FWHM_PER_SIGMA = 2.0 * math.sqrt(2.0 * math.log(2.0))
 
@@ -64,6 +66,16 @@ class Truth:
                 total += weight * share * np.diff(turns - np.expm1(-within / tau_s) / full)
         flat = np.diff(edges_s) / self.period_s
         return self.photons * ((1.0 - self.background) * total + self.background * flat)
+
+    def expected_of(self, cascade: Cascade, mean_n: float, eta: float) -> np.ndarray:
+        """Expected counts where any number of excitons decays, each step by an exponential of its own."""
+        rates_hz, amplitudes_hz = expected_decay(cascade, mean_n, eta, self.period_s)
+        photons = amplitudes_hz / rates_hz
+        total = np.zeros(self.bins)
+        for rate_hz, share in zip(rates_hz, photons / photons.sum(), strict=True):
+            if share > 1e-7:
+                total += share * replace(self, share_xx=0.0, tau_x_s=1.0 / rate_hz).expected()
+        return total
 
     def draw(self, rng: np.random.Generator) -> np.ndarray:
         photons = int(rng.poisson(self.photons))

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
+from photonstream.nodes.inference.gates import Gates
 from photonstream.nodes.inference.hidden_markov import (
     FEWEST_BINS,
     MOST_STATES,
+    StateModel,
     expected_accuracy,
     label_bins,
     learn_states,
@@ -245,3 +247,42 @@ def test_a_model_that_cannot_be_is_refused(wrong):
         model_of({**model.as_dict(), **wrong})
     with pytest.raises(ValueError, match="no model of states"):
         model_of({})
+
+
+GATES_ANY = Gates(100, {0: 0}, {0: (5, 20, 50)})
+STEADY, SHORT = 0.99, 0.1
+
+
+def model_with(rates, stays, **changes):
+    """A model of states that each are a group of their own, by their rates and how often they stay."""
+    states = len(rates)
+    switch = np.full((states, states), 0.0)
+    for k, stay in enumerate(stays):
+        switch[k] = (1.0 - stay) / max(1, states - 1)
+        switch[k, k] = stay
+    of = {"gates": GATES_ANY, "fine": 4, "accuracy": 0.999, "full": False, **changes}
+    return StateModel(rates=np.array(rates, float), switch=switch, groups=tuple(range(states)), **of)
+
+
+def test_states_that_are_not_resolved_say_why():
+    rates = [[3, 4, 8, 10], [3, 4, 2, 1]]
+    assert model_with(rates, [STEADY] * 2).resolved
+    unsure = model_with(rates, [STEADY] * 2, accuracy=0.94)
+    assert "accuracy of 0.940" in unsure.unresolved
+    full = model_with(rates, [STEADY] * 2, full=True)
+    assert "4 states are the most that are tried" in full.unresolved
+    assert not full.resolved
+    assert "may be drift" in model_with([[9], [6]], [STEADY] * 2, gates=None).unresolved
+    assert model_with([[9], [3]], [STEADY] * 2, gates=None).unresolved == ""
+
+
+def test_what_is_listed_beside_the_states_is_marked():
+    neutral, charged = [3, 4, 8, 10], [3, 4, 2, 1]
+    brighter = [4.4, 6, 11.8, 14.6]
+    found = model_with([neutral, charged, brighter], [0.999, 0.99, 0.9]).remarks()
+    assert found[:2] == ["", ""]
+    assert found[2].startswith("delays nearly those of state 1")
+    between = model_with([neutral, charged, [3, 4, 5, 5]], [STEADY, STEADY, SHORT]).remarks()
+    assert between[2].startswith("lies between others")
+    rare = model_with([neutral, charged, [9, 9, 2, 0.1]], [0.9999, 0.9999, 0.6]).remarks()
+    assert rare[2].startswith("less than 2 % of the time")

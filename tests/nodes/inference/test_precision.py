@@ -9,7 +9,7 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.fit import fit_decay
-from photonstream.nodes.inference.precision import forecast
+from photonstream.nodes.inference.precision import Forecast, StoppingRule, forecast
 
 
 def test_the_forecast_of_a_known_fit():
@@ -27,6 +27,17 @@ def test_the_forecast_of_a_known_fit():
     )
     assert (none.sigma, none.photons_more, none.time_more_s) == (None, None, None)
     assert none.reason == "no beta: too few photons"
+
+
+def test_the_rule_is_met_by_two_fits_in_a_row_of_different_photons():
+    rule = StoppingRule()
+    looks = [(1000, 0.03), (2000, 0.019), (2000, 0.019), (3000, 0.021), (4000, None), (5000, 0.02)]
+    for photons, sigma in looks:
+        rule.look(photons, Forecast(0.02, "beta", sigma))
+        assert rule.met_photons is None
+    rule.look(6000, Forecast(0.02, "beta", 0.018))
+    rule.look(7000, Forecast(0.02, "beta", 0.5))
+    assert rule.met_photons == 6000
 
 
 def test_what_is_forecast_comes_true(truth):

@@ -5,13 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from photonstream.nodes.inference.beta import beta_from_amplitudes, eta_from_beta
+from photonstream.nodes.inference.beta import apparent_beta, beta_from_amplitudes, eta_from_beta
+from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.contamination import Contaminant, contaminants, foreign_shares
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import systematics
+from photonstream.nodes.inference.systematics import HIGHER, systematics
 
 OPTIONS = FitOptions(irf=GaussianIrf(0.1e-9), intervals=False, mean_n=0.1)
 CONTAMINATION = "other states in the selection"
@@ -156,3 +157,27 @@ def test_without_beta_there_is_nothing_to_move(truth):
     decay = truth(photons=50_000, share_xx=0.0)
     data = data_of(decay.draw(np.random.default_rng(1)), decay)
     assert parts_of(data, OPTIONS)[1] == {}
+
+
+def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
+    """Against the decay of a cascade: beta 0.326 in place of 0.295, tau_xx 3.4 in place of 3.6 ns."""
+    decay, _ = clean
+    counts = decay.expected_of(Cascade(46.8e-9, 3.6e-9), 0.1, 0.257)
+    fit = fit_decay(data_of(counts, decay), OPTIONS)
+    by_quantity = {
+        part.quantity: part
+        for part in systematics(data_of(counts, decay), OPTIONS, fit, "not asked")
+        if part.source == HIGHER
+    }
+    beta, tau_xx = by_quantity["beta"], by_quantity["tau_xx_s"]
+    assert beta.shift == pytest.approx(fit.beta.value - apparent_beta(0.257, 0.1), abs=1e-3)
+    assert tau_xx.shift == pytest.approx(fit.tau_xx_s.value - 3.6e-9, abs=0.01e-9)
+    assert (beta.shift, tau_xx.shift) == pytest.approx((0.031, -0.2e-9), rel=0.15)
+    # The third exciton comes with <N>, so 30 % on that is about as much of the shift.
+    assert beta.sigma == pytest.approx(0.3 * beta.shift, rel=0.3)
+    unknown = systematics(data_of(counts, decay), replace(OPTIONS, mean_n=None), fit, "not asked")
+    for part in unknown:
+        if part.source == HIGHER:
+            assert (part.shift, part.sigma) == (None, None)
+            assert "<N> is not known" in part.how
+    assert sum(part.source == HIGHER for part in unknown) == 2
