@@ -45,7 +45,8 @@ button:hover, select:hover { border-color: var(--accent); }
         border: 1px solid #9a9a9a; border-radius: 3px; font-size: 12px; white-space: nowrap; pointer-events: none;
         z-index: 3; }
 #place { min-width: 130px; text-align: right; white-space: nowrap; }
-.strip { display: grid; grid-template-columns: minmax(0, 36fr) repeat(4, minmax(0, 16fr));
+.strip { display: grid; grid-template-columns: minmax(0, 36fr) minmax(0, 16fr) minmax(0, 15.5fr)
+         minmax(0, 14fr) minmax(0, 20fr);
          grid-template-rows: auto auto; gap: 5px 14px; padding: 6px 0; margin-bottom: 6px;
          border-bottom: 1px solid var(--line); }
 .strip > div { min-width: 0; overflow: hidden; white-space: nowrap; }
@@ -77,11 +78,11 @@ button:hover, select:hover { border-color: var(--accent); }
 .key { position: absolute; right: 8px; top: -10px; font-size: 11px; color: var(--soft); }
 .residuals { flex: 0 0 38%; }
 .numbers { padding: 2px 0 0 20px; overflow: hidden; }
-#reason { max-height: 5.2em; margin: 0 0 6px; font-size: 12px; line-height: 1.3; color: var(--soft);
-          overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 4; }
+#reason { max-height: 3.9em; margin: 0 0 6px; font-size: 12px; line-height: 1.3; color: var(--soft);
+          overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 #numbers { flex: 1; min-height: 0; overflow: auto; }
-#numbers table { table-layout: fixed; font-size: 12px; line-height: 1.3; }
-#numbers td, #numbers tbody th { padding: 2px 6px 2px 0; }
+#numbers table { table-layout: fixed; font-size: 11.5px; line-height: 1.25; }
+#numbers td, #numbers tbody th { padding: 1.5px 6px 1.5px 0; }
 #numbers .rows td { white-space: nowrap; }
 #numbers thead th { padding: 0 0 1px; }
 #numbers thead th:nth-child(1) { width: 35%; }
@@ -105,6 +106,7 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
   pointer-events: none; opacity: 0.45; }
 #read-only { color: var(--soft); }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
+@media (max-width: 1599px) { #shares { display: none; } }
 @media (min-width: 1600px) {
   #numbers table { font-size: 14px; line-height: 1.45; }
   #reason { font-size: 14px; max-height: 10.4em; -webkit-line-clamp: 8; }

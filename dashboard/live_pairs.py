@@ -69,7 +69,7 @@ def emitter_words(section: Mapping[str, Any]) -> dict[str, str]:
         interval = interval_95(g2)
         verdict = str(late.get("verdict") or "") if part is late else "of all selected pairs"
         return {
-            "g2-label": f"{label}, {interval}" if interval else label,
+            "g2-label": f"{label} {interval}" if interval else label,
             "g2": estimate_text(g2, without_error="no pair"),
             "g2-small": verdict,
         }

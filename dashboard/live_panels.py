@@ -40,6 +40,8 @@ LIVE_DECAY_BINS = 700
 FEWEST_PHOTONS = 100.0
 # A logarithmic axis of more than two decades is labelled by powers of ten.
 LEAST_SPAN = 101.0
+# Room above the curve for the words of its legend.
+HEADROOM = 4.0
 
 _NOTHING = np.empty(0)
 NO_TRACE = Envelope(np.zeros(1), _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
@@ -184,7 +186,7 @@ def decay_view(latest: Latest) -> Update:
         "data": decay_columns(decay),
         "ranges": {
             "delay": time,
-            "counts": log_ends(fewest, max(most, LEAST_SPAN * fewest)),
+            "counts": log_ends(fewest, max(HEADROOM * most, LEAST_SPAN * fewest)),
             "residuals": (-residuals, residuals),
         },
         "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons},

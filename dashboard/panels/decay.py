@@ -130,7 +130,8 @@ def counts_figure(
         line.visible = name == "response"
         items.append((words, line))
     legend = _legend(items)
-    legend.click_policy = "hide" if extras else "none"
+    if extras:
+        legend.click_policy, legend.ncols, legend.background_fill_alpha = "hide", 2, 0.6
     plot.add_layout(legend)
     tooltips = [
         ("delay", "@time{0.000} ns"),
