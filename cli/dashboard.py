@@ -23,6 +23,20 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     )
     parser.add_argument("address", type=address, metavar="ADDRESS", help="such as tcp://127.0.0.1:41234")
     add_page_options(parser)
+    parser.add_argument(
+        "--listen",
+        default=None,
+        metavar="HOST",
+        help="address of this machine at which the page is served to others, who need the link that is printed, with "
+        "its token; without TLS it can be read on the way (default: this machine only)",
+    )
+    parser.add_argument(
+        "--origin",
+        action="append",
+        default=[],
+        metavar="HOST:PORT",
+        help="a further name by which browsers know the page, such as that of a proxy (repeatable)",
+    )
     add_keys_option(parser)
     # For the run itself: the page says its address in a file, and ends with whoever started it.
     parser.add_argument("--announce", type=Path, help=argparse.SUPPRESS)
@@ -35,22 +49,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.lifeline:
         hold_lifeline(arguments.announce.parent)
     # Bokeh takes a third of a second to import.
-    from photonstream.dashboard.server import serve
+    from photonstream.dashboard.server import HOST, serve
 
     keys = keys_for(arguments.keys, [arguments.address])
     stopped = []
     with Interrupts() as interrupts:
         interrupts.call(lambda: stopped.append(True))
 
-        def ready(url: str) -> None:
+        def ready(url: str, read_only: str) -> None:
             if arguments.announce is not None:
                 said = arguments.announce.with_suffix(".new")
                 said.write_text(url, encoding="utf-8")
                 said.replace(arguments.announce)
                 return
-            print(f"page: {url}", flush=True)
+            print(f"page: {url}\nread-only: {read_only}", flush=True)
             if not arguments.no_browser:
                 open_browser(url)
 
-        serve(arguments.address, arguments.port, ready, lambda: bool(stopped), keys)
+        host = arguments.listen or HOST
+        serve(arguments.address, arguments.port, ready, lambda: bool(stopped), keys, host, arguments.origin)
     return 0

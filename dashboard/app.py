@@ -13,8 +13,10 @@ from bokeh.model import DataModel
 from bokeh.models import CustomJS
 from bokeh.server.session import ServerSession
 
+from photonstream.dashboard.desk import Desk, Role
 from photonstream.dashboard.live_figures import live_figures
 from photonstream.dashboard.live_page import PAGE, VARIABLES
+from photonstream.dashboard.live_panels import Part, part_of
 from photonstream.dashboard.updates import Updates, pack
 from photonstream.dashboard.wishes import WishError
 from photonstream.stream.latency import stamp_now
@@ -23,6 +25,9 @@ log = logging.getLogger(__name__)
 
 # Tells the run what somebody wants, in the words of `wishes`; the last argument takes what it says to that.
 Ask = Callable[[object, object, Callable[[str], None]], None]
+
+# The wish of a page that watches, and wants to act.
+TAKE_OVER = "take over"
 
 
 class Exchange(DataModel):
@@ -44,17 +49,21 @@ class Tab:
     Whatever it says, ``wake`` is called: there may be something to send to it now.
     """
 
-    def __init__(self, document: Document, updates: Updates, ask: Ask, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, document: Document, updates: Updates, ask: Ask, wake: Callable[[], None], desk: Desk
+    ) -> None:
         self.sent = 0
         self.drawn = -1
         self._updates = updates
         self._ask = ask
         self._wake = wake
+        self._desk = desk
         self._seen: dict[str, int] = {}
         self._heard = 0
-        self._told = (0, "")
+        # What the page was told of: its last wish that was heard, the notice, its role.
+        self._told: tuple[int, str, Role | None] = (0, "", None)
         self._notice = ""
-        self._part_s: tuple[float, float] | None = None
+        self._part_s: Part = None
         # The stamp of the trace that it was sent last; what a new tab is sent first is history.
         self._stamp: int | None = None
         self._exchange = Exchange()
@@ -85,7 +94,7 @@ class Tab:
     @property
     def due(self) -> bool:
         """Whether there is something new to send, and it can be sent."""
-        told = self._told == (self._heard, self._notice)
+        told = self._told == (self._heard, self._notice, self._desk.role(self))
         return self.ready and not (told and self._updates.known(self._seen))
 
     def send(self) -> None:
@@ -93,10 +102,11 @@ class Tab:
         if not self.due:
             return
         news = self._updates.news(self._seen, self._part_s)
-        head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard}}
+        role = self._desk.role(self)
+        head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard, "role": role}}
         if self._notice != self._told[1]:
             head["notice"] = self._notice
-        self._told = (self._heard, self._notice)
+        self._told = (self._heard, self._notice, role)
         self._stamp = self._updates.stamp if self.sent else None
         self.sent += 1
         exchange: Any = self._exchange
@@ -126,13 +136,26 @@ class Tab:
                 self._updates.drawn(self._stamp, stamp_now())
             self.drawn = value
         elif kind == "view":
-            self._part_s = None if value is None else (float(value[0]), float(value[1]))
+            self._part_s = part_of(value)
             self._seen.pop("trace", None)
         elif kind == "wish" and isinstance(value, Mapping):
             self._heard = int(value["number"])
             # The page shows its own wish already: it has to hear what holds, be it as before.
-            self._seen.pop("window", None)
-            self._ask(value.get("name"), value.get("values"), self.tell)
+            for section in ("window", "controls"):
+                self._seen.pop(section, None)
+            self._wish(value.get("name"), value.get("values"))
+
+    def _wish(self, name: object, values: object) -> None:
+        if name == TAKE_OVER:
+            if not self._desk.take_over(self):
+                raise WishError("this link is read-only")
+            return
+        role = self._desk.role(self)
+        if role != "acting":
+            raise WishError(
+                "this link is read-only" if role == "read-only" else "another page acts at present"
+            )
+        self._ask(name, values, self.tell)
 
 
 class Tabs:
@@ -143,6 +166,7 @@ class Tabs:
         self._ask = ask
         self._wake = wake
         self._open: dict[Tab, Document] = {}
+        self._desk = Desk()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -150,15 +174,19 @@ class Tabs:
     def __iter__(self) -> Iterator[Tab]:
         return iter(self._open)
 
-    def add(self, document: Document) -> None:
+    def add(self, document: Document, *, may_act: bool = True) -> None:
         """Make the page of a new tab in ``document``; it is forgotten with its session."""
-        tab = Tab(document, self._updates, self._ask, self._wake)
+        tab = Tab(document, self._updates, self._ask, self._wake, self._desk)
         self._open[tab] = document
+        self._desk.enter(tab, may_act=may_act)
         document.on_event(ConnectionLost, lambda _event: self._lost(tab, document))
         document.on_session_destroyed(lambda _context: self._forget(tab))
 
     def _forget(self, tab: Tab) -> None:
         self._open.pop(tab, None)
+        self._desk.leave(tab)
+        # Another page may act now, and is to be told.
+        self._wake()
 
     def _lost(self, tab: Tab, document: Document) -> None:
         self._forget(tab)

@@ -17,6 +17,7 @@ from photonstream.dashboard.numbers import (
     Unit,
     counted,
     estimate_text,
+    interval_95,
     is_estimate,
     number,
     plain,
@@ -177,14 +178,24 @@ class Findings:
         words = "there two fits in a row knew it, and the reading ended"
         return f"{words}; {counted(further)} more had been read by then" if further > 0 else words
 
-    def same_rows(self) -> list[Row]:
-        """Main numbers but beta, in the same places whatever was found: for a page that must not jump."""
-        upper, (slow, fast) = number(self._get("beta_upper95")), self._names
-        rows = [
+    def interval(self, key: str, unit: Unit) -> str:
+        """The 95 % interval of an estimate with its words (`interval_95`)."""
+        return interval_95(self._get(key), unit)
+
+    def lifetime_rows(self) -> list[Row]:
+        """Both lifetimes, whatever was found."""
+        slow, fast = self._names
+        return _dashed(
             self._row(f"{slow} lifetime τₓ", "tau_x_s", NS),
             self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
-            self._row("its share of the amplitude", "amplitude_xx", PERCENT),
-            self._row("its share of the photons", "photon_share_xx", PERCENT),
+        )
+
+    def same_rows(self) -> list[Row]:
+        """Main numbers but beta and lifetimes, in the same places whatever was found: for a page that must not jump."""
+        upper, fast = number(self._get("beta_upper95")), self._names[1]
+        return _dashed(
+            self._row(f"{fast}: share of the amplitude", "amplitude_xx", PERCENT),
+            self._row("share of the photons", "photon_share_xx", PERCENT),
             next(self._eta_rows(), Row(ETA, "none")),
             Row(
                 "beta, upper limit (95 %)",
@@ -192,16 +203,7 @@ class Findings:
             ),
             self._row("background share", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given"),
-            self.precision_row(),
-        ]
-        return [
-            Row(
-                row.label,
-                DASH if row.value in ("unknown", "none") else row.value,
-                DASH if row.interval == NOT_COMPUTED else row.interval,
-            )
-            for row in rows
-        ]
+        )
 
     @property
     def _held(self) -> str:
@@ -313,6 +315,18 @@ class Findings:
                 else f"there is {others.get('reason') or 'none'}"
             )
             yield f"Beta depends on the selection: with every bin judged without its own photons {other}."
+
+
+def _dashed(*rows: Row) -> list[Row]:
+    """The rows with a dash where there is nothing, and without remarks."""
+    return [
+        Row(
+            row.label,
+            DASH if row.value in ("unknown", "none") else row.value,
+            DASH if row.interval == NOT_COMPUTED else row.interval,
+        )
+        for row in rows
+    ]
 
 
 def is_dark(summary: Mapping[str, Any]) -> bool:

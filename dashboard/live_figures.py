@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bokeh.models import BoxZoomTool, ColumnDataSource, CustomJS, LogColorMapper, Range1d
+import numpy as np
+from bokeh.models import BasicTicker, BoxZoomTool, ColumnDataSource, CustomJS, LogColorMapper, Range1d
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
 from photonstream.dashboard.live_panels import NO_TRACE
+from photonstream.dashboard.panels.coincidence import centre_mark, coincidence_columns, coincidence_figure
 from photonstream.dashboard.panels.decay import (
     DELAY,
     GAP,
@@ -18,12 +20,14 @@ from photonstream.dashboard.panels.decay import (
     decay_columns,
     residuals_figure,
 )
+from photonstream.dashboard.panels.dwell import dwell_figure, dwell_sides
 from photonstream.dashboard.panels.flid import PALETTE, color_bar, flid_columns, flid_figure
 from photonstream.dashboard.panels.histogram import histogram_figure
-from photonstream.dashboard.panels.history import QUANTITIES, history_figure
+from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_figure
 from photonstream.dashboard.panels.trace import trace_columns, trace_figure, window_band, window_limit
-from photonstream.dashboard.style import label_axes
-from photonstream.dashboard.views import view_decay
+from photonstream.dashboard.style import count_ticks, label_axes
+from photonstream.dashboard.views import EXTRAS, view_decay
+from photonstream.nodes.history import ENDS
 
 # Axes by name, with the ends that they have before there are data.
 AXES = {
@@ -38,7 +42,12 @@ AXES = {
     "beta": (0.0, 100.0),
     "tau_x_s": (0.0, 100.0),
     "tau_xx_s": (0.0, 10.0),
+    "between": (-1.0, 1.0),
+    "pairs": (0.0, 1.0),
+    "dwell": (0.001, 10.0),
+    "density": (0.001, 100.0),
 }
+_NO_HISTORY = {name: np.empty(0) for name in ("photons", *(q.name + end for q in QUANTITIES for end in ENDS))}
 # What a plot of the lower row needs beside its axis for the widest numbers, so that no frame moves.
 BORDER_HISTORY = 58
 
@@ -60,6 +69,8 @@ def live_figures() -> list[figure]:
         "flid": _flid(axes),
         **_decay(axes),
         **_history(axes),
+        "pairs": _pairs(axes),
+        "dwell": _dwell(axes),
     }
     for name, plot in figures.items():
         plot.name = name
@@ -95,13 +106,13 @@ def _flid(axes: dict[str, Range1d]) -> figure:
 
 def _decay(axes: dict[str, Range1d]) -> dict[str, figure]:
     sources = _sources(decay_columns(view_decay(Curve())))
-    counts = counts_figure(sources["decay"], axes["delay"], axes["counts"], STYLES, None)
+    counts = counts_figure(sources["decay"], axes["delay"], axes["counts"], STYLES, None, EXTRAS)
     label_axes(counts, "", "Counts")
     counts.yaxis.name = "counts axis"
     counts.xaxis.major_label_text_font_size = "0px"
     counts.min_border_bottom = GAP
     items: Any = counts.legend.items
-    for name, item in zip(("selected", "everything", *STYLES), items, strict=True):
+    for name, item in zip(("selected", "everything", *STYLES, *EXTRAS), items, strict=True):
         item.name, item.visible = f"legend {name}", False
     residuals = residuals_figure(sources["residuals"], axes["delay"], axes["residuals"], None)
     label_axes(residuals, DELAY, "Residual (σ)")
@@ -111,13 +122,29 @@ def _decay(axes: dict[str, Range1d]) -> dict[str, figure]:
 def _history(axes: dict[str, Range1d]) -> dict[str, figure]:
     found = {}
     for quantity in QUANTITIES:
-        band = f"{quantity.name}_band"
-        sources = {
-            quantity.name: _source(quantity.name, ("photons", "value", "low", "high")),
-            band: _source(band, ("xs", "ys")),
-        }
+        sources = _sources(history_columns(_NO_HISTORY, quantity))
         found[quantity.name] = history_figure(
             sources, quantity, axes["photons"], axes[quantity.name], None, last=quantity is QUANTITIES[-1]
         )
         found[quantity.name].min_border_left = BORDER_HISTORY
     return found
+
+
+def _pairs(axes: dict[str, Range1d]) -> figure:
+    columns = coincidence_columns(Curve())
+    plot = coincidence_figure(_source("pairs", tuple(columns)), axes["between"], axes["pairs"], None)
+    label_axes(plot, "Delay (ns)", "Pairs")
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=3)
+    plot.min_border_right = 18
+    plot.yaxis.ticker = BasicTicker(desired_num_ticks=4)
+    plot.yaxis.formatter = count_ticks()
+    plot.yaxis.name = "pairs axis"
+    plot.add_layout(centre_mark(name="pairs centre", location=0, visible=False))
+    plot.min_border_left = BORDER_HISTORY
+    return plot
+
+
+def _dwell(axes: dict[str, Range1d]) -> figure:
+    plot = dwell_figure(_sources(dwell_sides(Curve())), axes["dwell"], axes["density"], None)
+    plot.min_border_left = BORDER_HISTORY
+    return plot

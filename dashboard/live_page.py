@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from jinja2 import Template
 
+from photonstream.dashboard.controls import FIELDS
+from photonstream.dashboard.live_controls import CONTROLS_CSS, CONTROLS_HTML
+from photonstream.dashboard.live_exports import EXPORTS_CSS
 from photonstream.dashboard.live_script import SCRIPT
 from photonstream.dashboard.page import BASE_CSS
 
@@ -16,20 +19,22 @@ POLICY = (
 CSS = """
 html, body { height: 100%; }
 main { display: flex; flex-direction: column; height: 100%; min-width: 1180px; min-height: 700px;
-       padding: 10px 18px 6px 14px; }
-header { display: grid; grid-template-columns: minmax(0, 1fr) auto; column-gap: 30px; }
-h1 { font-size: 21px; line-height: 1.25; white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
-header p { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; min-height: 1.45em; }
-#state { color: var(--ink); font-weight: 600; text-align: right; margin: 4px 0 0; min-width: 560px; }
-#notice { color: #b34700; text-align: right; }
+       padding: 8px 18px 6px 14px; position: relative; }
+header { display: flex; align-items: baseline; gap: 16px; white-space: nowrap; }
+h1 { font-size: 19px; line-height: 1.3; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; }
+header p { overflow: hidden; text-overflow: ellipsis; margin: 0; flex: 1 1 0; min-width: 0; }
+#state { color: var(--ink); font-weight: 600; text-align: right; flex: 0 1 auto; }
+#notice { position: absolute; top: 34px; right: 18px; z-index: 9; background: #fff; color: #b34700; padding: 0 8px;
+          max-width: 70%; white-space: normal; }
+#notice:not(:empty) { border: 1px solid #b34700; border-radius: 3px; padding: 3px 8px; }
 button, select, input { font: inherit; font-size: 13px; color: var(--ink); background: #fff; height: 26px;
                         border: 1px solid #9a9a9a; border-radius: 3px; padding: 0 8px; }
 button { cursor: pointer; }
 button:hover, select:hover { border-color: var(--accent); }
 :disabled { color: #9a9a9a; border-color: var(--line); cursor: default; }
 :focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
-.clock { display: flex; align-items: center; gap: 12px; padding: 5px 0 7px; margin-bottom: 12px;
-         border-bottom: 1.5px solid var(--ink); font-size: 13px; }
+.clock { display: flex; align-items: center; gap: 12px; padding: 4px 0 5px; border-bottom: 1.5px solid var(--ink);
+         font-size: 13px; }
 #pause { width: 74px; }
 #bar { position: relative; flex: 1; height: 26px; cursor: pointer; }
 #bar::before { content: ""; position: absolute; inset: 9px 0; background: #ececec; }
@@ -39,60 +44,84 @@ button:hover, select:hover { border-color: var(--accent); }
 #goto { position: absolute; top: -15px; transform: translateX(-50%); padding: 0 6px; background: #fff;
         border: 1px solid #9a9a9a; border-radius: 3px; font-size: 12px; white-space: nowrap; pointer-events: none;
         z-index: 3; }
-#place { width: 150px; text-align: right; white-space: nowrap; }
-#lag { width: 90px; color: #b34700; white-space: nowrap; }
-.plots { flex: 1; min-height: 0; display: grid; grid-template-rows: 26px minmax(0, 38fr) minmax(0, 62fr);
-         grid-template-columns: minmax(0, 38fr) minmax(0, 27fr) minmax(0, 35fr); column-gap: 10px; }
+#place { min-width: 130px; text-align: right; white-space: nowrap; }
+.strip { display: grid; grid-template-columns: minmax(0, 36fr) minmax(0, 16fr) minmax(0, 15.5fr)
+         minmax(0, 14fr) minmax(0, 20fr);
+         grid-template-rows: auto auto; gap: 5px 14px; padding: 6px 0; margin-bottom: 6px;
+         border-bottom: 1px solid var(--line); }
+.strip > div { min-width: 0; overflow: hidden; white-space: nowrap; }
+.strip .main { grid-row: 1 / span 2; align-self: center; }
+.strip small { display: block; font-size: 12px; line-height: 1.3; color: var(--soft); overflow: hidden;
+               text-overflow: ellipsis; min-height: 1.3em; }
+.strip b { display: block; font-size: 20px; line-height: 1.15; font-weight: 500; overflow: hidden;
+           text-overflow: ellipsis; }
+.strip .main b { font-size: 38px; line-height: 1.15; font-weight: 600; letter-spacing: -0.01em; }
+#beta-interval { font-size: 20px; line-height: 1.25; color: var(--ink); }
+.plots { flex: 1; min-height: 0; display: grid; grid-template-rows: 26px minmax(0, 37fr) minmax(0, 63fr);
+         grid-template-columns: minmax(0, 29fr) minmax(0, 22fr) minmax(0, 19fr) minmax(0, 30fr); column-gap: 10px; }
 .window { grid-column: 1 / -1; display: flex; align-items: center; gap: 7px; font-size: 13px; padding-left: 30px; }
 .window input { width: 66px; text-align: right; height: 24px; }
 .window button { height: 24px; }
+.window select { height: 24px; margin-right: 16px; }
 #window-note { color: var(--soft); margin-left: 4px; }
 .rates { grid-column: 1 / -1; display: grid; grid-template-columns: minmax(0, 1fr) 170px 25%;
          column-gap: 8px; }
-.panel { min-width: 0; min-height: 0; display: flex; flex-direction: column; }
+.panel { min-width: 0; min-height: 0; display: flex; flex-direction: column; position: relative; }
 .panel > b { top: -4px; }
+.stack { display: grid; grid-template-rows: 1fr 1fr; min-width: 0; min-height: 0; }
 .plot { position: relative; flex: 1; min-height: 0; }
 .say { position: absolute; inset: 0 12% 30px 24%; display: flex; align-items: center; justify-content: center;
        text-align: center; color: #555; font-size: 13px; pointer-events: none; margin: 0; }
 .say:empty { display: none; }
 .flid .say { right: 24%; left: 8%; }
 .unit { position: absolute; right: 14px; top: -11px; font-size: 12px; }
-.residuals { flex: 0 0 34%; }
+.key { position: absolute; right: 8px; top: -10px; font-size: 11px; color: var(--soft); }
+.residuals { flex: 0 0 38%; }
 .numbers { padding: 2px 0 0 20px; overflow: hidden; }
-.headline { white-space: nowrap; }
-#beta-interval { font-size: 12px; color: var(--soft); margin-left: 8px; }
-.headline small { white-space: nowrap; min-height: 1.4em; }
-.verdict { margin: 5px 0 0; }
-#reason { height: 2.6em; margin: 2px 0 2px; font-size: 12px; line-height: 1.3; color: var(--soft); overflow: hidden;
-          display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; }
+#reason { max-height: 3.9em; margin: 0 0 6px; font-size: 12px; line-height: 1.3; color: var(--soft);
+          overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
 #numbers { flex: 1; min-height: 0; overflow: auto; }
-#numbers table { table-layout: fixed; font-size: 12px; line-height: 1.3; }
-#numbers td, #numbers tbody th { padding: 2px 6px 2px 0; }
+#numbers table { table-layout: fixed; font-size: 11.5px; line-height: 1.25; }
+#numbers td, #numbers tbody th { padding: 1.5px 6px 1.5px 0; }
+#numbers .rows td { white-space: nowrap; }
 #numbers thead th { padding: 0 0 1px; }
-#numbers thead th:nth-child(1) { width: 43%; }
-#numbers thead th:nth-child(2) { width: 33%; }
+#numbers thead th:nth-child(1) { width: 35%; }
+#numbers thead th:nth-child(2) { width: 38%; }
 #problems { color: #b34700; font-size: 13px; }
 #problems ul { margin: 0 0 8px; padding-left: 18px; }
 footer { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--soft); font-size: 12px;
-         border-top: 1px solid var(--line); padding-top: 5px; margin-top: 4px; white-space: nowrap; }
-#ledger { min-width: 290px; }
-#refused { min-width: 95px; }
+         border-top: 1px solid var(--line); padding: 4px 0 0; margin-top: 3px; white-space: nowrap; }
 #shares { margin-left: auto; text-align: right; }
+footer span:empty { display: none; }
+.loud { color: #fff; background: #b34700; font-weight: 600; padding: 0 6px; border-radius: 2px; }
+.strip .loud { color: #fff; display: inline-block; max-width: 100%; }
+footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(--ink); }
 .live #bar { visibility: hidden; }
 .live .clock :is(#pause, label) { display: none; }
-.catching-up .plots { opacity: 0.45; }
+.catching-up :is(.plots, .strip) { opacity: 0.45; }
 .catching-up #state, .deaf #state { color: #b34700; }
 .deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }
 .deaf .clock :is(#pause, label), .deaf .window { opacity: 0.4; }
+.watching :is(#pause, #bar, #speed, .window input, .window button, [data-field], #stop) {
+  pointer-events: none; opacity: 0.45; }
+#read-only { color: var(--soft); }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
-@media (min-height: 980px) { #reason { height: 5.2em; -webkit-line-clamp: 4; } }
-@media (min-width: 1600px) { #numbers table { font-size: 13.5px; line-height: 1.4; } #reason { font-size: 13px; } }
+@media (max-width: 1599px) { #shares { display: none; } }
+@media (min-width: 1600px) {
+  #numbers table { font-size: 14px; line-height: 1.45; }
+  #reason { font-size: 14px; max-height: 10.4em; -webkit-line-clamp: 8; }
+  .strip b { font-size: 31px; }
+  .strip .main b { font-size: 60px; }
+  #beta-interval { font-size: 29px; }
+  .strip small { font-size: 15px; }
+}
 .night { background: #000; }
 .night main { filter: invert(0.9) hue-rotate(180deg); background: #fff; }
 """
 
 # Places of plots: name of the root, and of the words that stand there when there is nothing to draw.
-_TEMPLATE = """<!DOCTYPE html>
+_TEMPLATE = (
+    """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -113,21 +142,43 @@ _TEMPLATE = """<!DOCTYPE html>
 {% endmacro %}
 <main>
 <header>
-<h1 id="title">photonstream</h1><p id="state">Starting.</p>
-<p id="subtitle"></p><p id="notice" role="status"></p>
+<h1 id="title">photonstream</h1><p id="subtitle"></p><span id="state">Starting.</span>
 </header>
+<p id="notice" role="status"></p>
 <div class="clock">
 <button id="pause" type="button">pause</button>
 <div id="bar" role="slider" aria-label="place in recorded time"><div id="read" style="width: 0"></div>
 <div id="due" hidden></div><div id="goto" hidden></div></div>
 <span id="place"></span>
 <label>speed <select id="speed"></select></label>
-<span id="lag"></span>
+<span id="read-only" hidden>read-only</span>
+<button id="take-over" type="button" title="another page acts; from here you only watch" hidden>take over</button>
+<button id="settings" type="button" aria-expanded="false" aria-controls="controls">settings</button>
 <button id="night" type="button" title="bright or dark page">dark</button>
 </div>
 <div id="problems"></div>
+"""
+    + CONTROLS_HTML
+    + """
+{% macro cell(name, label) %}
+<div><small id="{{ name }}-label">{{ label }}</small><b id="{{ name }}">–</b><small id="{{ name }}-small"></small></div>
+{% endmacro %}
+<section class="strip">
+<div class="main"><b id="beta">no beta</b><small id="beta-interval"></small><small id="beta-label"></small></div>
+{{ cell("tau-x", "exciton lifetime τₓ") }}
+{{ cell("tau-xx", "fast component lifetime τₓₓ") }}
+<div><small>model</small><b id="model">not yet</b><small id="verdict"></small></div>
+{{ cell("g2", "late g⁽²⁾(0)") }}
+<div><small>photons fitted</small><b id="photons">–</b><small id="share"></small></div>
+{{ cell("to-go", "still to measure") }}
+{{ cell("rates", "detectors, last second") }}
+{{ cell("recording", "recording") }}
+</section>
 <div class="plots">
-<div class="window">window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
+<div class="window"><select id="span" aria-label="part of the trace">
+<option value="">whole run</option><option value="60">last 60 s</option><option value="10">last 10 s</option>
+<option value="2">last 2 s</option></select>
+window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 <input id="high" inputmode="decimal" placeholder="open" aria-label="upper rate in kcps"> kcps
 <button id="auto" type="button" title="let the program choose the neutral state">auto</button>
 <span id="window-note"></span></div>
@@ -137,21 +188,28 @@ _TEMPLATE = """<!DOCTYPE html>
 <div class="panel"><b>c</b><span class="unit">bins</span>{{ plot("flid") }}</div>
 </div>
 <div class="panel"><b>d</b>{{ plot("decay") }}{{ plot("residuals") }}</div>
-<div class="panel"><b>e</b>{{ plot("beta") }}{{ plot("tau_x_s") }}{{ plot("tau_xx_s") }}</div>
-<div class="panel numbers"><b>f</b>
-<p class="headline"><span id="beta">no beta</span><span id="beta-interval"></span>
-<small id="beta-label"></small></p>
-<p class="verdict" id="verdict"></p><p id="reason"></p>
+<div class="panel"><b>e</b><span class="key">bands 68, 95 % &middot; dashed: Cramér–Rao</span>
+{{ plot("beta") }}{{ plot("tau_x_s") }}{{ plot("tau_xx_s") }}</div>
+<div class="stack"><div class="panel"><b>f</b>{{ plot("pairs") }}</div>
+<div class="panel"><b>g</b>{{ plot("dwell") }}</div></div>
+<div class="panel numbers"><b>h</b>
+<p id="reason"></p>
 <div id="numbers"></div></div>
 </div>
-<footer><span id="ledger"></span><span id="restarts"></span><span id="refused"></span><span id="epoch"></span>
-<span id="link"></span><span id="latency"></span><span id="shares"></span></footer>
+<footer><span id="ledger"></span><span id="lag"></span><span id="restarts"></span><span id="refused"></span>
+<span id="epoch"></span><span id="link"></span><span id="latency"></span><span id="shares"></span></footer>
 </main>
 {{ plot_script }}
 </body>
 </html>
 """
+)
 
 PAGE = Template(_TEMPLATE)
 # What the template is filled with besides what Bokeh gives it.
-VARIABLES = {"policy": POLICY, "css": BASE_CSS + CSS, "script": SCRIPT}
+VARIABLES = {
+    "policy": POLICY,
+    "css": BASE_CSS + CSS + CONTROLS_CSS + EXPORTS_CSS,
+    "script": SCRIPT,
+    "fields": FIELDS,
+}

@@ -29,7 +29,8 @@ from photonstream.dashboard.panels.history import QUANTITIES, history_columns, h
 from photonstream.dashboard.panels.trace import trace_columns
 from photonstream.dashboard.recording_events import gap_spans
 from photonstream.dashboard.tiles import TraceTiles
-from photonstream.dashboard.views import Envelope, Floats, rate_classes, view_decay
+from photonstream.dashboard.views import EXTRAS, Envelope, Floats, rate_classes, view_decay
+from photonstream.nodes.history import ENDS
 from photonstream.nodes.tag_source import EVENTS
 
 # As many columns as a wide screen has pixels in the trace's frame, or fewer.
@@ -39,6 +40,8 @@ LIVE_DECAY_BINS = 700
 FEWEST_PHOTONS = 100.0
 # A logarithmic axis of more than two decades is labelled by powers of ten.
 LEAST_SPAN = 101.0
+# Room above the curve for the words of its legend.
+HEADROOM = 4.0
 
 _NOTHING = np.empty(0)
 NO_TRACE = Envelope(np.zeros(1), _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
@@ -48,19 +51,43 @@ NO_TRACE = Envelope(np.zeros(1), _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHIN
 Update = dict[str, Any]
 
 
-def trace_view(latest: Latest, part_s: tuple[float, float] | None = None) -> Update:
-    """The whole trace, or ``part_s`` of it (first and last second), decimated to the screen."""
+# A part of the trace: first and last second, or how many of its last seconds; None: all of it.
+Part = tuple[float, float] | float | None
+
+
+def part_of(value: object) -> Part:
+    """A part as a browser says it. Raises TypeError or ValueError for what is none."""
+    if value is None:
+        return None
+    ends = [value] if isinstance(value, int | float) else [*value] if isinstance(value, list | tuple) else []
+    numbers = [float(end) for end in ends]
+    if len(numbers) not in (1, 2) or not all(map(math.isfinite, numbers)) or numbers[-1] <= 0:
+        raise ValueError("a part of the trace is two times, or how many of its last seconds")
+    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
+
+
+def trace_view(latest: Latest, part_s: Part = None) -> Update:
+    """The whole trace, or ``part_s`` of it, decimated to the screen."""
     tiles = latest.tiles
     if not tiles.bins:
         return {"data": trace_columns(NO_TRACE), "say": {"trace": _no_trace_yet(latest)}}
-    start_s, stop_s = (0.0, _trace_end_s(latest)) if part_s is None else part_s
+    start_s, stop_s = _ends(latest, part_s)
     shown = live_envelope(tiles, start_s, stop_s)
     gaps_s = gap_spans(latest.value("source", EVENTS).get("events"))
     update: Update = {"data": trace_columns(shown, gaps_s), "say": {"trace": ""}}
     update["ranges"] = {"rates": rate_ends(tiles)}
-    if part_s is None:
+    if not isinstance(part_s, tuple):
         update["ranges"]["time"] = (start_s, stop_s)
     return update
+
+
+def _ends(latest: Latest, part_s: Part) -> tuple[float, float]:
+    if isinstance(part_s, tuple):
+        return part_s
+    if part_s is None:
+        return 0.0, _trace_end_s(latest)
+    reached_s = latest.tiles.bins * latest.bin_s
+    return max(0.0, reached_s - part_s), max(part_s, reached_s)
 
 
 def live_envelope(tiles: TraceTiles, start_s: float, stop_s: float) -> Envelope:
@@ -150,13 +177,16 @@ def decay_view(latest: Latest) -> Update:
     # Without a laser there may be a span of delays all the same, and it says nothing.
     time = time_ends(decay) if decay.photons else (0.0, 1.0)
     residuals = round_above(residual_end(decay))
-    legend = {f"legend {name}": {"visible": name in parts} for name in STYLES}
+    legend: dict[str, dict[str, Any]] = {f"legend {name}": {"visible": name in parts} for name in STYLES}
+    legend |= {f"legend {name}": {"visible": name in decay.extras} for name in EXTRAS}
+    for name, channel in zip(EXTRAS[1:], _channels(value), strict=False):
+        legend[f"legend {name}"]["label"] = {"value": f"channel {channel}"}
     photons = {f"legend {name}": {"visible": bool(decay.photons)} for name in ("selected", "everything")}
     return {
         "data": decay_columns(decay),
         "ranges": {
             "delay": time,
-            "counts": log_ends(fewest, max(most, LEAST_SPAN * fewest)),
+            "counts": log_ends(fewest, max(HEADROOM * most, LEAST_SPAN * fewest)),
             "residuals": (-residuals, residuals),
         },
         "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons},
@@ -187,7 +217,22 @@ def _decay_curve(value: Mapping[str, Any]) -> Curve:
     if has_fit:
         names = {"fit": "total", "exciton": "x", "fast": "xx", "background": "background"}
         columns |= {name: total(model[key]) for name, key in names.items()}
+        columns |= _response(total(model.get("response", 0.0 * model["total"])), columns["fit"])
+    rows = np.flatnonzero(use)
+    if len(rows) > 1:
+        columns |= {name: np.asarray(selected[k], float) for name, k in zip(EXTRAS[1:], rows, strict=False)}
     return Curve(columns)
+
+
+def _response(response: Floats, fit: Floats) -> dict[str, Floats]:
+    """The response as high as the fit, which is where one can compare them."""
+    highest = float(response.max(initial=0.0))
+    return {"response": response * (float(fit.max()) / highest)} if highest > 0 else {}
+
+
+def _channels(value: Mapping[str, Any]) -> list[int]:
+    """Numbers of the channels with photons."""
+    return [int(value["channels"][k]) for k in np.flatnonzero(value["all"].any(axis=1))] if value else []
 
 
 def _no_fit(latest: Latest) -> str:
@@ -201,7 +246,7 @@ def _no_fit(latest: Latest) -> str:
 def history_view(latest: Latest) -> Update:
     """Beta and the lifetimes against the photons that were selected."""
     history = latest.value("lifetime", "history")
-    names = ["photons", *(q.name + end for q in QUANTITIES for end in ("", "_low", "_high"))]
+    names = ["photons", *(q.name + end for q in QUANTITIES for end in ENDS)]
     history = history or dict.fromkeys(names, _NOTHING)
     update: Update = {"data": {}, "ranges": {}, "say": {}}
     anything = False

@@ -6,6 +6,8 @@ itself (``sync: false``), so that nothing of it goes back.
 
 from __future__ import annotations
 
+from photonstream.dashboard.live_controls import CONTROLS_SCRIPT
+from photonstream.dashboard.live_exports import EXPORTS_SCRIPT
 from photonstream.dashboard.live_window import WINDOW_SCRIPT
 
 _PAGE_SCRIPT = r"""
@@ -58,6 +60,20 @@ const photonstream = (() => {
     if (element[key] !== value) element[key] = value;
   }
 
+  // A number that is too long for its place in the strip is written smaller, not cut.
+  function fit(element) {
+    element.style.fontSize = "";
+    const share = element.clientWidth / element.scrollWidth;
+    if (share < 1) element.style.fontSize = `${Math.floor(share * parseFloat(getComputedStyle(element).fontSize))}px`;
+  }
+
+  function write(id, words) {
+    const element = place(id);
+    if (element.textContent === words) return;
+    element.textContent = words;
+    if (element.matches(".strip b")) fit(element);
+  }
+
   const deeds = {
     data: of => each(of, (name, data) => model(`source ${name}`).setv({data}, {sync: false, check_eq: false})),
     ranges: of => each(of, (name, ends) => {
@@ -66,23 +82,31 @@ const photonstream = (() => {
     }),
     models: of => each(of, put),
     say: of => each(of, (name, words) => fill(`say-${name}`, "textContent", words)),
-    text: of => each(of, (id, words) => fill(id, "textContent", words)),
+    text: of => each(of, write),
     html: of => each(of, (id, html) => fill(id, "innerHTML", html)),
     title: of => each(of, (id, words) => fill(id, "title", words)),
     classes: of => each(of, (name, on) => document.body.classList.toggle(name, on)),
+    loud: of => each(of, (id, on) => place(id).classList.toggle("loud", on)),
     bar: showBar,
     speed: showSpeed,
     window: of => band.show(of),
+    fields: of => controls.show(of),
     notice: showNotice,
     tab: () => {},
   };
 
   function take(buffer) {
     const found = sections(buffer);
-    const {number, heard} = found[0].tab;
+    const {number, heard, role} = found[0].tab;
+    document.body.classList.toggle("watching", role !== "acting");
+    place("take-over").hidden = role !== "watching";
+    place("read-only").hidden = role !== "read-only";
     for (const section of found) {
       // What was sent before the last wish arrived is not what the person wants any more.
-      if (heard < wishes) delete section.window;
+      if (heard < wishes) {
+        delete section.window;
+        delete section.fields;
+      }
       each(section, (deed, of) => deeds[deed](of));
     }
     document.title = `${place("title").textContent} – photonstream`;
@@ -138,10 +162,11 @@ const photonstream = (() => {
     say("wish", {name, values, number: wishes});
   }
 
-  const band = onWindow({
-    place, model, put, wish, notice: showNotice,
-    view: name => Bokeh.index.find_one(session.get_model_by_name(name)),
-  });
+  const view = name => Bokeh.index.find_one(session.get_model_by_name(name));
+  const band = onWindow({place, model, put, view, wish, notice: showNotice});
+  const exports = onExports({place, model, view});
+
+  const controls = onControls({place, wish});
 
   // Zooming
 
@@ -151,17 +176,28 @@ const photonstream = (() => {
     if (plot.name === "trace") say("view", [start, end]);
   }
 
+  // What the trace shows unless somebody zooms: all of it, or the last seconds.
+  const usual = () => place("span").value === "" ? null : Number(place("span").value);
+
   function whole() {
     const wasPart = held.has("time");
     held.clear();
     for (const name of axes.keys()) setAxis(name);
-    if (wasPart) say("view", null);
+    if (wasPart) say("view", usual());
+  }
+
+  function showSpan() {
+    held.delete("time");
+    say("view", usual());
   }
 
   // Life of the page
 
   function listen() {
+    window.addEventListener("resize", () => document.querySelectorAll(".strip b").forEach(fit));
     band.listen();
+    controls.listen();
+    exports.listen();
     place("pause").addEventListener("click",
       () => wish(document.body.classList.contains("paused") ? "resume" : "pause", {}));
     place("speed").addEventListener("change", event => {
@@ -174,6 +210,8 @@ const photonstream = (() => {
     place("bar").addEventListener("click", event => {
       if (end_s !== null) wish("seek", {time_s: pointed(event) * end_s});
     });
+    place("take-over").addEventListener("click", () => wish("take over", {}));
+    place("span").addEventListener("change", showSpan);
     place("night").addEventListener("click", () => setNight(!document.body.classList.contains("night")));
   }
 
@@ -203,4 +241,4 @@ const photonstream = (() => {
 })();
 """
 
-SCRIPT = WINDOW_SCRIPT + _PAGE_SCRIPT
+SCRIPT = WINDOW_SCRIPT + CONTROLS_SCRIPT + EXPORTS_SCRIPT + _PAGE_SCRIPT

@@ -49,7 +49,7 @@ function onWindow({place, model, put, view, wish, notice}) {
   // What a press at this place would move: "low", "high", "both", or nothing.
   function grip(name, event) {
     const area = frame(name);
-    if (band === null || !area.inside(event)) return null;
+    if (band === null || !area.inside(event) || document.body.classList.contains("watching")) return null;
     const [low, high] = band, y = event.clientY;
     const bottom = area.y(low), top = area.y(high ?? area.end);
     const toLow = Math.abs(y - bottom), toHigh = Math.abs(y - top);

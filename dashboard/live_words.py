@@ -16,13 +16,11 @@ from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.live_panels import Update
 from photonstream.dashboard.numbers import (
     KCPS,
-    NOT_COMPUTED,
     PERCENT,
     counted,
     estimate_text,
     fixed,
     number,
-    quantity,
 )
 from photonstream.nodes.pipeline import PHOTON_PATH
 from photonstream.stream.ledger import imbalances
@@ -67,18 +65,16 @@ def numbers_view(latest: Latest) -> Update:
     run = live_run(latest)
     findings = Findings(run)
     if not run.section("fit"):
-        verdict, first, reason = "No fit yet", Row(findings.beta_label, "none"), ""
+        first, reason = Row(findings.beta_label, "none"), ""
     else:
-        verdict, first = findings.verdict, findings.beta_row()
+        first = findings.beta_row()
         reason = " ".join(dict.fromkeys(filter(None, [first.remark, *findings.warnings()])))
-    interval = f"95 %: {first.interval}" if first.interval not in ("", NOT_COMPUTED) else ""
     table = rows_table([*findings.same_rows(), *_light_rows(run)], intervals="95 % interval")
     return {
         "text": {
             "beta": "no beta" if first.value == "none" else f"β = {first.value}",
             "beta-label": first.label,
-            "beta-interval": interval,
-            "verdict": verdict,
+            "beta-interval": findings.interval("beta", PERCENT),
             "reason": reason,
         },
         "html": {"numbers": table},
@@ -91,10 +87,7 @@ def _light_rows(run: RunFolder) -> list[Row]:
     states, recording = run.section("states"), run.section("recording")
     on_s, photons = number(states.get("on_time_s")), number(states.get("on_photons"))
     all_s, everything = number(recording.get("duration_s")), number(recording.get("photons"))
-    share = None if not all_s or on_s is None else min(1.0, on_s / all_s)
     return [
-        Row("photons fitted", _or_dash(counted(run.section("fit").get("photons")))),
-        Row("time in the selected state", _or_dash(quantity(share, PERCENT, 3))),
         Row("rate in the selected state", _rate(photons, on_s)),
         Row("rate of the whole recording", _rate(everything, all_s)),
     ]
@@ -105,10 +98,6 @@ def _rate(photons: float | None, time_s: float | None) -> str:
     if not photons or not time_s:
         return DASH
     return estimate_text({"value": photons / time_s, "stderr": photons**0.5 / time_s}, KCPS)
-
-
-def _or_dash(words: str) -> str:
-    return DASH if words == "unknown" else words
 
 
 def window_view(latest: Latest, wish: Window | None) -> Update:
@@ -163,8 +152,23 @@ def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, A
             "paused": state == "paused",
             "live": unclocked,
         },
+        "loud": _alarms(latest, status, link),
         "bar": _bar(latest, status),
         "speed": number(status.get("speed")),
+    }
+
+
+def _alarms(latest: Latest, status: Mapping[str, Any], link: str) -> dict[str, bool]:
+    """Which parts of the line of health say that something is wrong."""
+    lines = latest.ledger
+    gaps = number(_section(lines.get(PHOTON_PATH[0], {}), "gaps").get("count"))
+    lost = any(int(line.get("events_lost", 0)) for line in lines.values())
+    lag_s = number(status.get("lag_s"))
+    return {
+        "ledger": bool(gaps) or lost or "NOT" in ledger_words(latest),
+        "restarts": bool(status.get("restarts")),
+        "link": link == "silent",
+        "lag": link == "connected" and lag_s is not None and lag_s > WORTH_SAYING_S,
     }
 
 

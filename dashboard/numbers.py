@@ -135,6 +135,27 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
     return f"above {low}" if high is None else f"{low} to {high}"
 
 
+# Standard errors to either end of a 95 % interval of a normal distribution.
+_Z95 = 1.959964
+
+
+def interval_95(estimate: object, unit: Unit = ONE) -> str:
+    """The 95 % interval with its words, such as ``95 %: 46.39 to 47.21``; empty where there is nothing to make it of.
+
+    While a run goes on only the standard error may be known: then ``95 % about``, as if errors were normal.
+    """
+    if not is_estimate(estimate):
+        return ""
+    assert isinstance(estimate, Mapping)
+    if _ends(estimate.get("ci95")) != (None, None):
+        return f"95 %: {interval_text(estimate, 'ci95', unit)}"
+    value, error = number(estimate.get("value")), number(estimate.get("stderr"))
+    if value is None or not error:
+        return ""
+    reach = _Z95 * error
+    return f"95 % about {interval_text({**estimate, 'ci95': [value - reach, value + reach]}, 'ci95', unit)}"
+
+
 def _ends(interval: object) -> tuple[float | None, float | None]:
     if isinstance(interval, Sequence) and not isinstance(interval, str) and len(interval) == 2:
         return number(interval[0]), number(interval[1])

@@ -7,17 +7,18 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from bokeh.application import Application
 from bokeh.application.handlers import FunctionHandler
 from bokeh.server.server import BaseServer
-from bokeh.server.tornado import BokehTornado
 from bokeh.server.util import bind_sockets
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
+from photonstream.dashboard.access import ACT, WATCH, Access, GuardedServer
 from photonstream.dashboard.app import Tab, Tabs
 from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.updates import Updates
@@ -30,6 +31,8 @@ from photonstream.stream.wire import WireError
 log = logging.getLogger(__name__)
 
 HOST = "127.0.0.1"
+# Names of this machine to which nobody else can connect.
+LOCAL = (HOST, "localhost")
 # The link is looked at when something comes, and at least this often.
 LOOK_S = 0.05
 # After so long without a word the run is asked for one, with a command that does nothing.
@@ -149,34 +152,45 @@ class RunLink:
 def serve(
     address: str,
     port: int,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[str, str], None],
     stop: Callable[[], bool],
     keys: Keys | None = None,
+    host: str = HOST,
+    origins: Sequence[str] = (),
 ) -> None:
-    """Serve the page of the run that publishes at ``address``, on this machine only, until ``stop`` says so.
+    """Serve the page of the run that publishes at ``address``, until ``stop`` says so.
 
-    ``on_ready`` gets the page's address when it can be opened. Port 0 takes one that is free. The end of the run, or of
+    ``host``: where it listens; off this machine it opens only with a token (`access`). ``origins``: further names,
+    HOST:PORT, by which browsers may know it. ``on_ready`` gets the page's link when it can be opened, and a second
+    one that is read-only. Port 0 takes one that is free. The end of the run, or of
     its link, does not end the page: it says so and shows what there was. Raises OSError where the port is taken,
     KeysError where the run wants other ``keys``.
     """
-    asyncio.run(_serve(address, port, on_ready, stop, keys))
+    asyncio.run(_serve(address, port, on_ready, stop, keys, host, origins))
 
 
 async def _serve(
     address: str,
     port: int,
-    on_ready: Callable[[str], None],
+    on_ready: Callable[[str, str], None],
     stop: Callable[[], bool],
     keys: Keys | None,
+    host: str,
+    origins: Sequence[str],
 ) -> None:
-    sockets, port = bind_sockets(HOST, port)
+    sockets, port = bind_sockets(host, port)
+    access = Access() if host in LOCAL else Access.by_tokens()
     context = new_context(keys)
     link = RunLink(context, address)
     wake = asyncio.Event()
     tabs = Tabs(link.updates, link.ask, wake.set)
-    application = BokehTornado(
-        {"/": Application(FunctionHandler(tabs.add))},
-        extra_websocket_origins=[f"{HOST}:{port}", f"localhost:{port}"],
+    acting = Application(FunctionHandler(tabs.add))
+    watching = Application(FunctionHandler(partial(tabs.add, may_act=False)))
+    application = GuardedServer(
+        {ACT: acting, WATCH: watching},
+        access,
+        port,
+        extra_websocket_origins=[f"{name}:{port}" for name in {*LOCAL, host}] + [*origins],
         check_unused_sessions_milliseconds=CHECK_MS,
         unused_session_lifetime_milliseconds=UNUSED_MS,
         include_cookies=[],
@@ -188,7 +202,7 @@ async def _serve(
     server.start()
     loop.add_handler(link.descriptor, lambda _descriptor, _events: wake.set(), IOLoop.READ)
     try:
-        on_ready(f"http://{HOST}:{port}/")
+        on_ready(*access.links(f"http://{host}:{port}"))
         await _turn(link, tabs, wake, stop)
     finally:
         loop.remove_handler(link.descriptor)

@@ -11,6 +11,7 @@ from bokeh.plotting import figure
 
 # Okabe and Ito, "Color Universal Design" (2008).
 BLUE, SKY, GREEN, ORANGE, VERMILLION = "#0072b2", "#56b4e9", "#009e73", "#e69f00", "#d55e00"
+PINK = "#cc79a7"
 INK, GREY, PALE = "#1a1a1a", "#8c8c8c", "#c4c4c4"
 
 SELECTED, REST = BLUE, "#9a9a9a"

@@ -72,6 +72,8 @@ class TraceTiles:
         # Bins by their counts: all of them, and the selected ones.
         self._classes = np.zeros((2, 1), np.int64)
         self._selection: list[Range] | NDArray[np.bool_] = []
+        # Counts by bin and channel of the newest two tiles, by their first bin.
+        self._newest: dict[int, Counts] = {}
 
     def take(self, tile: Mapping[str, Any]) -> None:
         """Take the present state of a tile. Raises ValueError, KeyError or TypeError for what is none."""
@@ -89,6 +91,26 @@ class TraceTiles:
         self.bins = max(self.bins, stop)
         self._select(first, stop)
         self._count(first, stop, 1)
+        self._newest[first] = counts[: len(total)]
+        while len(self._newest) > 2:
+            del self._newest[min(self._newest)]
+
+    def rates_hz(self, time_s: float) -> list[float]:
+        """Mean rate of every channel in the last ``time_s`` seconds of the trace; no rates without bins."""
+        wanted = max(1, round(time_s / self.bin_s)) if self.bin_s else 0
+        sums: NDArray[np.int64] = np.zeros(0, np.int64)
+        bins = 0
+        for _, counts in sorted(self._newest.items(), reverse=True):
+            part = counts[max(0, len(counts) - (wanted - bins)) :]
+            here = part.sum(axis=0, dtype=np.int64)
+            width = max(len(sums), len(here))
+            sums = np.pad(sums, (0, width - len(sums))) + np.pad(here, (0, width - len(here)))
+            bins += len(part)
+        return [float(n) / (bins * self.bin_s) for n in sums] if bins else []
+
+    def on(self, most: int) -> NDArray[np.bool_]:
+        """Which of the last ``most`` bins are selected."""
+        return self._on[max(0, self.bins - most) : self.bins].copy()
 
     def take_states(self, tile: Mapping[str, Any]) -> None:
         """Take the states of the bins of a tile. Raises ValueError, KeyError or TypeError for what is none."""

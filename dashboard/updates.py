@@ -15,8 +15,12 @@ from typing import Any
 
 import numpy as np
 
+from photonstream.dashboard.controls import controls_view
 from photonstream.dashboard.latest import RUN, STATUS, TILE, TRACE, Latest, Window
+from photonstream.dashboard.live_dwell import dwell_view
+from photonstream.dashboard.live_pairs import pairs_view
 from photonstream.dashboard.live_panels import (
+    Part,
     Update,
     decay_view,
     flid_view,
@@ -25,6 +29,7 @@ from photonstream.dashboard.live_panels import (
     trace_view,
 )
 from photonstream.dashboard.live_words import numbers_view, status_view, window_view
+from photonstream.dashboard.strip import strip_view
 from photonstream.stream.latency import Latency
 
 _SOURCE, _EVENTS = ("source", "progress"), ("source", "events")
@@ -65,6 +70,15 @@ SECTIONS: Mapping[str, Section] = {
         0.2,
         "reason",
     ),
+    "strip": Section(
+        strip_view,
+        (_FIT, _SELECTION, ("decode", "counts"), _EVENTS, (RUN, STATUS)),
+        0.2,
+        "verdict",
+    ),
+    "controls": Section(controls_view, ((RUN, STATUS),), 0.2, "notice"),
+    "pairs": Section(pairs_view, (("antibunching", "pairs"), _SELECTION, _FIT), 1.0, "say-pairs"),
+    "dwell": Section(dwell_view, (("states", "dwell"), _SELECTION), 1.0, "say-dwell"),
 }
 
 
@@ -140,10 +154,10 @@ class Updates:
         """Whether a tab that has ``seen`` these versions of the sections has the newest of each."""
         return all(seen.get(name) == made.version for name, made in self._made.items())
 
-    def news(self, seen: dict[str, int], part_s: tuple[float, float] | None) -> list[bytes]:
+    def news(self, seen: dict[str, int], part_s: Part) -> list[bytes]:
         """The sections that are newer than what a tab has ``seen``, which is brought up to date.
 
-        ``part_s``: the tab shows only this part of the trace.
+        ``part_s``: what the tab shows of the trace.
         """
         found = []
         for name, made in self._made.items():

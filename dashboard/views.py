@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,8 @@ Floats = NDArray[np.float64]
 
 MOST_DECAY_BINS = 2000
 MODEL_PARTS = ("fit", "exciton", "fast", "background")
+# What a live page knows besides: the instrument's response, and the selected photons of the first detectors.
+EXTRAS = ("response", "detector_1", "detector_2")
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ class Decay:
     """Histogram of delays as shown: ``edges_ns``, counts of selected and of all photons, the model's parts.
 
     ``model`` is empty without a fit. ``bin_ns`` is the width of the bins shown, ``merged`` how many of the
-    recording's bins are in one.
+    recording's bins are in one. ``extras`` has what is known of EXTRAS.
     """
 
     edges_ns: Floats
@@ -124,6 +126,7 @@ class Decay:
     everything: Floats
     model: dict[str, Floats]
     merged: int
+    extras: dict[str, Floats] = field(default_factory=dict)
 
     @property
     def centre_ns(self) -> Floats:
@@ -159,4 +162,5 @@ def view_decay(curve: Curve, most: int = MOST_DECAY_BINS) -> Decay:
         rebin(curve["counts_all_states"], factor),
         {name: rebin(curve[name], factor) for name in parts},
         factor,
+        {name: rebin(curve[name], factor) for name in EXTRAS if name in curve},
     )

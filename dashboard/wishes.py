@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from photonstream.dashboard.controls import setting_of
 from photonstream.dashboard.latest import Window
 
 Command = tuple[str, dict[str, Any]]
@@ -21,7 +22,7 @@ def command_of(name: object, values: object) -> tuple[Command, Window | None]:
     Windows come in kcps, with None for an open end; the run takes them in Hz. Raises WishError.
     """
     given: Mapping[Any, Any] = values if isinstance(values, Mapping) else {}
-    if name in ("pause", "resume"):
+    if name in ("pause", "resume", "stop"):
         return (str(name), {}), None
     if name == "seek":
         return ("seek", {"time_s": _number(given.get("time_s"))}), None
@@ -34,6 +35,11 @@ def command_of(name: object, values: object) -> tuple[Command, Window | None]:
             window if isinstance(window, str) else [window[0], math.inf if window[1] is None else window[1]]
         )
         return ("set", {"node": "states", "name": "on", "value": value}), window
+    if name == "set":
+        try:
+            return ("set", setting_of(given.get("field"), given.get("text"))), None
+        except ValueError as error:
+            raise WishError(str(error)) from error
     raise WishError(f"this page knows no command {name!r:.40}")
 
 

@@ -28,6 +28,9 @@ class DiskSpace:
     def __init__(self, folder: Path, free: Callable[[Path], int] = free_bytes) -> None:
         self.warning: str | None = None
         self.full = False
+        # What is free, and how long that lasts at the present rate; None where it is not known.
+        self.free_bytes: int | None = None
+        self.left_s: float | None = None
         self._folder = folder
         self._free = free
         self._rate = 0.0
@@ -45,6 +48,7 @@ class DiskSpace:
         room = free - LEAST_BYTES
         self.full = room <= self._rate * since_s
         left_s = max(0.0, room / self._rate) if self._rate > 0 else None
+        self.free_bytes, self.left_s = free, left_s
         if left_s is None or left_s > 2 * WARN_S:
             self.warning, self._next_s = None, WARN_S
         elif left_s < self._next_s:

@@ -14,6 +14,10 @@ from photonstream.nodes.inference.estimate import Estimate
 MOST_ENTRIES = 512
 # The quantities that are followed, by their names in a fit.
 FOLLOWED = ("tau_x_s", "tau_xx_s", "beta")
+# What is kept of each: its value, both ends of its 68 % and of its 95 % interval, its standard error.
+ENDS = ("", "_low", "_high", "_low95", "_high95", "_stderr")
+# Standard errors to either end of a 95 % interval of a normal distribution.
+_Z95 = 1.959964
 
 
 class History:
@@ -49,24 +53,25 @@ class History:
             del self._entries[1 + int(np.argmin(photons[2:] / photons[:-2]))]
 
     def value(self) -> dict[str, NDArray[np.int64] | NDArray[np.float64]]:
-        """Arrays of equal length: ``photons``, and each quantity with ``_low`` and ``_high``, its 68 % band.
+        """Arrays of equal length: ``photons``, and each quantity with its ENDS; NaN where there is none.
 
-        NaN where there is none.
+        ``_stderr`` is that of the Fisher information: what it is at the last fit says by the Cramer-Rao bound what
+        it was to be at any earlier number of photons.
         """
-        names = [name + end for name in FOLLOWED for end in ("", "_low", "_high")]
+        names = [name + end for name in FOLLOWED for end in ENDS]
         table = np.array([numbers for _, numbers in self._entries], np.float64).reshape(-1, len(names))
         columns = dict(zip(names, table.T.copy(), strict=True))
         return {"photons": np.array([photons for photons, _ in self._entries], np.int64), **columns}
 
 
-def _band(estimate: Estimate | None) -> tuple[float, float, float]:
-    """Value and both ends of its 68 % interval, or of one standard error where no interval was computed."""
+def _band(estimate: Estimate | None) -> tuple[float, ...]:
+    """An estimate as ENDS has it; where no interval was computed, it is that of the standard error."""
     if estimate is None:
-        return math.nan, math.nan, math.nan
-    low: float | None = None
-    high: float | None = None
-    if estimate.ci68 is not None:
-        low, high = estimate.ci68
-    elif estimate.stderr is not None:
-        low, high = estimate.value - estimate.stderr, estimate.value + estimate.stderr
-    return estimate.value, math.nan if low is None else low, math.nan if high is None else high
+        return (math.nan,) * len(ENDS)
+    error = math.nan if estimate.stderr is None else estimate.stderr
+    ends = [
+        interval or (estimate.value - z * error, estimate.value + z * error)
+        for interval, z in ((estimate.ci68, 1.0), (estimate.ci95, _Z95))
+    ]
+    known = (math.nan if end is None else end for pair in ends for end in pair)
+    return (estimate.value, *known, error)

@@ -258,7 +258,7 @@ class Recorder:
             trouble = f"the device has given nothing for {SILENT_S:g} s or more"
         warnings = (*status.warnings, *filter(None, (self._disk.warning, trouble)))
         if warnings != self._warnings or now - self._told >= STATUS_EVERY_S:
-            self._file.say_status(status, warnings)
+            self._file.say_status(status, warnings, self._disk)
             self._told = now
         self._warnings = warnings
         self._show(now, status)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.disk_space import DiskSpace
 from photonstream.nodes.drivers.base import DeviceFacts, Status
 from photonstream.nodes.formats.base import RECORD_BYTES, count_whole_records
 from photonstream.nodes.formats.ptu import PtuFormat
@@ -99,8 +100,8 @@ class RecordingFile:
             while self._unsaid:
                 self._unsaid = self._unsaid[self._events.write(self._unsaid) :]
 
-    def say_status(self, status: Status, warnings: Sequence[str]) -> None:
-        """Append how the device is."""
+    def say_status(self, status: Status, warnings: Sequence[str], disk: DiskSpace) -> None:
+        """Append how the device and the disk are."""
         sync, counts = status.sync_rate_hz, status.count_rates_hz
         parts = list(warnings)
         if sync is not None:
@@ -108,7 +109,15 @@ class RecordingFile:
         if counts is not None:
             parts.append(f"count rates {', '.join(f'{rate:.0f}' for rate in counts)} Hz")
         text = "; ".join(parts) or "the device measures"
-        self.say(STATUS, text, sync_rate_hz=sync, count_rates_hz=counts, warnings=warnings)
+        self.say(
+            STATUS,
+            text,
+            sync_rate_hz=sync,
+            count_rates_hz=counts,
+            warnings=warnings,
+            disk_free_bytes=disk.free_bytes,
+            disk_left_s=disk.left_s,
+        )
 
     @property
     def unsaid(self) -> str:

@@ -18,15 +18,18 @@ from photonstream.dashboard.style import (
     FAST,
     FIT,
     FONT,
+    GREY,
     PALE,
+    PINK,
     SELECTED,
+    SKY,
     Size,
     interval,
     label_axes,
     plain_figure,
     say,
 )
-from photonstream.dashboard.views import Decay, Floats
+from photonstream.dashboard.views import EXTRAS, Decay, Floats
 
 RESIDUAL_SHARE = 0.24
 GAP = 10
@@ -39,6 +42,14 @@ STYLES: Mapping[str, tuple[str, str, str | list[int], float]] = {
     "fast": ("fast component", FAST, "solid", 1.6),
     "background": ("background", BACKGROUND, [5, 3], 1.4),
     "fit": ("fit", FIT, "solid", 1.6),
+}
+
+
+# Each of the extras likewise.
+EXTRA_STYLES: Mapping[str, tuple[str, str, str | list[int], float]] = {
+    "response": ("response", GREY, [2, 2], 1.4),
+    "detector_1": ("one detector", SKY, "solid", 1.0),
+    "detector_2": ("the other", PINK, "solid", 1.0),
 }
 
 
@@ -79,6 +90,7 @@ def decay_columns(decay: Decay) -> dict[str, dict[str, Floats]]:
             "selected": _positive(decay.selected),
             "everything": _positive(decay.everything),
             **parts,
+            **{name: _positive(decay.extras.get(name, nothing)) for name in EXTRAS},
         },
         "residuals": {"time": decay.centre_ns, "residual": residual},
     }
@@ -90,9 +102,17 @@ def parts_drawn(decay: Decay) -> list[str]:
 
 
 def counts_figure(
-    source: ColumnDataSource, time: Range1d, counts: Range1d, parts: Collection[str], size: Size
+    source: ColumnDataSource,
+    time: Range1d,
+    counts: Range1d,
+    parts: Collection[str],
+    size: Size,
+    extras: Collection[str] = (),
 ) -> figure:
-    """The plot of the column set ``decay``, with those ``parts`` of the model; its axes have no names yet."""
+    """The plot of the column set ``decay``, with those ``parts`` of the model; its axes have no names yet.
+
+    ``extras`` are shown, or hidden again, by a click on their words.
+    """
     plot = plain_figure(size, x_range=time, y_axis_type="log", y_range=counts)
     items: list[tuple[str, GlyphRenderer[Any]]] = []
     grey = plot.scatter("time", "everything", source=source, size=2.5, fill_color=PALE, line_color=None)
@@ -104,7 +124,15 @@ def counts_figure(
                 "time", name, source=source, line_color=color, line_dash=dash, line_width=line_width
             )
             items.append((words, line))
-    plot.add_layout(_legend(items))
+    for name in extras:
+        words, color, dash, line_width = EXTRA_STYLES[name]
+        line = plot.line("time", name, source=source, line_color=color, line_dash=dash, line_width=line_width)
+        line.visible = name == "response"
+        items.append((words, line))
+    legend = _legend(items)
+    if extras:
+        legend.click_policy, legend.ncols, legend.background_fill_alpha = "hide", 2, 0.6
+    plot.add_layout(legend)
     tooltips = [
         ("delay", "@time{0.000} ns"),
         ("selected", "@selected{0,0}"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.style import INK, REST, SELECTED, interval, label_axes, plain_figure, say
+from photonstream.dashboard.style import INK, REST, SELECTED, Size, interval, label_axes, plain_figure, say
 from photonstream.dashboard.views import Floats
 
-_SIDES = ((1.0, SELECTED), (0.0, REST))
+# Each side of the dwells: its name, what its rows are marked with, and its colour.
+_SIDES = (("dwell_selected", 1.0, SELECTED), ("dwell_other", 0.0, REST))
+TIME, DENSITY = "Dwell time (s)", "Density (1/s)"
 
 
 def draw_dwell(curve: Curve, *, width: int, height: int) -> figure:
@@ -18,25 +22,39 @@ def draw_dwell(curve: Curve, *, width: int, height: int) -> figure:
 
     Solid: the exponential, dashed: the power law.
     """
-    sides = {on: dwell_columns(curve, on) for on, _ in _SIDES}
-    densities = np.concatenate([side["density"] for side in sides.values()])
-    if not densities.size:
-        plot = plain_figure((width, height), x_range=interval(0, 1), y_range=interval(0, 1))
-        label_axes(plot, "Dwell time (s)", "Density (1/s)")
-        say(plot, "No complete dwells.", (width, height))
+    sides, size = dwell_sides(curve), (width, height)
+    ends = dwell_ends(sides)
+    if ends is None:
+        plot = plain_figure(size, x_range=interval(0, 1), y_range=interval(0, 1))
+        label_axes(plot, TIME, DENSITY)
+        say(plot, "No complete dwells.", size)
         return plot
-    starts, stops = (np.concatenate([side[name] for side in sides.values()]) for name in ("start", "stop"))
-    plot = plain_figure(
-        (width, height),
-        x_axis_type="log",
-        y_axis_type="log",
-        x_range=_around(float(starts.min()), float(stops.max()), 1.2),
-        y_range=_around(float(densities.min()), float(densities.max()), 2.5),
-    )
-    label_axes(plot, "Dwell time (s)", "Density (1/s)")
-    for on, colour in _SIDES:
-        source = ColumnDataSource(sides[on])
-        ink = INK if on else colour
+    sources = {name: ColumnDataSource(columns) for name, columns in sides.items()}
+    return dwell_figure(sources, interval(*ends[0]), interval(*ends[1]), size)
+
+
+def dwell_sides(curve: Curve) -> dict[str, dict[str, Floats]]:
+    """What `dwell_figure` draws."""
+    return {name: dwell_columns(curve, on) for name, on, _ in _SIDES}
+
+
+def dwell_ends(sides: Mapping[str, Mapping[str, Floats]]) -> tuple[tuple[float, float], ...] | None:
+    """Ends of both axes around all dwells, None without any."""
+    columns = ("start", "stop", "density")
+    start, stop, density = (np.concatenate([side[name] for side in sides.values()]) for name in columns)
+    if not density.size:
+        return None
+    return (start.min() / 1.2, stop.max() * 1.2), (density.min() / 2.5, density.max() * 2.5)
+
+
+def dwell_figure(
+    sources: Mapping[str, ColumnDataSource], times: Range1d, densities: Range1d, size: Size
+) -> figure:
+    """The plot of the columns that `dwell_sides` makes."""
+    plot = plain_figure(size, x_axis_type="log", y_axis_type="log", x_range=times, y_range=densities)
+    label_axes(plot, TIME, DENSITY)
+    for name, on, colour in _SIDES:
+        source, ink = sources[name], INK if on else colour
         plot.line("time", "exponential", source=source, line_color=ink, line_width=1.4)
         plot.line("time", "power_law", source=source, line_color=ink, line_width=1.4, line_dash=[4, 3])
         points = plot.scatter("time", "density", source=source, size=6, fill_color=colour, line_color="white")
@@ -63,7 +81,3 @@ def dwell_columns(curve: Curve, on: float) -> dict[str, Floats]:
         "exponential": curve["exponential"][inside] / unit,
         "power_law": curve["power_law"][inside] / unit,
     }
-
-
-def _around(low: float, high: float, factor: float) -> Range1d:
-    return interval(low / factor, high * factor)

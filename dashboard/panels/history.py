@@ -1,4 +1,4 @@
-"""How beta and the lifetimes settle as photons come in, with their 68 % bands."""
+"""How beta and the lifetimes settle as photons come in: 68 and 95 % bands, and how wide these are to be at best."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ from bokeh.plotting import figure
 
 from photonstream.dashboard.axes import linear_ends
 from photonstream.dashboard.numbers import NS, PERCENT, Unit
-from photonstream.dashboard.style import EXCITON, FAST, INK, Size, count_ticks, label_axes, plain_figure
+from photonstream.dashboard.style import EXCITON, FAST, GREY, INK, Size, count_ticks, label_axes, plain_figure
 from photonstream.dashboard.views import Floats
+from photonstream.nodes.history import ENDS
 
 RECENT = 0.1
 # Numbers of photons that an axis can show.
@@ -43,24 +44,42 @@ QUANTITIES = (
 )
 
 
-def history_columns(
-    history: Mapping[str, Floats], quantity: Quantity
-) -> dict[str, dict[str, list[Floats] | Floats]]:
-    """What `history_figure` draws: the values, and the band as one outline for each run of fits that have it."""
+Columns = dict[str, dict[str, list[Floats] | Floats]]
+
+
+def history_columns(history: Mapping[str, Floats], quantity: Quantity) -> Columns:
+    """What `history_figure` draws: the values, each band as one outline for each run of fits that have it, the bound.
+
+    The Cramer-Rao bound of the last fit, for fewer photons: information grows with them, so the standard error falls
+    with their root.
+    """
     photons = np.asarray(history["photons"], float)
-    value, low, high = (
-        np.asarray(history[quantity.name + end], float) * quantity.unit.per_si
-        for end in ("", "_low", "_high")
+    value, low, high, low95, high95, error = (
+        np.asarray(history[quantity.name + end], float) * quantity.unit.per_si for end in ENDS
     )
+    lines = {"photons": photons, "value": value, "low": low, "high": high, "low95": low95, "high95": high95}
+    known = np.flatnonzero(np.isfinite(error) & np.isfinite(value))
+    at, best = np.empty(0), np.empty(0)
+    if known.size:
+        last = known[-1]
+        at = photons[known[0] : last + 1]
+        best = error[last] * np.sqrt(photons[last] / at)
+    centre = value[known[-1]] if known.size else 0.0
+    return {
+        quantity.name: {**lines},
+        f"{quantity.name}_band": _outlines(photons, value, low, high),
+        f"{quantity.name}_band95": _outlines(photons, value, low95, high95),
+        f"{quantity.name}_bound": {"photons": at, "low": centre - best, "high": centre + best},
+    }
+
+
+def _outlines(photons: Floats, value: Floats, low: Floats, high: Floats) -> dict[str, list[Floats] | Floats]:
     has_band = np.isfinite(low) & np.isfinite(high) & np.isfinite(value)
     edges = np.flatnonzero(np.diff(np.concatenate([[False], has_band, [False]]))).reshape(-1, 2).tolist()
     runs = [slice(a, b) for a, b in edges]
     return {
-        quantity.name: {"photons": photons, "value": value, "low": low, "high": high},
-        f"{quantity.name}_band": {
-            "xs": [np.concatenate([photons[run], photons[run][::-1]]) for run in runs],
-            "ys": [np.concatenate([low[run], high[run][::-1]]) for run in runs],
-        },
+        "xs": [np.concatenate([photons[run], photons[run][::-1]]) for run in runs],
+        "ys": [np.concatenate([low[run], high[run][::-1]]) for run in runs],
     }
 
 
@@ -103,16 +122,26 @@ def history_figure(
     if not last:
         plot.xaxis.major_label_text_font_size = "0px"
         plot.min_border_bottom = 8
-    plot.patches(
-        "xs",
-        "ys",
-        source=sources[f"{quantity.name}_band"],
-        fill_color=quantity.color,
-        fill_alpha=0.18,
-        # The band of a single fit is a line.
-        line_color=quantity.color,
-        line_alpha=0.25,
-    )
+    for band in ("band95", "band"):
+        plot.patches(
+            "xs",
+            "ys",
+            source=sources[f"{quantity.name}_{band}"],
+            fill_color=quantity.color,
+            fill_alpha=0.12,
+            # The band of a single fit is a line.
+            line_color=quantity.color,
+            line_alpha=0.2,
+        )
+    for end in ("low", "high"):
+        plot.line(
+            "photons",
+            end,
+            source=sources[f"{quantity.name}_bound"],
+            line_color=GREY,
+            line_dash=[4, 3],
+            line_width=1,
+        )
     source = sources[quantity.name]
     plot.line("photons", "value", source=source, line_color=quantity.color, line_width=1.4)
     dots = plot.scatter("photons", "value", source=source, size=3, fill_color=quantity.color, line_color=None)
@@ -125,6 +154,7 @@ def history_figure(
                 ("photons", "@photons{0,0}"),
                 (quantity.words, f"@value{{0.00}} {unit}"),
                 ("68 %", f"@low{{0.00}} to @high{{0.00}} {unit}"),
+                ("95 %", f"@low95{{0.00}} to @high95{{0.00}} {unit}"),
             ],
         )
     )

@@ -46,13 +46,15 @@ class ChannelFit:
 class Curves:
     """The fitted means in counts per dtime bin, each (channels, bins of the data); zero where nothing was fitted.
 
-    ``total = x + xx + background``.
+    ``total = x + xx + background``. ``response``: the instrument's, as the share of each bin of what comes with the
+    pulse.
     """
 
     total: Floats
     x: Floats
     xx: Floats
     background: Floats
+    response: Floats
 
 
 @dataclass(frozen=True, eq=False)

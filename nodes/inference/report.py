@@ -23,8 +23,11 @@ from photonstream.nodes.inference.likelihood import (
     Likelihood,
     tail_at,
 )
-from photonstream.nodes.inference.means import at, model_means
+from photonstream.nodes.inference.means import at, component_shares, model_means
 from photonstream.nodes.inference.profile import Profile
+
+# A lifetime that is a bin over this is none: what it gives is the response itself.
+_AT_ONCE = 50.0
 
 
 def parameter_names(channels: tuple[int, ...], *, tailed: bool) -> tuple[str, ...]:
@@ -49,7 +52,10 @@ def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], t
         part[rows, :bins] = efficiency * means
     density = likelihood.extra / np.diff(likelihood.edges_s)
     parts[2, rows, :bins] += np.take(density, joined, axis=1) * np.diff(edges_s)
-    return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2])
+    response = np.zeros(data.counts.shape)
+    for c, row in enumerate(rows):
+        response[row, :bins] = component_shares(likelihood, theta, c, edges_s, data.bin_width_s / _AT_ONCE)
+    return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2], response)
 
 
 def _error(variance: float) -> float | None:

@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from photonstream.dashboard.server import serve
+from photonstream.nodes.history import ENDS
 from photonstream.nodes.inference.levels import level_of, window_ranges
+from photonstream.nodes.inference.rows import label_of
+from photonstream.nodes.pairs import pulse_scale
 from photonstream.stream.chunk import Result
 from photonstream.stream.control import CommandServer
 from photonstream.stream.link import LatestWriter, Waiter, new_context
@@ -270,10 +273,45 @@ def history_result(fits=40):
     value = {"photons": photons}
     for name, at, width in (("tau_x_s", 46.8e-9, 2e-9), ("tau_xx_s", 3.6e-9, 4e-10), ("beta", 0.27, 0.06)):
         error = width * np.sqrt(1000 / photons)
-        value |= {name: np.full(fits, at), f"{name}_low": at - error, f"{name}_high": at + error}
+        columns = (np.full(fits, at), at - error, at + error, at - 2 * error, at + 2 * error, error)
+        value |= {name + end: column for end, column in zip(ENDS, columns, strict=True)}
     # The first fits gave no beta.
-    value["beta"][:5] = value["beta_low"][:5] = value["beta_high"][:5] = np.nan
+    for end in ENDS:
+        value["beta" + end][:5] = np.nan
     return value
+
+
+def pairs_result(levels, centre=4, side=400):
+    """Pairs of the brightest level as `antibunching` gives them: each peak beside the centre has ``side``.
+
+    Both photons came with 46.8 ns after pulses at 3 ns.
+    """
+    scale = pulse_scale(10, 210e-9, 0.42e-9)
+    starts_s = scale.class_starts_s
+    edges_s = np.append(starts_s, 210e-9)
+    shape = np.diff(1 - np.exp(-np.maximum(edges_s - 3e-9, 0) / 46.8e-9))
+    peak = np.outer(shape, shape) / shape.sum() ** 2
+    counts = np.where(np.arange(scale.separations) == 10, centre, side)
+    classes = np.random.default_rng(3).poisson(counts[:, None, None] * peak)
+    delays = np.zeros((1, scale.bins), np.int64)
+    centres = np.round((np.arange(21) - 10) * 210e-9 / scale.bin_s - scale.start_s / scale.bin_s)
+    delays[0, np.clip(centres, 0, scale.bins - 1).astype(int)] = counts
+    return {
+        "by": "pulses",
+        "reason": "",
+        "channels": [0, 1],
+        "totals": [[0, 1, int(counts.sum())]],
+        "period_s": 210e-9,
+        "offset_pulses": None,
+        "offset_s": None,
+        "late_s": 19.5e-9,
+        "delay_start_s": scale.start_s,
+        "delay_bin_s": scale.bin_s,
+        "class_starts_s": starts_s,
+        "labels": label_of(np.array([levels - 1]), 0, 0),
+        "classes": classes[None],
+        "delays": delays,
+    }
 
 
 def status_value(**changes):
@@ -299,6 +337,10 @@ def run_results(summary, bins=300, on="auto"):
     edges_hz = np.ceil(np.arange(50) ** 2 / 16) / BIN_S
     line = {"events_lost": 0, "ended": {}, "held": 0, "losses": []}
     fit = {key: value for key, value in summary.items() if key == "fit" or key.startswith(("beta", "eta"))}
+    channels = fit["fit"].get("channels", {})
+    if channels:
+        fit["fit"] = {**fit["fit"], "channels": {**channels, "1": channels["0"]}}
+    levels = int(level_of(np.array(BRIGHT))) + 1
     return [
         ("source", "progress", {"records": 20000, "total": 40000, "time_s": bins * BIN_S}),
         ("decode", "counts", {"photons": int(trace_counts(bins).sum()), "duration_s": bins * BIN_S}),
@@ -312,6 +354,7 @@ def run_results(summary, bins=300, on="auto"):
         ("lifetime", "fit", {"summary": {**fit, "assumed_tau_xx_s": None}, "headline": ""}),
         ("lifetime", "decay", decay_result()),
         ("lifetime", "history", history_result()),
+        ("antibunching", "pairs", pairs_result(levels)),
         (
             "source",
             "status",
@@ -397,7 +440,7 @@ class HandRun:
         self.commands.put((name, dict(values)))
         if self.refusal is not None:
             return False, self.refusal
-        if name == "set":
+        if name == "set" and values["name"] == "on":
             self.window = values["value"]
             parameters = {**self._status["parameters"], "states": {"on": values["value"]}}
             self._put("states", "selection", selection(values["value"], self.bins))
@@ -470,9 +513,18 @@ def serve_page():
     """Serves the page of the run at an address: gives its URL, and a function that ends it."""
     ends = []
 
-    def begin(address, port=0):
+    def begin(address, port=0, links=None, **options):
+        """``links`` takes the read-only link too."""
         ready, end = queue.SimpleQueue(), threading.Event()
-        thread = threading.Thread(target=serve, args=(address, port, ready.put, end.is_set), daemon=True)
+
+        def on_ready(acting, watching):
+            if links is not None:
+                links.append(watching)
+            ready.put(acting)
+
+        thread = threading.Thread(
+            target=serve, args=(address, port, on_ready, end.is_set), kwargs=options, daemon=True
+        )
         thread.start()
 
         def stop():

@@ -3,7 +3,7 @@
     python tests/dashboard/shots.py FOLDER OUT.png     report of a result folder as a picture of the whole page
     python tests/dashboard/shots.py FOLDER OUT.pdf     the same as it prints on A4
     python tests/dashboard/shots.py URL OUT.png        the live page at that address, as it is now
-    python tests/dashboard/shots.py URL OUT.png --until Complete --size 1920x1080
+    python tests/dashboard/shots.py URL OUT.png --until Complete --size 1920x1080 --dark
 
 FOLDER is that of a finished run; its report.html is written anew first. The picture of a live page is taken once its
 state has the words of --until in it.
@@ -29,12 +29,14 @@ DRAWN = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 LONGEST_WAIT_MS = 600_000
 
 
-def shoot(page_url: str, picture: Path, size: tuple[int, int], until: str) -> None:
+def shoot(page_url: str, picture: Path, size: tuple[int, int], until: str, *, dark: bool = False) -> None:
     """Open ``page_url`` in a window of ``size`` pixels and save it as .png, or as .pdf what it prints like."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         width, height = size
         page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
+        if dark:
+            page.add_init_script("localStorage.setItem('photonstream-night', '1')")
         page.goto(page_url)
         page.wait_for_function(DRAWN)
         if page_url.startswith("http"):
@@ -69,7 +71,8 @@ if __name__ == "__main__":
     parser.add_argument("picture", type=Path)
     parser.add_argument("--size", type=pixels, default=(1280, 900), metavar="WxH")
     parser.add_argument("--until", default="", metavar="WORDS")
+    parser.add_argument("--dark", action="store_true", help="the live page as it is at night")
     arguments = parser.parse_args()
     source = arguments.source
     url = source if source.startswith("http") else write_report(Path(source)).resolve().as_uri()
-    shoot(url, arguments.picture, arguments.size, arguments.until)
+    shoot(url, arguments.picture, arguments.size, arguments.until, dark=arguments.dark)

@@ -4,12 +4,16 @@ import gc
 import http.client
 import json
 import re
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
 
 from photonstream.dashboard.app import Tab
+from photonstream.dashboard.exports import TABLES
+from photonstream.dashboard.folder import read_curve
 
 EVIL = "</script><img src=x onerror='window.hacked = 1'><b>"
 # Where the rates are: frame of a plot in pixels, and the ends of the axis in kcps.
@@ -21,7 +25,7 @@ FRAME = """name => {
 COLUMN = (
     "([source, column]) => Array.from(Bokeh.documents[0].get_model_by_name(`source ${source}`).data[column])"
 )
-DRAWN = "() => Bokeh?.documents[0]?.get_model_by_name('source trace')?.data?.x?.length > 0"
+DRAWN = "() => window.Bokeh?.documents[0]?.get_model_by_name('source trace')?.data?.x?.length > 0"
 
 
 @pytest.fixture
@@ -124,17 +128,24 @@ def check_numbers(page, result):
     rows = [re.split(r"\t+", row) for row in words(page, "#numbers table").split("\n")]
     found = {row[0]: row[1:] for row in rows}
     fit = result["fit"]
+    assert words(page, "#tau-x-label") == "exciton lifetime τₓ"
+    assert words(page, "#tau-x") == "46.80 ± 0.21 ns"
+    assert words(page, "#tau-x-small") == "95 %: 46.38 to 47.22"
+    assert words(page, "#tau-xx") == "3.61 ± 0.12 ns"
+    assert words(page, "#model") == "bi"
+    assert words(page, "#photons") == "30 000"
+    assert words(page, "#share") == "66.7 % of 3 s selected"
+    assert words(page, "#g2-small") == "consistent with one emitter"
+    assert words(page, "#rates") == "7.5 · 7.5 kcps"
+    assert words(page, "#rates-small") == "safe below 238 kcps"
     for name, estimate, scale in (
-        ("exciton lifetime τₓ", fit["tau_x_s"], 1e9),
-        ("biexciton lifetime τₓₓ", fit["tau_xx_s"], 1e9),
-        ("its share of the amplitude", fit["amplitude_xx"], 100),
+        ("biexciton: share of the amplitude", fit["amplitude_xx"], 100),
         ("CM efficiency per absorbed photon, <N>-corrected", result["eta"], 100),
     ):
         value, error = (float(x) for x in re.match(r"(\S+) ± (\S+)", found[name][0]).groups())
         assert value == pytest.approx(estimate["value"] * scale, abs=0.06 * estimate["stderr"] * scale)
         assert error == pytest.approx(estimate["stderr"] * scale, rel=0.06)
     # 200 of 300 bins of 10 ms are bright, with 150 counts each.
-    assert found["time in the selected state"][0] == "66.7 %"
     assert found["rate in the selected state"][0].startswith("15.000 ±")
     assert words(page, "#title") == "nc.ptu"
     assert words(page, "#place") == "3.0 s of ≈ 6.0 s"
@@ -152,7 +163,30 @@ def check_panels(page, results_of_run):
     shown = [n for n in column(page, "decay", "selected") if n is not None and n == n]
     assert sum(shown) == decay["selected"].sum()
     assert column(page, "beta", "value")[-1] == pytest.approx(27.0)
-    assert len(column(page, "beta_band", "xs")[0]) == 2 * (40 - 5)
+    for band in ("beta_band", "beta_band95"):
+        assert len(column(page, band, "xs")[0]) == 2 * (40 - 5)
+    # The bound of the last fit: 6 % at a thousand photons falls with their root.
+    bound = column(page, "beta_bound", "high")
+    assert bound[0] / column(page, "beta_bound", "low")[0] > 1
+    assert bound[-1] == pytest.approx(27.0 + 6.0 * (1000 / 30000) ** 0.5)
+    pairs = next(value for node, _, value in results_of_run() if node == "antibunching")
+    assert (
+        sum(column(page, "pairs", "pairs")) == sum(column(page, "pairs", "selected")) == pairs["delays"].sum()
+    )
+    assert words(page, "#say-dwell") == ""
+    assert len(column(page, "dwell_selected", "density")) == 1
+
+
+def test_the_last_seconds_follow_the_run(page, going_run, results_of_run):
+    page.select_option("#span", "2")
+    ends = "() => ['start', 'end'].map(k => Bokeh.documents[0].get_model_by_name('axis time')[k]).join()"
+    page.wait_for_function(f"({ends})() === '1,3'")
+    assert column(page, "trace_values", "left")[0] == pytest.approx(1.0)
+    for node, key, value in results_of_run(400):
+        going_run.put(node, key, value)
+    page.wait_for_function(f"({ends})() === '2,4'")
+    page.select_option("#span", "")
+    page.wait_for_function(f"({ends})().startsWith('0,')")
 
 
 def test_a_late_tab_shows_the_whole_run(visit, hand_run, serve_page, results_of_run):
@@ -171,6 +205,26 @@ def test_a_late_tab_shows_the_whole_run(visit, hand_run, serve_page, results_of_
         assert column(page, "trace_values", "left")[0] == 0
         assert sum(column(page, "histogram", "bins")) == 2 * 16384 + 500
         assert words(page, "#say-trace") == ""
+
+
+def test_one_page_acts_and_another_one_takes_over(visit, going_run, serve_page):
+    links = []
+    url, _ = serve_page(going_run.address, links=links)
+    first, second, reader = visit(url).page, visit(url).page, visit(links[0]).page
+    assert not first.is_visible("#take-over")
+    assert reader.is_visible("#read-only")
+    assert not reader.is_visible("#take-over")
+    # Whatever a page that watches says, the run does not hear it.
+    for page, why in ((second, "another page acts"), (reader, "this link is read-only")):
+        page.evaluate("document.querySelector('#pause').click()")
+        wait_for_words(page, "#notice", why)
+    second.click("#take-over")
+    second.click("#pause:not(.watching *)")
+    assert going_run.command() == ("pause", {})
+    first.wait_for_function("document.body.classList.contains('watching')")
+    second.close()
+    first.wait_for_function("!document.body.classList.contains('watching')")
+    assert words(reader, "#beta") == words(first, "#beta") == "β = 27.0 ± 1.1 %"
 
 
 def test_dragging_the_window_asks_for_the_rates_under_the_mouse(visit, going_run, serve_page):
@@ -237,6 +291,67 @@ def test_buttons_and_bar_say_what_they_do(page, going_run):
     name, values = going_run.command()
     assert name == "seek"
     assert values["time_s"] == pytest.approx(1.5, abs=0.02)
+
+
+def test_settings_are_set_from_the_page(page, going_run, status):
+    assert not page.is_visible("#controls")
+    page.click("#settings")
+    assert page.input_value("#set-lifetime-s") == "4"
+    assert page.input_value("#set-intensity-bin_s") == "10"
+    assert page.input_value("#set-lifetime-mean_n") == ""
+    page.select_option("#set-states-method", "window")
+    assert going_run.command() == ("set", {"node": "states", "name": "method", "value": "window"})
+    for field, typed, node, name, value in (
+        ("intensity-bin_s", "5", "intensity", "bin_s", 0.005),
+        ("lifetime-mean_n", "0,1", "lifetime", "mean_n", 0.1),
+        ("lifetime-irf", "0.1ns+10%@0.3ns", "lifetime", "irf", "0.1ns+10%@0.3ns"),
+    ):
+        page.fill(f"#set-{field}", typed)
+        page.press(f"#set-{field}", "Enter")
+        assert going_run.command() == ("set", {"node": node, "name": name, "value": pytest.approx(value)})
+    page.fill("#set-lifetime-s", "four")
+    page.press("#set-lifetime-s", "Enter")
+    wait_for_words(page, "#notice", "is a number")
+    # What holds comes back into the field.
+    page.wait_for_function("document.querySelector('#set-lifetime-s').value === '4'")
+    going_run.status(parameters=status()["parameters"] | {"lifetime": {"s": 3.5}})
+    page.wait_for_function("document.querySelector('#set-lifetime-s').value === '3.5'")
+    # A run is not stopped by one press.
+    page.click("#stop")
+    assert words(page, "#stop").startswith("press again")
+    page.click("#stop")
+    assert going_run.command() == ("stop", {})
+    page.click("#settings")
+    assert not page.is_visible("#controls")
+
+
+def saved(page, plot, kind):
+    """What a click on the button saves."""
+    page.hover(f"#plot-{plot}")
+    with page.expect_download() as found:
+        page.click(f"#save-{plot}-{kind}")
+    assert found.value.suggested_filename == f"nc.ptu_{plot}.{kind}"
+    return Path(found.value.path()).read_bytes()
+
+
+def test_every_plot_is_saved_as_picture_and_table(page):
+    for plot in TABLES:
+        names, units, *rows = saved(page, plot, "csv").decode().splitlines()
+        assert len(names.split(",")) == len(units.split(",")) > 1
+        assert rows
+        assert all(row.count(",") == names.count(",") for row in rows)
+    assert saved(page, "decay", "png")[:8] == b"\x89PNG\r\n\x1a\n"
+    assert b"<svg" in saved(page, "pairs", "svg")[:400]
+    table = read_curve_text(saved(page, "beta", "csv"))
+    assert table["photons"].tolist() == column(page, "beta", "photons")
+    assert table["beta"][-1] == pytest.approx(27.0)
+    assert table["beta_high95"][-1] > table["beta_high"][-1] > 27.0
+
+
+def read_curve_text(content):
+    with NamedTemporaryFile(suffix=".csv") as file:
+        Path(file.name).write_bytes(content)
+        return read_curve(Path(file.name))
 
 
 def test_what_the_run_refuses_is_told(page, going_run):

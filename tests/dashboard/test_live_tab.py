@@ -5,6 +5,7 @@ import pytest
 from bokeh.document import Document
 
 from photonstream.dashboard.app import Tab
+from photonstream.dashboard.desk import Desk
 from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.updates import Updates
 from photonstream.dashboard.wishes import WishError
@@ -24,7 +25,9 @@ class Page:
         self.asked = []
         self.woken = 0
         self.document = Document()
-        self.tab = Tab(self.document, updates, self._ask, self._woken)
+        desk = Desk()
+        self.tab = Tab(self.document, updates, self._ask, self._woken, desk)
+        desk.enter(self.tab, may_act=True)
         self._exchange = self.document.roots[0].tags[0]
         self._count = 0
 

@@ -134,19 +134,29 @@ def test_numbers_have_the_same_rows_whatever_was_found(run, result):
     full = numbers_view(run.latest)
     empty = numbers_view(Latest())
     places = [[*cells(update)] for update in (full, empty)]
-    assert len(places[0]) == len(places[1]) == 13
-    assert cells(full)["exciton lifetime τₓ"] == "46.80 ± 0.21 ns"
-    assert cells(empty)["exciton lifetime τₓ"] == "–"
-    assert (empty["text"]["beta"], empty["text"]["verdict"]) == ("no beta", "No fit yet")
+    assert len(places[0]) == len(places[1]) == 8
+    assert cells(full)["background share"] == "1.23 ± 0.22 %"
+    assert cells(empty)["background share"] == "–"
+    assert empty["text"]["beta"] == "no beta"
     result["fit"]["model"], result["beta"], result["beta_upper95"] = "mono", None, 0.031
     result["beta_reason"] = "one component suffices: no beta"
     summary = {key: result[key] for key in ("fit", "beta", "beta_reason", "beta_upper95")}
     run.say("lifetime", "fit", {"summary": summary})
     mono = numbers_view(run.latest)
-    assert len(cells(mono)) == 13
+    assert len(cells(mono)) == 8
     assert cells(mono)["beta, upper limit (95 %)"] == "3.1 %"
-    assert mono["text"]["verdict"] == "One component suffices"
     assert mono["text"]["reason"] == "one component suffices: no beta"
+
+
+def test_the_line_of_health_is_loud_only_when_something_is_wrong(run, status):
+    run.say("run", "status", status(lag_s=0.1))
+    assert not any(run.view()["loud"].values())
+    note = {"node": "decay", "epoch": 0, "cause": "killed by signal 9"}
+    lines = {"node": "source", "events_in": 5, "events_out": 5, "events_lost": 0}
+    run.say("source", "status", {"ledger": lines | {"gaps": {"count": 1, "lost_records": 0, "lost_s": 0.5}}})
+    run.say("run", "status", status(restarts=[note], lag_s=4.0))
+    assert run.view()["loud"] == {"ledger": True, "restarts": True, "link": False, "lag": True}
+    assert run.view(100.0)["loud"]["link"]
 
 
 def test_the_window_is_that_of_the_numbers_unless_another_one_is_asked_for(run, status):

@@ -14,6 +14,7 @@ from photonstream.dashboard.numbers import (
     counted,
     decimals_of,
     estimate_text,
+    interval_95,
     interval_text,
     named_quantity,
     number,
@@ -127,3 +128,10 @@ def test_small_pieces():
     assert named_quantity("spot_um")[0] == "spot"
     assert named_quantity("background_share") == ("background share", PERCENT)
     assert named_quantity("filters") == ("filters", ONE)
+
+
+def test_an_interval_that_was_not_computed_is_about_that_of_normal_errors():
+    known = {"value": 0.27, "stderr": 0.01, "ci68": [0.26, 0.28], "ci95": [0.251, 0.291]}
+    assert interval_95(known, PERCENT) == "95 %: 25.1 to 29.1"
+    assert interval_95({**known, "ci95": None}, PERCENT) == "95 % about 25.0 to 29.0"
+    assert interval_95({"value": 0.27, "stderr": None}, PERCENT) == interval_95(None) == ""

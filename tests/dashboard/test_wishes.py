@@ -27,6 +27,19 @@ from photonstream.dashboard.wishes import WishError, command_of
             ("set", {"node": "states", "name": "on", "value": [12500.0, math.inf]}),
             (12500.0, None),
         ),
+        ("stop", {}, ("stop", {}), None),
+        (
+            "set",
+            {"field": "lifetime-target_sigma", "text": " 1,5 "},
+            ("set", {"node": "lifetime", "name": "target_sigma", "value": 0.015}),
+            None,
+        ),
+        (
+            "set",
+            {"field": "lifetime-mean_n", "text": ""},
+            ("set", {"node": "lifetime", "name": "mean_n", "value": None}),
+            None,
+        ),
         ("window", {"kcps": "auto"}, ("set", {"node": "states", "name": "on", "value": "auto"}), "auto"),
     ],
 )
@@ -37,7 +50,10 @@ def test_commands(name, values, command, window):
 @pytest.mark.parametrize(
     ("name", "values"),
     [
-        ("stop", {}),
+        ("set", {"field": "source-path", "text": "/etc/passwd"}),
+        ("set", {"field": "lifetime-s", "text": "four"}),
+        ("set", {"field": "states-method", "text": "guess"}),
+        ("set", {"field": "lifetime-s", "text": None}),
         ("set", {"node": "source", "name": "path", "value": "/etc/passwd"}),
         (None, None),
         ("seek", {}),

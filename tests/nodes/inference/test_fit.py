@@ -94,6 +94,13 @@ def test_curves_add_up_to_the_photons(many):
     assert curves.total.sum() == pytest.approx(many[0].photons, rel=1e-6)
 
 
+def test_the_response_is_what_comes_with_the_pulse(many, truth):
+    data, response = drawn(truth(), 0), many[0].curves.response[0]
+    assert response.sum() == pytest.approx(1.0)
+    centres_s = (np.arange(response.size) + 0.5) * data.bin_width_s
+    assert centres_s @ response == pytest.approx(many[0].channels[0].t0_s.value, abs=0.1 * data.bin_width_s)
+
+
 def test_one_exponential_is_called_two_in_about_one_of_a_hundred(truth):
     decay = truth(beta=0.0, tau_x_s=47e-9, photons=20_000)
     options = FitOptions(intervals=False)

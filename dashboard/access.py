@@ -1,0 +1,95 @@
+"""Who may open the page: anybody on this machine; from elsewhere whoever has a link with a token, perhaps read-only.
+
+The page lies at `ACT` for whoever may act, and at `WATCH` for whoever only looks. A token comes once, in a link; from
+then on it is in a cookie, so that it stands in no address line, no history and no log.
+"""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass
+from hmac import compare_digest
+from typing import Any
+
+from bokeh.server.tornado import BokehTornado
+from tornado.httputil import HTTPServerRequest
+from tornado.web import RequestHandler
+
+ACT, WATCH, STATIC = "/", "/watch", "/static/"
+TOKEN = "token"
+TOKEN_BYTES = 24
+
+
+@dataclass(frozen=True)
+class Access:
+    """The token of whoever may act, and that of whoever may watch; without tokens everybody may do both."""
+
+    act: str | None = None
+    watch: str | None = None
+
+    @classmethod
+    def by_tokens(cls) -> Access:
+        """Access by two new tokens."""
+        return cls(secrets.token_urlsafe(TOKEN_BYTES), secrets.token_urlsafe(TOKEN_BYTES))
+
+    def allows(self, path: str, token: str | None) -> bool:
+        """Whether who shows this ``token`` may have what lies at ``path``."""
+        if self.act is None or self.watch is None:
+            return True
+        shown = (token or "").encode()
+        # Both are compared, whatever comes of the first: how long that takes tells nothing.
+        acts, watches = (compare_digest(shown, known.encode()) for known in (self.act, self.watch))
+        open_to_watchers = path == WATCH or path.startswith((f"{WATCH}/", STATIC))
+        return acts or (watches and open_to_watchers)
+
+    def links(self, origin: str) -> tuple[str, str]:
+        """The link for whoever acts, and the one for whoever watches, to a page served at ``origin``."""
+        if self.act is None:
+            return f"{origin}{ACT}", f"{origin}{WATCH}"
+        return f"{origin}{ACT}?{TOKEN}={self.act}", f"{origin}{WATCH}?{TOKEN}={self.watch}"
+
+
+class GuardedServer(BokehTornado):
+    """A Bokeh server that gives nothing to whoever has no access; ``port`` tells its cookies from other pages'."""
+
+    def __init__(self, applications: Any, access: Access, port: int, **options: Any) -> None:
+        self._access = access
+        self._cookie = f"photonstream-{port}"
+        super().__init__(applications, log_function=lambda _handler: None, **options)
+
+    def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
+        """The handler of a request, or one that refuses it, or that turns the token of a link into a cookie."""
+        in_link = request.query_arguments.get(TOKEN)
+        if in_link:
+            token = in_link[-1].decode("latin-1")
+            if self._access.allows(request.path, token):
+                given = {"cookie": self._cookie, "token": token}
+                return self.get_handler_delegate(request, _Admit, given)
+            return self.get_handler_delegate(request, _Refuse)
+        cookie = request.cookies.get(self._cookie)
+        if not self._access.allows(request.path, None if cookie is None else cookie.value):
+            return self.get_handler_delegate(request, _Refuse)
+        return super().find_handler(request, **options)
+
+
+class _Admit(RequestHandler):
+    """Keeps the token in a cookie and leads to the same place without it."""
+
+    def initialize(self, cookie: str, token: str) -> None:
+        self._kept = cookie, token
+
+    def get(self) -> None:
+        name, token = self._kept
+        self.set_cookie(name, token, httponly=True, samesite="Lax")
+        self.set_header("Referrer-Policy", "no-referrer")
+        self.set_header("Cache-Control", "no-store")
+        self.redirect(self.request.path)
+
+
+class _Refuse(RequestHandler):
+    """Tells nothing but that a link is needed."""
+
+    def prepare(self) -> None:
+        self.set_status(403)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        self.finish("This page opens with the link that photonstream printed.\n")

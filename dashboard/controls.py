@@ -1,0 +1,118 @@
+"""What a person may set from the page: each field, how its value is written there, what a text in it means. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from photonstream.dashboard.latest import RUN, STATUS, Latest
+from photonstream.dashboard.live_panels import Update
+from photonstream.dashboard.numbers import MS, NS, ONE, PERCENT, Unit
+from photonstream.nodes.intensity import IntensityParameters
+from photonstream.nodes.lifetime_parameters import LifetimeParameters
+from photonstream.nodes.states import StatesParameters
+
+# Said of a field that may be left empty.
+OPTIONAL = "not known"
+
+
+@dataclass(frozen=True)
+class Field:
+    """A parameter ``name`` of ``node`` with its words, unit, choices (value and words), and what an empty field says.
+
+    ``anew``: a change has the recording read from its start again. ``plain_text``: the value is a text as it stands.
+    """
+
+    node: str
+    name: str
+    words: str
+    unit: Unit = ONE
+    choices: tuple[tuple[str, str], ...] = ()
+    empty: str = ""
+    anew: bool = False
+    plain_text: bool = False
+
+    @property
+    def key(self) -> str:
+        """Its name on the page."""
+        return f"{self.node}-{self.name}"
+
+    def shown(self, value: Any) -> str:
+        """A value as the field shows it."""
+        if value is None:
+            return ""
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            if self.plain_text:
+                return f"{1e9 * value:.6g}ns"
+            return f"{value * self.unit.per_si:.6g}"
+        return str(value)
+
+    def parse(self, text: str) -> Any:
+        """The value that a text in the field means. Raises ValueError with a sentence for the person."""
+        text = text.strip()
+        if self.choices:
+            if text not in dict(self.choices):
+                raise ValueError(f"{self.words} is one of {', '.join(dict(self.choices))}")
+            return text
+        if not text and self.empty:
+            return None
+        if self.plain_text:
+            return text
+        try:
+            value = float(text.replace(",", "."))
+        except ValueError:
+            value = math.nan
+        if not math.isfinite(value):
+            raise ValueError(f"{self.words} is a number{f' of {self.unit.name}' if self.unit.name else ''}")
+        return value / self.unit.per_si
+
+
+FIELDS = (
+    Field(
+        "states",
+        "method",
+        "states by",
+        choices=(("hmm", "hidden Markov"), ("window", "window of rates")),
+        anew=True,
+    ),
+    Field("intensity", "bin_s", "bin of the trace", MS, anew=True),
+    Field("lifetime", "irf", "response (0.1ns, tail, file)", empty="fitted", plain_text=True),
+    Field("lifetime", "mean_n", "<N> absorbed per pulse", empty=OPTIONAL),
+    Field("lifetime", "mean_n_stderr", "its standard error", empty="30 %"),
+    Field("lifetime", "s", "s, radiative rate XX over X"),
+    Field("lifetime", "assumed_tau_xx_s", "τₓₓ assumed for mono", NS),
+    Field("lifetime", "dead_time_s", "dead time", NS, empty="not corrected"),
+    Field("lifetime", "target_sigma", "wanted σ of β", PERCENT),
+)
+_BY_KEY: Mapping[str, Field] = {field.key: field for field in FIELDS}
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    node: {field.name: field.default for field in fields(parameters)}
+    for node, parameters in (
+        ("states", StatesParameters),
+        ("intensity", IntensityParameters),
+        ("lifetime", LifetimeParameters),
+    )
+}
+
+
+def setting_of(key: object, text: object) -> dict[str, Any]:
+    """The values of the command ``set`` for a text in a field. Raises ValueError with a sentence for the person."""
+    field = _BY_KEY.get(key) if isinstance(key, str) else None
+    if field is None or not isinstance(text, str):
+        raise ValueError("the page has no such field")
+    return {"node": field.node, "name": field.name, "value": field.parse(text)}
+
+
+def controls_view(latest: Latest) -> Update:
+    """What every field shows: the parameters of the run as they are."""
+    parameters = latest.value(RUN, STATUS).get("parameters")
+    given = parameters if isinstance(parameters, Mapping) else {}
+
+    def value(field: Field) -> Any:
+        of_node = given.get(field.node)
+        told = of_node if isinstance(of_node, Mapping) else {}
+        return told.get(field.name, _DEFAULTS[field.node][field.name])
+
+    return {"fields": {field.key: field.shown(value(field)) for field in FIELDS}}
