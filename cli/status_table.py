@@ -7,6 +7,7 @@ from typing import Any
 
 from photonstream.cli.quantities import with_prefix
 from photonstream.dashboard.latest import RUN, STATUS, Latest
+from photonstream.nodes.results import LEARNED
 
 _WIDTH = 24
 
@@ -54,7 +55,8 @@ def _progress(latest: Latest, address: str) -> Iterator[str]:
 def _parameters(latest: Latest) -> Iterator[str]:
     for node, given in latest.value(RUN, STATUS).get("parameters", {}).items():
         for name, value in given.items():
-            if value is not None:
+            # What was learned is for machines.
+            if value is not None and (node, name) != LEARNED:
                 yield _line(f"{node}.{name}", _short(value))
 
 
@@ -72,7 +74,11 @@ def _ledger(latest: Latest) -> Iterator[str]:
     lines = latest.ledger
     if lines:
         yield f"{'ledger':<{_WIDTH}} {'in':>14} {'out':>14} {'ended':>14} {'lost':>8}"
-    for node, line in lines.items():
+    # In the order of the data's way, as the parameters stand.
+    way = list(latest.value(RUN, STATUS).get("parameters", {}))
+    for node, line in sorted(
+        lines.items(), key=lambda item: way.index(item[0]) if item[0] in way else len(way)
+    ):
         ended = sum(line.get("ended", {}).values())
         numbers = [line.get("events_in", 0), line.get("events_out", 0), ended]
         text = " ".join(f"{number:>14,}" for number in numbers)

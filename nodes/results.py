@@ -38,7 +38,7 @@ STANDARD = frozenset(
 # Numbers of an array that result.json takes.
 MOST_ELEMENTS = 20_000
 # What is learned is said with the states.
-_LEARNED = ("states", "model")
+LEARNED = ("states", "model")
 _MEAN_N = ("mean_n", "mean_n_stderr")
 _OF_LEVEL = (
     *("state", "rate_hz", "rate_stderr_hz", "time_share", "mean_dtime_s", "mean_dtime_stderr_s"),
@@ -152,7 +152,7 @@ def summarise(
         "schema": SCHEMA,
         "photonstream": version("photonstream"),
         "parameters": {
-            node: {key: plain(each) for key, each in values.items() if (node, key) != _LEARNED}
+            node: {key: plain(each) for key, each in values.items() if (node, key) != LEARNED}
             for node, values in orders.parameters.items()
             if node != own
         },
