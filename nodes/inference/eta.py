@@ -34,10 +34,8 @@ def fit_eta(
     parts: Components,
     period_s: float,
     irf_fwhm_s: float,
-    *,
-    intervals: bool,
 ) -> EtaFit:
-    """eta of a fit whose reported numbers are ``parts``; the slow model of higher excitons with ``intervals`` only."""
+    """eta of a fit whose reported numbers are ``parts``, by both models of higher excitons."""
     if options.mean_n is None:
         return EtaFit(None, "", NO_MEAN_N)
     if beta.beta is None:
@@ -48,13 +46,9 @@ def fit_eta(
     )
     if eta is None or tau_xx is None:
         return EtaFit(eta, model, reason)
-    models: dict[str, float | None] = {TWO_LEVELS: eta.value}
-    why = ""
-    if intervals:
-        read = Reading(beta.beta.value, tau_x.value, tau_xx.value)
-        behind = behind_of(read, options.mean_n, options.s, options, period_s, irf_fwhm_s)
-        models[CASCADE], why = behind.eta, behind.reason
-    return EtaFit(eta, model, reason, models, why)
+    read = Reading(beta.beta.value, tau_x.value, tau_xx.value)
+    behind = behind_of(read, options.mean_n, options.s, options, period_s, irf_fwhm_s)
+    return EtaFit(eta, model, reason, {TWO_LEVELS: eta.value, CASCADE: behind.eta}, behind.reason)
 
 
 def behind_of(

@@ -273,7 +273,7 @@ def _choose(
             claims.leftover_warning(tau_x_s, period_s),
         )
         beta = fit_beta(likelihood, optimum, box, options, parts, refused, warnings, intervals=intervals)
-    eta = fit_eta(options, beta, parts, period_s, fwhm_s, intervals=intervals)
+    eta = fit_eta(options, beta, parts, period_s, fwhm_s)
     verdict: Verdict = "bi" if double else "mono"
     if missed:
         verdict = MISFIT
