@@ -78,6 +78,12 @@ FIELDS = (
         anew=True,
     ),
     Field("intensity", "bin_s", "bin of the trace", MS, anew=True),
+    Field(
+        "lifetime",
+        "model",
+        "components of the decay",
+        choices=(("auto", "as the data decide"), ("mono", "one"), ("bi", "two")),
+    ),
     Field("lifetime", "irf", "response (0.1ns, tail, file)", empty="fitted", plain_text=True),
     Field("lifetime", "mean_n", "<N> absorbed per pulse", empty=OPTIONAL),
     Field("lifetime", "mean_n_stderr", "its standard error", empty="30 %"),
