@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import signal
 import subprocess
@@ -13,20 +14,25 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from photonstream.cli.folders import free_folder
+from photonstream.cli.folders import counted_up, free_folder
+from photonstream.cli.like import Earlier, read_earlier
 from photonstream.cli.progress import say
-from photonstream.cli.record import FAILED, add_device_options, make_driver, new_name, stop_order
+from photonstream.cli.record import FAILED, add_device_options, make_driver, new_name
 from photonstream.cli.run_options import add_run_options, run_pipeline
 from photonstream.cli.running import COMMAND, Run
 from photonstream.nodes.drivers.settings import split_device
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.formats.ptu import PtuFormat
+from photonstream.nodes.recorder_orders import stop_order
 from photonstream.nodes.recording_file import say_that_it_died
 from photonstream.stream.node import InputError
 from photonstream.stream.runner import Outcome, Progress
+from photonstream.stream.topology_file import TopologyFile
 
 PREFIX = "device."
 LOOK_S = 0.02
+# Options that say what stands in the nodes of a run.
+_IN_NODES = ("bin", "states", "on", "irf", "mean_n", "calibrate", "meta", "topology", "export")
 
 _DESCRIPTION = """\
 Records a device and shows and measures what photonstream replay does while it runs. The recorder is a process of its
@@ -64,17 +70,61 @@ def run(arguments: argparse.Namespace) -> int:
     # What is wrong with them is told before anything begins.
     make_driver(arguments, settings)
     arguments.set = [(key, text) for key, text in arguments.set if not key.startswith(PREFIX)]
-    name = split_device(arguments.device)[0]
-    arguments.out = arguments.out or free_folder(Path(name))
-    path = arguments.out.absolute() / new_name(name)
+    named = arguments.out is not None
+    arguments.out = arguments.out or free_folder(Path(split_device(arguments.device)[0]))
+    recorder_options = _recorder_options(arguments, settings)
+    like: Earlier | None = None
+    while True:
+        code, attached = _attach(arguments, recorder_options, like)
+        if code or not attached.wants_next:
+            return code
+        like = _of_next_particle(read_earlier(arguments.out))
+        arguments = _for_next(arguments, attached, like, named=named)
+
+
+def _attach(
+    arguments: argparse.Namespace, recorder_options: Sequence[str], like: Earlier | None
+) -> tuple[int, Attached]:
+    """One recording and its run; returns the exit code, and the run."""
+    path = arguments.out.absolute() / new_name(split_device(arguments.device)[0])
     arguments.file, arguments.watched = str(path), True
-    recording = Recording(path, _recorder_options(arguments, settings))
+    made: list[Attached] = []
 
     def make(*given: Any) -> Attached:
-        return Attached(recording, *given)
+        made.append(Attached(Recording(path, recorder_options), *given))
+        return made[-1]
 
     # Only the recorder knows when there is nothing more to come: it may be silent for long.
-    return run_pipeline(arguments, "follow", {"idle_timeout_s": None}, make)
+    code = run_pipeline(arguments, "follow", {"idle_timeout_s": None}, make, like)
+    return code, made[-1]
+
+
+def _of_next_particle(earlier: Earlier) -> Earlier:
+    """What was known and told in the end, for the particle after that one."""
+    particle = earlier.experiment["particle"]
+    name = None if particle is None else counted_up(particle)
+    return dataclasses.replace(earlier, experiment={**earlier.experiment, "particle": name})
+
+
+def _for_next(
+    arguments: argparse.Namespace, attached: Attached, like: Earlier, *, named: bool
+) -> argparse.Namespace:
+    """The options of the run after ``attached``: at its address, with its page, and without all that is in ``like``.
+
+    ``named``: the folder was, and counts up too.
+    """
+    out = arguments.out
+    if named:
+        while out.exists():
+            out = out.with_name(counted_up(out.name, "_"))
+    else:
+        out = free_folder(Path(like.experiment["particle"] or split_device(arguments.device)[0]))
+    options = {**vars(arguments), **dict.fromkeys(_IN_NODES), "out": out, "set": [], "second_opinion": False}
+    if attached.address is not None:
+        options["address"] = attached.address
+    if attached.page_port is not None:
+        options |= {"port": attached.page_port, "no_browser": True}
+    return argparse.Namespace(**options)
 
 
 def _recorder_options(arguments: argparse.Namespace, settings: Sequence[tuple[str, str]]) -> list[str]:
@@ -151,9 +201,12 @@ class Recording:
 class Attached(Run):
     """A run that follows a recording which it has started itself."""
 
-    def __init__(self, recording: Recording, *given: Any) -> None:
-        super().__init__(*given)
+    def __init__(self, recording: Recording, file: TopologyFile, *given: Any) -> None:
+        super().__init__(file, *given)
+        self._elsewhere = bool(file.by_hand or file.hosts)
         self._recording = recording
+        # Whether the next particle is to be recorded when this run has ended.
+        self.wants_next = False
         self._asked = self._left = False
         # Whether the end of the recorder stands where the follower reads it; None while it has not ended.
         self._told: bool | None = None
@@ -167,6 +220,16 @@ class Attached(Run):
             with suppress(OSError):
                 os.write(2, b"\nending the recording; Ctrl-C again ends at once\n")
         self._asked = True
+
+    def next(self) -> tuple[bool, str]:
+        """End the recording, and this run with it, and go on with the next particle."""
+        if self._asked:
+            return False, "the recording is being ended already"
+        if self._elsewhere:
+            return False, "some of its nodes are by hand or on other machines: so is the next run"
+        self.wants_next = True
+        self.stop()
+        return True, "the recording ends; the next particle follows at the same address"
 
     def leave(self) -> None:
         """The recording needs no terminal and goes on."""

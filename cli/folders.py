@@ -6,8 +6,9 @@ import datetime
 import itertools
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 from photonstream.stream.node import ParameterError
 
@@ -17,12 +18,24 @@ except ImportError:  # not on Windows, where two runs into one folder are not ke
     fcntl = None  # type: ignore[assignment]
 
 
+def counted_up(name: str, between: str = " ") -> str:
+    """The name after ``name``: NC 13 after NC 12, NC 2 after NC."""
+    match = re.fullmatch(r"(.*?)(\d+)", name, re.DOTALL)
+    if match is None:
+        return f"{name}{between}2"
+    return f"{match[1]}{int(match[2]) + 1:0{len(match[2])}d}"
+
+
 def free_folder(file: Path) -> Path:
     """A folder under ``runs`` that is not there yet, named by the time and the recording."""
     stem = re.sub(r"[^\w.-]+", "_", file.stem) or "recording"
     base = f"{datetime.datetime.now().astimezone():%Y-%m-%d_%H%M%S}_{stem}"
     names = (base if k == 1 else f"{base}_{k}" for k in itertools.count(1))
     return next(folder for name in names if not (folder := Path("runs") / name).exists())
+
+
+# The file in the folder of a run that is locked as long as the run lives, and holds its address.
+CLAIM = ".run"
 
 
 @contextmanager
@@ -37,7 +50,7 @@ def claimed(folder: Path) -> Iterator[None]:
         raise ParameterError(
             f"{folder}: no folder for the results can be made: {error.strerror}; name another one with --out"
         ) from error
-    place = folder / ".run"
+    place = folder / CLAIM
     with place.open("w", encoding="utf-8") as lock:
         if fcntl is not None:
             try:
@@ -51,3 +64,33 @@ def claimed(folder: Path) -> Iterator[None]:
             # A run that was ended before it had anything to write leaves nothing.
             if made and not any(folder.iterdir()):
                 folder.rmdir()
+
+
+def announce(folder: Path, address: str) -> None:
+    """Say in the ``folder`` of a run, which it has claimed, where it publishes."""
+    (folder / CLAIM).write_text(address, encoding="utf-8")
+
+
+def address_of(folder: Path) -> str | None:
+    """Where the run publishes that writes into ``folder``; None where there is none, or not yet at an address."""
+    try:
+        with (folder / CLAIM).open("r+", encoding="utf-8") as claim:
+            return claim.read().strip() or None if _held(claim) else None
+    except OSError:
+        return None
+
+
+def _held(claim: IO[str]) -> bool:
+    """Whether a run holds its claim: one that was killed does not. Where that cannot be told it does."""
+    free = False
+    if fcntl is not None:
+        with suppress(OSError):
+            fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            free = True
+    return not free
+
+
+def live_runs(folder: Path = Path("runs")) -> dict[Path, str]:
+    """The runs that are at work in the folders of ``folder``, with their addresses."""
+    found = {place.parent: address_of(place.parent) for place in sorted(folder.glob(f"*/{CLAIM}"))}
+    return {place: address for place, address in found.items() if address is not None}

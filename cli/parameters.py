@@ -22,10 +22,12 @@ def build_nodes(
     out: Path,
     kind: str,
     given: Mapping[str, Any],
+    base: TopologyFile | None = None,
 ) -> TopologyFile:
     """The nodes of a run; what the command line says goes before what the topology file says.
 
     ``kind`` of the source, unless the topology file names one of another package, and the parameters ``given`` to it.
+    ``base``: nodes to take instead of the standard ones, with their parameters.
     ``experiment`` is given the <N> and the wavelength that are used. Raises TopologyError for a bad topology file,
     ParameterError for an option whose node is not there.
     """
@@ -33,8 +35,13 @@ def build_nodes(
         raise ParameterError(
             f"--second-opinion is for the standard nodes; name a node of the kind changepoint in {arguments.topology}"
         )
-    standard_nodes = standard({}, second_opinion=arguments.second_opinion)
-    file = TopologyFile(standard_nodes) if arguments.topology is None else read_topology(arguments.topology)
+    if base is not None and (arguments.topology is not None or arguments.second_opinion):
+        raise ParameterError(
+            "--like takes the nodes of that run: --topology and --second-opinion are not for it"
+        )
+    file = base or TopologyFile(standard({}, second_opinion=arguments.second_opinion))
+    if arguments.topology is not None:
+        file = read_topology(arguments.topology)
     first, *others = file.topology.nodes
     nodes = (dataclasses.replace(first, kind=kind) if first.kind in SOURCES else first, *others)
     source = first.name
@@ -63,7 +70,7 @@ def build_nodes(
         parameters["lifetime"]["excitation_nm"] = experiment["excitation_nm"]
     owners = parameter_owners({spec.name: spec.kind for spec in nodes})
     for key, text in arguments.set:
-        node, name = _owner(key, owners)
+        node, name = owner(key, owners)
         parameters[node][name] = literal(text)
     if "lifetime" in parameters:
         for name in ("mean_n", "mean_n_stderr", "excitation_nm"):
@@ -93,19 +100,22 @@ def _of(
     return parameters[node]
 
 
-def _owner(key: str, owners: Mapping[str, list[str]]) -> tuple[str, str]:
-    """Node and parameter that ``key`` (NODE.PARAMETER, or a PARAMETER that only one node has) names."""
+def owner(key: str, owners: Mapping[str, list[str]], word: str = "--set") -> tuple[str, str]:
+    """Node and parameter that ``key`` (NODE.PARAMETER, or a PARAMETER that only one node has) names.
+
+    ``word``: how it was asked for. Raises ParameterError where there is no such parameter, or more than one.
+    """
     node, dot, name = key.rpartition(".")
     if dot:
         if node not in owners.get(name, ()):
             everything = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
             known = [each for each in everything if each.startswith(f"{node}.")] or everything
-            raise ParameterError(f"--set {key}: there is no such parameter (there are: {', '.join(known)})")
+            raise ParameterError(f"{word} {key}: there is no such parameter (there are: {', '.join(known)})")
         return node, name
     found = owners.get(name, [])
     if len(found) != 1:
         known = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
-        raise ParameterError(f"--set {key}: name it as one of {', '.join(known)}")
+        raise ParameterError(f"{word} {key}: name it as one of {', '.join(known)}")
     return found[0], name
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import signal
 import sys
 import threading
@@ -23,7 +21,8 @@ from photonstream.nodes.drivers.base import Driver
 from photonstream.nodes.drivers.settings import make_settings, split_device, with_channels
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.recorder import Recorded, Recorder, RecorderState
-from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+from photonstream.nodes.recorder_orders import may_live, stop_order, take_notes
+from photonstream.nodes.recording_events import COMPLETE_TAG, events_path
 from photonstream.nodes.recording_file import refuse_existing
 from photonstream.stream.node import ParameterError
 
@@ -136,7 +135,14 @@ def run(arguments: argparse.Namespace) -> int:
     refuse_existing(path)
     order = stop_order(path)
     order.unlink(missing_ok=True)
-    recorder = Recorder(driver, path, limit_s=arguments.time, comment=arguments.comment, asked=order.exists)
+    recorder = Recorder(
+        driver,
+        path,
+        limit_s=arguments.time,
+        comment=arguments.comment,
+        asked=order.exists,
+        notes=lambda: take_notes(path),
+    )
     shown = nullcontext() if arguments.quiet else _shown(recorder, arguments.time)
     try:
         with _signals(recorder), shown:
@@ -147,16 +153,11 @@ def run(arguments: argparse.Namespace) -> int:
     return FAILED if recorded.failed else 0
 
 
-def stop_order(path: Path) -> Path:
-    """A file beside the recording at ``path`` that asks its recorder to end."""
-    return path.with_name(f"{path.name}.stop")
-
-
 def _stop_other(path: Path) -> int:
     """Ask the recorder of ``path``, another process, to end, and wait until it has."""
     if open_tag_file(path).header.get(COMPLETE_TAG) is not False:
         raise ParameterError(f"{path}: no recording of photonstream that still goes on")
-    if not _may_live(path):
+    if not may_live(path):
         raise ParameterError(f"{path}: its recorder has died; what it has written can be read as it is")
     order = stop_order(path)
     order.touch()
@@ -168,26 +169,6 @@ def _stop_other(path: Path) -> int:
             return 0
     order.unlink(missing_ok=True)
     raise ParameterError(f"{path}: no recorder has heard in {STOP_WITHIN_S:g} s; it has probably died")
-
-
-def _may_live(path: Path) -> bool:
-    """Whether the recorder of ``path`` is there, as far as can be told from here."""
-    try:
-        with events_path(path).open(encoding="utf-8") as lines:
-            start = parse_event(lines.readline())
-    except (OSError, ValueError):
-        return True
-    pid = start.more.get("pid")
-    # To ask after a process would end it on Windows.
-    if start.more.get("host") != platform.node() or type(pid) is not int or sys.platform == "win32":
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 @contextmanager

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import math
+from pathlib import Path
+from typing import Any
 
+from photonstream.cli.like import read_earlier
 from photonstream.cli.quantities import speed
 from photonstream.cli.run_options import add_run_options, run_pipeline
+from photonstream.stream.node import ParameterError
 
 _DESCRIPTION = """\
 Replays a tag file through the whole pipeline: intensity trace, selection of the emitter's bright (neutral)
@@ -23,6 +27,7 @@ examples:
   photonstream replay nc.ptu --irf 0.1ns --mean-n 0.1    known instrument response; beta corrected for <N>
   photonstream replay nc.ptu --calibrate runs/640        s and <N> from runs of the same nanocrystal at 640 nm
   photonstream replay nc.ptu --set lifetime.s=3.5        any parameter of any node: NODE.PARAMETER=VALUE
+  photonstream replay --like runs/nc                     the same once more, as an earlier run was told in the end
 """
 
 
@@ -35,7 +40,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", metavar="FILE", help="a PicoQuant .ptu, .pt2, .pt3, .ht2 or .ht3 file")
+    parser.add_argument(
+        "file", nargs="?", metavar="FILE", help="a PicoQuant .ptu, .pt2, .pt3, .ht2 or .ht3 file"
+    )
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FOLDER",
+        help="the recording of an earlier run, or FILE, with all parameters as they were at the end of that run, from "
+        "its folder of results; other options go before them",
+    )
     parser.add_argument(
         "--speed",
         type=speed,
@@ -52,7 +66,15 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Replay; returns the exit code."""
     arguments.watched = arguments.speed is not None
-    given = (
+    given: dict[str, Any] = (
         {} if arguments.speed is None else {"speed": None if arguments.speed == math.inf else arguments.speed}
     )
-    return run_pipeline(arguments, "replay", given)
+    if arguments.like is None:
+        if arguments.file is None:
+            raise ParameterError("name the FILE to replay, or --like FOLDER of an earlier run")
+        return run_pipeline(arguments, "replay", given)
+    earlier = read_earlier(arguments.like)
+    if arguments.file is None:
+        arguments.file = str(earlier.check())
+        given |= {"records": earlier.records}
+    return run_pipeline(arguments, "replay", given, like=earlier)

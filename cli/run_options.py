@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from photonstream.cli.folders import claimed, free_folder
 from photonstream.cli.interrupts import Interrupts
 from photonstream.cli.keys import add_keys_option
+from photonstream.cli.like import Earlier
 from photonstream.cli.parameters import build_nodes, of_file
 from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import add_set_option, address, duration, irf, standard_error, window
@@ -109,22 +111,28 @@ def run_pipeline(
     kind: str,
     source: Mapping[str, Any],
     make: Callable[..., Run] = Run,
+    like: Earlier | None = None,
 ) -> int:
     """Read, print the table, write the folder. Returns the exit code.
 
     ``kind`` of the source, and what the command line says of it, by parameter. ``make`` makes the run.
+    ``like``: another run whose nodes, parameters and experiment hold where nothing else is said.
     """
     line = ProgressLine()
     with Interrupts() as interrupts:
         experiment: dict[str, Any] = read_experiment(arguments.meta)
+        if like is not None:
+            said = {key: value for key, value in experiment.items() if value is not None}
+            experiment = {**like.experiment, **said}
         out = arguments.out or free_folder(Path(arguments.file))
         with of_file(arguments.topology):
-            file = build_nodes(arguments, experiment, out, kind, source)
+            base = None if like is None else like.nodes
+            file = build_nodes(arguments, experiment, out, kind, source, base)
             one = make(file, out, line, arguments)
         if not kernels_are_kept():
             line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
         # What is wrong with the file or a parameter is told before anything is made for it.
         one.runner.check()
-        with claimed(out):
+        with claimed(out), closing(one.record):
             interrupts.call(one.stop, one.leave)
             return one.run()

@@ -11,13 +11,16 @@ import sys
 import threading
 import time
 import webbrowser
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.folders import announce
 from photonstream.cli.news import News
 from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import port, with_prefix
+from photonstream.cli.run_record import RunRecord
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.delays import delay_words, delays_of
 from photonstream.dashboard.folder import read_folder
@@ -25,7 +28,7 @@ from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.processes import ProcessesRunner
 from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
-from photonstream.stream.supervisor import Watch
+from photonstream.stream.supervisor import PlacedRunner, Watch
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology_file import TopologyFile
 
@@ -123,6 +126,8 @@ class Run:
         self._news = News()
         self._said = ""
         self._until_sigma: float | None = arguments.until_sigma
+        self._watched: bool = arguments.watched
+        self.record = RunRecord(out, file, sys.argv[1:])
         self._hold_s, self._held_since_s = FIRST_HOLD_S, math.inf
         placement = arguments.placement or file.placement or "threads"
         # Whether nodes by hand can be with this placement is for the file to say.
@@ -155,8 +160,12 @@ class Run:
         watch = Watch(
             address=arguments.address,
             attendants={} if page is None else {PAGE: page.command},
-            on_address=self._tell_address if page is None and arguments.watched else None,
+            on_address=self._tell_address,
             on_note=self._note,
+            on_deed=self.record.deed,
+            on_parameters=self.record.keep,
+            on_stop=self.stop,
+            on_next=self.next,
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
         if placement == "threads":
@@ -175,6 +184,19 @@ class Run:
             with suppress(OSError):
                 os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
 
+    next: Callable[[], tuple[bool, str]] | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where the run publishes, None where it does not."""
+        return self.runner.address if isinstance(self.runner, PlacedRunner) else None
+
+    @property
+    def page_port(self) -> int | None:
+        """The port of the page, None where there is none."""
+        url = None if self._page is None else self._page.url
+        return None if url is None else int(url.rstrip("/").rpartition(":")[2])
+
     def leave(self) -> None:
         """The terminal is gone. For a signal handler, too."""
         self.stop()
@@ -182,6 +204,9 @@ class Run:
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""
         outcome = self.runner.run()
+        if isinstance(self.runner, InlineRunner):
+            # Nobody can have changed anything.
+            self.record.keep()
         self._line.clear()
         if self._written is not outcome:
             self._write(outcome)
@@ -238,7 +263,10 @@ class Run:
             self._hold_s, self._held_since_s = further_s, now_s
 
     def _tell_address(self, address: str) -> None:
-        self._note(f"to watch it: photonstream dashboard {address}")
+        with suppress(OSError):
+            announce(self._out, address)
+        if self._page is None and self._watched:
+            self._note(f"to watch it: photonstream dashboard {address}")
 
     def _note(self, text: str) -> None:
         self._line.clear()

@@ -6,7 +6,7 @@ import shutil
 import textwrap
 
 from photonstream.dashboard import calibration, coincidence
-from photonstream.dashboard.facts import file_name, notes, selection_text
+from photonstream.dashboard.facts import discarded, file_name, notes, selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
@@ -28,7 +28,7 @@ def summary_table(run: RunFolder) -> str:
     if parts := list(systematic_rows(run)):
         lines += ["", "Beside the statistical error"]
         lines += [line for row in parts for line in _line(row, columns)]
-    warnings = [*findings.warnings(), *calibration.warnings(run)]
+    warnings = [*discarded(run), *findings.warnings(), *calibration.warnings(run)]
     remarks = [*(f"note: {x}" for x in notes(run)), *(f"warning: {x}" for x in warnings)]
     for remark in remarks:
         lines += textwrap.wrap(remark, columns, subsequent_indent="  ")

@@ -303,3 +303,12 @@ def version_rows(run: RunFolder) -> Iterator[Row]:
     """What made the result, and its schema."""
     yield Row("photonstream", str(run.summary.get("photonstream") or "unknown"))
     yield Row("schema of result.json", str(run.summary.get("schema", "unknown")))
+
+
+def discarded(run: RunFolder) -> list[str]:
+    """That somebody discarded the run, when and why, in a sentence; nothing where nobody did."""
+    mark = run.section("discarded")
+    if not mark:
+        return []
+    utc = str(mark.get("utc", "")).partition(".")[0].replace("T", " ")
+    return [f"DISCARDED ({utc} UTC): {mark.get('why')}. All of it is kept; it is not to be counted."]

@@ -284,7 +284,9 @@ class Findings:
             elif isinstance(place, Sequence):
                 found += [str(sentence) for sentence in place]
         found += self._of_selection()
-        if self._summary.get("interrupted") is True:
+        precision = self._get("precision")
+        by_rule = isinstance(precision, Mapping) and precision.get("met_photons") is not None
+        if self._summary.get("interrupted") is True and not by_rule:
             found.insert(0, "The run was interrupted: all figures are of the part that was read.")
         return found
 

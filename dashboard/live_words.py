@@ -47,6 +47,7 @@ def live_run(latest: Latest) -> RunFolder:
     summary = {
         "parameters": parameters,
         "experiment": _section(parameters, "results").get("experiment"),
+        "discarded": _section(parameters, "results").get("discarded"),
         "recording": recording,
         "states": selection,
         **_section(latest.value("lifetime", "fit"), "summary"),
@@ -143,7 +144,7 @@ def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, A
             **_health(latest, status, link),
             "latency": health_phrase(delays, running=state in AT_WORK),
         },
-        "html": {"problems": items(_strings(status.get("problems")))},
+        "html": {"problems": items([*facts.discarded(run), *_strings(status.get("problems"))])},
         "title": {"title": title, "restarts": _restarts(status), "latency": delay_words(delays)},
         "classes": {
             "catching-up": catching_up,

@@ -10,6 +10,7 @@ from bokeh.model import Model
 from bokeh.resources import Resources
 
 from photonstream.dashboard import calibration, coincidence, facts, opinions
+from photonstream.dashboard.deeds import deeds_table
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
@@ -53,7 +54,7 @@ def render(run: RunFolder) -> str:
     script, plots = components(_plots(run, findings, trace, decay))
     # Bokeh can put the title of a colour bar only where it disturbs.
     plots["flid"] += "<i>bins</i>" if run.curve("flid").rows else ""
-    warnings = items([*findings.warnings(), *calibration.warnings(run)])
+    warnings = items([*facts.discarded(run), *findings.warnings(), *calibration.warnings(run)])
     return PAGE.substitute(
         policy=POLICY,
         title=text(facts.title(run)),
@@ -158,6 +159,7 @@ def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
             else "",
             section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),
             section("Events of the recording", events_table(run)),
+            section("What was done", deeds_table(run)),
             section("Experiment", rows_table(facts.experiment_rows(run)))
             if run.section("experiment")
             else "",

@@ -38,6 +38,8 @@ LOOK_S = 0.05
 # After so long without a word the run is asked for one, with a command that does nothing.
 QUIET_S = 1.0
 HELLO = "hello"
+# In whose name the page gives commands.
+PAGE = "page"
 # So long the end waits for what is under way to browsers.
 FAREWELL_S = 1.0
 # A page that is gone is forgotten after this; one that was fetched and never connected, after a while.
@@ -106,7 +108,7 @@ class RunLink:
         self._stop_client()
         self._endpoint = endpoint
         if isinstance(endpoint, str):
-            self._client = CommandClient(self._context, endpoint)
+            self._client = CommandClient(self._context, endpoint, by=PAGE)
 
     def _ask_for_life(self, client: CommandClient, now_s: float) -> None:
         """A run whose results are final has nothing to say; whatever it answers to this, it is there."""

@@ -23,6 +23,7 @@ _TEXTS = (
     "notes",
 )
 _NUMBERS = ("excitation_nm", "power_w", "spot_um", "mean_n", "mean_n_stderr", "emission_nm", "eg_ev")
+FIELDS = (*_TEXTS, *_NUMBERS)
 
 # No quantity of an experiment in its unit is larger; and every such number can be written.
 MOST = 1e30
@@ -49,7 +50,7 @@ def read_experiment(path: str | None) -> dict[str, Any]:
         check_experiment(given)
     except ValueError as error:
         raise ParameterError(f"{path}: {error}") from error
-    return {key: given.get(key) for key in (*_TEXTS, *_NUMBERS)}
+    return {key: given.get(key) for key in FIELDS}
 
 
 def check_experiment(given: Mapping[str, Any]) -> None:
@@ -60,6 +61,6 @@ def check_experiment(given: Mapping[str, Any]) -> None:
             if value is not None and not (number and 0 <= value <= MOST):
                 raise ValueError(f"{key} must be a number from 0 on, not {value!r:.60}")
         elif key not in _TEXTS:
-            raise ValueError(f"unknown field {key!r:.60} (known: {', '.join((*_TEXTS, *_NUMBERS))})")
+            raise ValueError(f"unknown field {key!r:.60} (known: {', '.join(FIELDS)})")
         elif not isinstance(value, str | None):
             raise ValueError(f"{key} must be a text, not {value!r:.60}")

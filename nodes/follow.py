@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.growing import GrowingFile
+from photonstream.nodes.recorder_orders import Note, goes_on, leave_note
+from photonstream.nodes.recording_events import events_path
 from photonstream.nodes.tag_source import TagParameters, TagSource
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening
@@ -73,6 +75,13 @@ class Follow(TagSource[FollowParameters]):
         # What was there before is read at full speed.
         self._there = growing.records
         return self._opening()
+
+    def note(self, text: str, utc: str, record: int) -> str:
+        path = Path(self.parameters.path)
+        if not goes_on(path):
+            return ""
+        leave_note(path, Note(text, utc, record))
+        return f"its recorder writes it into {events_path(path).name}"
 
     def _adopt(self) -> GrowingFile:
         """The run of data that is read: that of the epoch before, where it is still the same."""

@@ -10,7 +10,7 @@ import contextlib
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,8 @@ from photonstream.nodes.armed_device import ArmedDevice, Mended
 from photonstream.nodes.device_time import wrap_records
 from photonstream.nodes.disk_space import DiskSpace
 from photonstream.nodes.drivers.base import Cause, DeviceError, Driver, Status
-from photonstream.nodes.recording_events import GAP, START, STOP
+from photonstream.nodes.recorder_orders import Note
+from photonstream.nodes.recording_events import GAP, NOTE, START, STOP
 from photonstream.nodes.recording_file import RecordingFile, refuse_existing
 
 # What is read from a device at once, at most: 4 MiB.
@@ -69,8 +70,8 @@ class Recorded:
 class Recorder:
     """Records ``driver`` into a new file at ``path``, for ``limit_s`` or until `stop`.
 
-    ``asked`` is asked once a second whether to stop. ``clock`` and ``wait`` are the machine's, or those of a test.
-    ``buffer_records`` is what is read at once.
+    ``asked`` is asked once a second whether to stop, and ``notes`` what somebody wants to have written down. ``clock``
+    and ``wait`` are the machine's, or those of a test. ``buffer_records`` is what is read at once.
     """
 
     def __init__(
@@ -81,6 +82,7 @@ class Recorder:
         limit_s: float | None = None,
         comment: str = "",
         asked: Callable[[], bool] = lambda: False,
+        notes: Callable[[], Iterable[Note]] = tuple,
         clock: Callable[[], float] = time.monotonic,
         wait: Callable[[float], None] = time.sleep,
         buffer_records: int = BUFFER_RECORDS,
@@ -92,6 +94,7 @@ class Recorder:
         self._limit_s = limit_s
         self._comment = comment
         self._asked = asked
+        self._notes = notes
         self._clock = clock
         self._wait = wait
         self._buffer = np.empty(buffer_records, np.uint32)
@@ -241,6 +244,7 @@ class Recorder:
     def _look(self, now: float) -> None:
         """Once a second: disk, count in the header, status."""
         self._stopped = self._stopped or self._asked()
+        self._write_notes()
         self._disk.look(now, self._file.bytes)
         if self._disk.full:
             self._end = f"{self._path}: the disk is nearly full", True
@@ -258,6 +262,11 @@ class Recorder:
             self._told = now
         self._warnings = warnings
         self._show(now, status)
+
+    def _write_notes(self) -> None:
+        for note in self._notes():
+            record = min(max(0, note.record), self._file.records)
+            self._file.say(NOTE, note.text, record=record, said=note.utc)
 
     def _show(self, now: float, status: Status) -> None:
         records, since_s = self._file.records, now - self._looked
@@ -296,6 +305,7 @@ class Recorder:
         now = self._clock()
         reason, failed = self._end or ("the program was broken off", True)
         self._show(now, Status())
+        self._write_notes()
         self._file.say(STOP, reason, reason=reason)
         try:
             self._file.close(now - self._began)

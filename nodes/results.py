@@ -54,24 +54,31 @@ _OURS = re.compile(r"(trace|decay(_ch\d+)?|flid|coincidences|dwell)\.(csv|txt|it
 class ResultsParameters:
     """``out``: an existing folder, None to write nothing; ``export``: format of the curves beside the CSV.
 
-    ``experiment``: what is known of it, as `check_experiment` takes it; repeated in result.json.
+    ``experiment``: what is known of it, as `check_experiment` takes it; repeated in result.json. ``discarded``: since
+    when (``utc``) and ``why`` a person thinks nothing of the run, None where nobody said so; repeated there too.
     """
 
     out: str | None = None
     export: str = "csv"
     experiment: Mapping[str, Any] = field(default_factory=dict)
+    discarded: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.export not in EXPORTS:
             raise ValueError(f"curves are exported as {', '.join(EXPORTS)}, not {self.export!r}")
         check_experiment(self.experiment)
+        texts = {} if self.discarded is None else {key: self.discarded.get(key) for key in ("utc", "why")}
+        if not all(isinstance(text, str) for text in texts.values()) or len(texts) != len(
+            self.discarded or {}
+        ):
+            raise ValueError("discarded is none, or a utc and a why")
 
 
 class Results(ResultNode[ResultsParameters]):
     """Keeps the latest results of all nodes; once they are final it writes the folder, and again when they change."""
 
     Parameters = ResultsParameters
-    live = frozenset({"experiment"})
+    live = frozenset({"experiment", "discarded"})
     fixed = frozenset({"out"})
 
     def __init__(self, name: str, parameters: ResultsParameters) -> None:
@@ -86,6 +93,7 @@ class Results(ResultNode[ResultsParameters]):
         if not final:
             return
         summary = summarise(self._latest, self.inputs, self.name, self.orders, self._experiment())
+        summary["discarded"] = plain(self.parameters.discarded)
         if self.parameters.out is not None:
             write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
         yield self.result("result", summary, final=final)

@@ -35,14 +35,20 @@ SHORTEST_WAIT_S = 1e-3
 
 @dataclass(frozen=True)
 class ReplayParameters(TagParameters):
-    """Those of every source, and ``speed`` in recorded seconds per second, None for as fast as it goes."""
+    """Those of every source, and ``speed`` in recorded seconds per second, None for as fast as it goes.
+
+    ``records``: no more than so many are read, None for all.
+    """
 
     speed: float | None = None
+    records: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.speed is not None and not self.speed > 0:
             raise ValueError(f"the speed must be positive, not {self.speed}")
+        if self.records is not None and self.records < 1:
+            raise ValueError(f"at least one record is read, not {self.records}")
 
 
 class Replay(TagSource[ReplayParameters]):
@@ -54,7 +60,7 @@ class Replay(TagSource[ReplayParameters]):
 
     Parameters = ReplayParameters
     # Another pace is a command of its own.
-    fixed = frozenset({"path", "speed"})
+    fixed = frozenset({"path", "speed", "records"})
 
     def first_pace(self) -> Pace:
         # The clock of `Pace`.
@@ -135,8 +141,8 @@ class Replay(TagSource[ReplayParameters]):
     @property
     def _left(self) -> int:
         """How many records may still go out."""
-        end_at = self.orders.end_at
-        return max(0, (self._file.records if end_at is None else end_at) - self._given)
+        ends = (self._file.records, self.orders.end_at, self.parameters.records)
+        return max(0, min(end for end in ends if end is not None) - self._given)
 
     @property
     def _over(self) -> bool:

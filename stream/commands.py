@@ -10,12 +10,21 @@ from typing import Any
 
 from photonstream.stream.orders import Orders, Pace, Parameters, same_value
 
+# Commands that are more than a change of orders.
+HELLO, NOTE, STOP, NEXT = "hello", "note", "stop", "next"
 LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
 # Lists and maps of a value may stand within each other so deep.
 DEEPEST = 8
+# Characters of what a person says in a note, or of why a run is discarded.
+MOST_TEXT = 1000
+# The parameter of a node that says whether what it writes is discarded.
+DISCARDED = "discarded"
 # Characters of all parameters together when they are written out: every message that repeats them must hold them.
 MOST_CHARACTERS = 50_000
+
+# The live parameters of a node by its name, None for no such node.
+Live = Callable[[str], frozenset[str] | None]
 
 
 class CommandError(ValueError):
@@ -26,20 +35,21 @@ class CommandError(ValueError):
 class Scene:
     """What a command is judged by: the present orders, the time, and how far the source is (None: not known).
 
-    ``catching_up``: the source is on its way to a place where the run has been before.
+    ``catching_up``: the source is on its way to a place where the run has been before. ``utc`` is the time of day.
     """
 
     orders: Orders
     now_s: float
     reached_s: float | None
     catching_up: bool = False
+    utc: str = ""
 
 
 @dataclass(frozen=True)
 class Change:
     """What a command comes to: new pace, new parameters, whether the recording is read anew, the end.
 
-    ``until_s``: a new epoch is shown as soon as it is there.
+    ``until_s``: a new epoch is shown as soon as it is there. ``note`` is what a person has to say.
     """
 
     pace: Pace | None = None
@@ -47,11 +57,10 @@ class Change:
     anew: bool = False
     until_s: float | None = None
     stop: bool = False
+    note: str | None = None
 
 
-def carry_out(
-    name: str, values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozenset[str] | None]
-) -> Change:
+def carry_out(name: str, values: Mapping[str, Any], scene: Scene, live: Live) -> Change:
     """The change that a command makes; ``live`` gives the live parameters of a node, None for no such node.
 
     Raises CommandError.
@@ -59,18 +68,21 @@ def carry_out(
     if not _plain(values, DEEPEST):
         raise CommandError("the values of a command are numbers, texts, and short lists and maps of them")
     deeds = {
-        "hello": _hello,
+        HELLO: _hello,
         "pause": _pause,
         "resume": _resume,
         "seek": _seek,
         "speed": _speed,
-        "stop": _stop,
+        STOP: _stop,
+        NOTE: _note,
+        NEXT: _next,
     }
-    if name == "set":
-        return _set(values, scene, live)
+    of_nodes = {"set": _set, "discard": _discard, "keep": _keep}
+    if name in of_nodes:
+        return of_nodes[name](values, scene, live)
     if name not in deeds:
         raise CommandError(
-            f"there is no command {name!r:.40} (there are: {', '.join(sorted([*deeds, 'set']))})"
+            f"there is no command {name!r:.40} (there are: {', '.join(sorted([*deeds, *of_nodes]))})"
         )
     return deeds[name](values, scene)
 
@@ -134,7 +146,43 @@ def _stop(values: Mapping[str, Any], scene: Scene) -> Change:
     return Change(stop=True)
 
 
-def _set(values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozenset[str] | None]) -> Change:
+def _note(values: Mapping[str, Any], scene: Scene) -> Change:
+    return Change(note=_text(values.get("text"), "a note"))
+
+
+def _next(values: Mapping[str, Any], scene: Scene) -> Change:
+    raise CommandError("there is a next particle only where a device is recorded (photonstream attach)")
+
+
+def _discard(values: Mapping[str, Any], scene: Scene, live: Live) -> Change:
+    """Mark what is written as discarded: it is all written and kept, and says so."""
+    why = _text(values.get("why"), "the reason why a run is discarded")
+    return _mark({"utc": scene.utc, "why": why}, scene, live)
+
+
+def _keep(values: Mapping[str, Any], scene: Scene, live: Live) -> Change:
+    return _mark(None, scene, live)
+
+
+def _mark(value: Mapping[str, Any] | None, scene: Scene, live: Live) -> Change:
+    writers = [node for node in scene.orders.parameters if DISCARDED in (live(node) or ())]
+    if not writers:
+        raise CommandError("no node of this run writes a result that could be discarded")
+    parameters = {node: dict(given) for node, given in scene.orders.parameters.items()}
+    for node in writers:
+        parameters[node][DISCARDED] = value
+    return Change(parameters=_bounded(parameters))
+
+
+def _text(value: Any, what: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise CommandError(f"{what} is a text of one character or more")
+    if len(value) > MOST_TEXT:
+        raise CommandError(f"{what} has {len(value)} characters; a run takes {MOST_TEXT}")
+    return value.strip()
+
+
+def _set(values: Mapping[str, Any], scene: Scene, live: Live) -> Change:
     node, name = values.get("node"), values.get("name")
     names = live(node) if isinstance(node, str) else None
     if names is None or not isinstance(node, str) or not isinstance(name, str) or "value" not in values:
@@ -144,14 +192,19 @@ def _set(values: Mapping[str, Any], scene: Scene, live: Callable[[str], frozense
     if name in given and same_value(given[name], values["value"]):
         return Change()
     given[name] = values["value"]
+    _bounded(parameters)
+    if name in names:
+        return Change(parameters=parameters)
+    return Change(_held(scene), parameters, anew=True)
+
+
+def _bounded(parameters: Parameters) -> Parameters:
     characters = len(repr(parameters))
     if characters > MOST_CHARACTERS:
         raise CommandError(
             f"the parameters of all nodes would have {characters} characters; a run takes {MOST_CHARACTERS}"
         )
-    if name in names:
-        return Change(parameters=parameters)
-    return Change(_held(scene), parameters, anew=True)
+    return parameters
 
 
 def _held(scene: Scene) -> Pace | None:

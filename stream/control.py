@@ -48,8 +48,11 @@ MOST_ANSWERS = 64
 # Characters of an answer: what is said of a command may quote it, and that may be long.
 MOST_TEXT = 1000
 
-# Carries out one command: name and values to (done?, what there is to say).
-Handler = Callable[[str, Mapping[str, Any]], tuple[bool, str]]
+# Characters of the word that says who gives commands.
+MOST_BY = 40
+
+# Carries out one command: name, values and who gave it ("": did not say) to (done?, what there is to say).
+Handler = Callable[[str, Mapping[str, Any], str], tuple[bool, str]]
 
 
 class CommandServer:
@@ -94,7 +97,7 @@ class CommandServer:
             return answers[number]
         if answers and number < next(reversed(answers)):
             raise WireError(f"command {number} comes after {next(reversed(answers))}")
-        ok, text = handle(message.name, message.values)
+        ok, text = handle(message.name, message.values, (message.by or "")[:MOST_BY])
         answers[number] = Answer(number, ok, text[:MOST_TEXT])
         if len(answers) > MOST_ANSWERS:
             answers.popitem(last=False)
@@ -118,13 +121,17 @@ class _Asked:
 class CommandClient:
     """The side of a page: `send` any number of commands, `receive` their answers.
 
-    ``refused`` counts what came and was no answer, ``refusal`` is the text of the last ERROR.
+    ``refused`` counts what came and was no answer, ``refusal`` is the text of the last ERROR. ``by`` says in a word who
+    gives the commands.
     """
 
-    def __init__(self, context: Context, endpoint: str, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, context: Context, endpoint: str, clock: Clock = time.monotonic, by: str | None = None
+    ) -> None:
         self.refused = 0
         self.refusal: str | None = None
         self._clock = clock
+        self._by = by
         self._count = 0
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
         self._endpoint = endpoint
@@ -143,7 +150,7 @@ class CommandClient:
 
     def send(self, name: str, values: Mapping[str, Any]) -> None:
         """Say a command; raises WireError for values that cannot be sent. It is repeated by `receive`."""
-        asked = _Asked(Command(self._count + 1, name, dict(values)), self._clock())
+        asked = _Asked(Command(self._count + 1, name, dict(values), self._by), self._clock())
         if len(encode(asked.message)) > 1:
             raise WireError("a command brings no arrays")
         self._count += 1

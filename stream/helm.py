@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from photonstream.stream.chunk import Result
@@ -26,6 +27,8 @@ CLOCK_COMMANDS = frozenset({"pause", "resume", "seek", "speed"})
 LIVE = (
     "this run follows a recording that is still written: it goes as fast as that, and its clock cannot be set"
 )
+# Why an epoch begins, for the run's log.
+COMMANDED, LEARNED, RESTARTED, RENEWED = "a command", "learned", "a restart", "another recording"
 # On the way a node learns again from so many times the events, at least.
 LEARN_AGAIN = 1.25
 
@@ -45,6 +48,8 @@ class Helm:
         pace: Pace,
     ) -> None:
         self.stop_asked = False
+        # Why the present epoch began.
+        self.why = ""
         self._writer = writer
         self._hub = hub
         self._topology = topology
@@ -70,8 +75,9 @@ class Helm:
         self.orders = dataclasses.replace(self.orders, version=self.orders.version + 1, **changes)
         self._writer.put(Result(HUB, ORDERS, self.orders.value()))
 
-    def begin_again(self, until_s: float | None = None, **changes: Any) -> None:
+    def begin_again(self, why: str, until_s: float | None = None, **changes: Any) -> None:
         """A new epoch: everything begins again from the file. ``until_s`` as in `Hub.begin`."""
+        self.why = why
         epoch, pace, reached_s = self.orders.epoch + 1, self.orders.pace, self.reached_s
         if "pace" not in changes and pace.paused and reached_s is not None and reached_s > pace.place_s:
             # Paused on the way at full speed: the run is to come back to where that was.
@@ -97,7 +103,7 @@ class Helm:
         notes = [{"node": name, "epoch": self.orders.epoch, "cause": cause} for name in names]
         restarts = (*self.orders.restarts, *notes)
         if anew:
-            self.begin_again(restarts=restarts)
+            self.begin_again(RESTARTED, restarts=restarts)
         else:
             self.change(restarts=restarts)
 
@@ -129,7 +135,7 @@ class Helm:
                 learned[name] = {**given, of: value}
                 self._learned_at[name] = events
         if learned:
-            self.begin_again(parameters={**self.orders.parameters, **learned})
+            self.begin_again(LEARNED, parameters={**self.orders.parameters, **learned})
 
     def _renew(self, value: Any) -> None:
         of, given = self._learns(self._source), self.orders.parameters.get(self._source, {})
@@ -137,7 +143,7 @@ class Helm:
             return
         parameters = {**self.orders.parameters, self._source: {**given, of: value}}
         # Whatever is there of the new recording is shown at once.
-        self.begin_again(until_s=0.0, parameters=self._unlearned(parameters))
+        self.begin_again(RENEWED, until_s=0.0, parameters=self._unlearned(parameters))
 
     def _learns(self, node: str) -> str | None:
         spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
@@ -190,12 +196,13 @@ class Helm:
         return reached_s
 
     def command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
-        """Carry out what somebody wants: whether it was done, and why not."""
+        """Carry out what somebody wants: whether it was done, and why not, or what comes of it."""
         if name in CLOCK_COMMANDS and not self.clocked:
             return False, LIVE
         pace = self.orders.pace if self._started else self._first_pace
         orders = dataclasses.replace(self.orders, pace=pace)
-        scene = Scene(orders, time.monotonic(), self.reached_s, self._hub.catching_up)
+        utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+        scene = Scene(orders, time.monotonic(), self.reached_s, self._hub.catching_up, utc)
         try:
             change = carry_out(name, values, scene, self._live)
             if change.parameters is not None:
@@ -208,7 +215,7 @@ class Helm:
             # Whatever a node has not foreseen: a command is refused, and the run goes on.
             return False, f"{type(error).__name__}: {error}"
         self._carry_out(change)
-        return True, ""
+        return True, f"everything is read again (epoch {self.orders.epoch})" if change.anew else ""
 
     def _live(self, node: str) -> frozenset[str] | None:
         spec = next((spec for spec in self._topology.nodes if spec.name == node), None)
@@ -246,7 +253,7 @@ class Helm:
             changes["parameters"] = new
         self.stop_asked |= change.stop
         if change.anew:
-            self.begin_again(change.until_s, **changes)
+            self.begin_again(COMMANDED, change.until_s, **changes)
         elif changes:
             self.change(**changes)
 

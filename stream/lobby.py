@@ -48,7 +48,7 @@ class Lobby:
         self._control.service(self._command)
         self._public.service()
 
-    def _command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
+    def _command(self, name: str, values: Mapping[str, Any], by: str) -> tuple[bool, str]:
         if name == "stop":
             self.stop_asked = True
         if name in ("hello", "stop"):

@@ -169,6 +169,13 @@ class Source(Node[P]):
         """The pace with which a run begins."""
         return Pace()
 
+    def note(self, text: str, utc: str, record: int) -> str:
+        """Have a person's note kept beside what is read, before number ``record``, where somebody is writing that.
+
+        Returns where it went, in a sentence; empty where it is for the run's log alone.
+        """
+        return ""
+
     @abstractmethod
     def begin(self) -> Opening:
         """Open what is read and say what is known of it."""

@@ -14,12 +14,15 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
+from photonstream.stream.commands import HELLO, NEXT, NOTE, STOP
 from photonstream.stream.control import CommandServer
+from photonstream.stream.deeds import Deeds, OnDeed, OnParameters
 from photonstream.stream.helm import Helm
 from photonstream.stream.hub import HUB, Hub
 from photonstream.stream.keys import Keys, leaves_machine
@@ -50,13 +53,20 @@ class Watch:
     """How a run is watched: where it publishes, and processes that belong to it, such as that of its page.
 
     ``attendants`` make the command of each from the run's address and the folder of its processes. One that cannot
-    live does not end the run; ``on_note`` is told of such things.
+    live does not end the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a
+    word, with more of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change.
+    Who gave a command is answered after that. ``on_stop`` is called instead of ending the run where somebody commands
+    that, and ``on_next`` where somebody wants the next particle; they see to it. None of them may raise.
     """
 
     address: str = ANYWHERE
     attendants: Mapping[str, Callable[[str, Path], Sequence[str]]] = dataclasses.field(default_factory=dict)
     on_address: Callable[[str], None] | None = None
     on_note: Callable[[str], None] | None = None
+    on_deed: OnDeed | None = None
+    on_parameters: OnParameters | None = None
+    on_stop: Callable[[], None] | None = None
+    on_next: Callable[[], tuple[bool, str]] | None = None
 
 
 class PlacedRunner(Runner):
@@ -209,6 +219,7 @@ class PlacedRunner(Runner):
         if self._source.clocked:
             pace = dataclasses.replace(pace, hold_s=self._hold_s)
         self._helm = Helm(self._to_nodes, self._hub, self._topology, parameters, pace)
+        self._deeds = Deeds(self._helm, self._hub, self._watch.on_deed, self._watch.on_parameters)
         self._told: dict[str, Any] = {}
         self._next_told = self._next_progress = 0.0
         self._complete = 0
@@ -223,12 +234,14 @@ class PlacedRunner(Runner):
             self._bury()
             self._helm.heed()
             self._helm.adapt(self._wanted_s())
+            self._deeds.look()
             self._stop_asked |= self._helm.stop_asked
             if self._hub.final_under(self._helm.orders.version):
                 if self._complete != self._helm.orders.version:
                     self._complete = self._helm.orders.version
                     outcome = self._outcome()
                     self._tell(at_once=True)
+                    self._deeds.tell("complete", interrupted=outcome.interrupted)
                     if self._on_complete is not None:
                         self._on_complete(outcome)
                 if not self._stay or self._stop_asked:
@@ -264,11 +277,30 @@ class PlacedRunner(Runner):
             return WATCHED_S
         return math.inf if self._results_s is None else self._results_s
 
-    def _command(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
+    def _command(self, name: str, values: Mapping[str, Any], by: str) -> tuple[bool, str]:
         self._next_told = 0.0
+        done, text = self._carry_out(name, values)
+        if name != HELLO:
+            self._deeds.tell("command", by=by, name=name, values=values, done=done, answer=text)
+        self._deeds.look()
+        return done, text
+
+    def _carry_out(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         if name == "pause" and self._complete == self._helm.orders.version:
             return False, "the recording is at its end"
-        return self._helm.command(name, values)
+        if name == NEXT and self._watch.on_next is not None:
+            return self._watch.on_next()
+        if name == STOP and self._watch.on_stop is not None:
+            self._watch.on_stop()
+            return True, ""
+        done, text = self._helm.command(name, values)
+        if name == NOTE and done:
+            utc = datetime.now(UTC).isoformat(timespec="milliseconds")
+            try:
+                text = self._source.note(str(values["text"]).strip(), utc, self._hub.events)
+            except OSError as error:
+                return True, f"it is in the run's log, not beside the recording: {error.strerror}"
+        return done, text
 
     # Life and death
 

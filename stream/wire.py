@@ -158,12 +158,16 @@ class Error(Message):
 
 @dataclass(frozen=True)
 class Command(Message):
-    """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1."""
+    """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1.
+
+    ``by`` says who, in a word, for the run's log.
+    """
 
     kind: ClassVar[str] = "COMMAND"
     number: int
     name: str
     values: Mapping[str, Any]
+    by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -389,7 +393,14 @@ def _array(data: bytes, buffers: Sequence[memoryview], used: set[int]) -> NDArra
     return view
 
 
-_TYPES: Mapping[str, type] = {"int": int, "int | None": int, "str": str, "bool": bool, "Mapping": dict}
+_TYPES: Mapping[str, type] = {
+    "int": int,
+    "int | None": int,
+    "str": str,
+    "str | None": str,
+    "bool": bool,
+    "Mapping": dict,
+}
 # Of each field of a kind its name, its type on the wire, and whether it may be left out.
 _WANTED: Mapping[type[Message], Sequence[tuple[str, type, bool]]] = {
     cls: [(f.name, _TYPES[str(f.type).partition("[")[0]], f.default is None) for f in fields(cls)]

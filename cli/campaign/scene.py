@@ -18,8 +18,8 @@ from photonstream.cli.campaign.hosts import ELSEWHERE, two_hosts
 from photonstream.cli.campaign.proxy import Line
 from photonstream.cli.campaign.recording import read_events
 from photonstream.cli.campaign.site import LOOK_S, Site
-from photonstream.cli.record import stop_order
 from photonstream.nodes.pipeline import kinds
+from photonstream.nodes.recorder_orders import stop_order
 from photonstream.nodes.recording_events import GAP
 
 PLACEMENTS = ("inline", "threads", "processes", "tcp")

@@ -154,10 +154,10 @@ def _hangs_up(endpoint: str) -> bool:
     try:
         with tcp_socket.create_connection((host.strip("[]"), int(port)), GREETING_S) as connection:
             return not connection.recv(1)
-    except (ConnectionError, ValueError):
+    except (ConnectionResetError, BrokenPipeError, ValueError):
         return True
     except OSError:
-        # It says nothing, and keeps the connection.
+        # It says nothing, and keeps the connection; or it refused us and has gone since, as a run that ended by that.
         return False
 
 

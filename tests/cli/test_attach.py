@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from photonstream.cli.folders import address_of, counted_up
 from photonstream.cli.main import main
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
@@ -20,7 +21,7 @@ from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
 
-PATIENCE_S = 60
+PATIENCE_S = 180
 COMMAND = (sys.executable, "-P", "-m", "photonstream.cli", "attach", "simulated")
 
 
@@ -80,7 +81,7 @@ def attach(tmp_path, ended):
         return made
 
     yield start
-    for path in (tmp_path / "out").glob("*.ptu"):
+    for path in tmp_path.glob("out*/*.ptu"):
         if open_tag_file(path).header[COMPLETE_TAG] is False:
             main(["record", "--stop", str(path)])
 
@@ -111,6 +112,63 @@ def test_ctrl_c_ends_the_recording_and_then_the_run(attach):
     assert run.result()["recording"]["records"] == file.records
     assert not run.result()["interrupted"]
     assert run.events()[-1].text == "stopped as asked"
+
+
+def test_a_note_goes_beside_the_recording_and_the_replay_shows_it(attach, capsys, tmp_path):
+    run = attach()
+    run.wait_for(lambda: run.records() > 20_000)
+    run.wait_for(lambda: address_of(run.out))
+    assert main(["ctl", str(run.out), "note", "laser realigned"]) == 0
+    assert f"its recorder writes it into {events_path(run.path).name}" in capsys.readouterr().out
+    run.wait_for(lambda: any(event.kind == "note" for event in run.events()))
+    assert main(["ctl", str(run.out), "stop"]) == 0
+    code, _, err = run.finish()
+    assert code == 0, err
+    recording = run.path.read_bytes(), events_path(run.path).read_bytes()
+    # The recording is ended, and read to its end.
+    assert not run.result()["interrupted"]
+    notes = [event for event in run.result()["recording_events"] if event["kind"] == "note"]
+    assert [note["text"] for note in notes] == ["laser realigned"]
+    assert 0 < notes[0]["record"] <= run.result()["recording"]["records"]
+    assert notes[0]["time_s"] > 0
+    again = tmp_path / "again"
+    assert main(["replay", "--like", str(run.out), "--headless", "--out", str(again)]) == 0
+    replayed = json.loads((again / "result.json").read_text(encoding="utf-8"))
+    assert [event for event in replayed["recording_events"] if event["kind"] == "note"] == notes
+    assert replayed["fit"] == run.result()["fit"]
+    assert recording == (run.path.read_bytes(), events_path(run.path).read_bytes())
+
+
+def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach, tmp_path, capsys):
+    meta = tmp_path / "meta.toml"
+    meta.write_text('particle = "NC 12"\nsample = "FAPbI3"\n', encoding="utf-8")
+    run = attach("--meta", str(meta), "--set", "lifetime.s=3.9")
+    address = run.wait_for(lambda: address_of(run.out))
+    run.wait_for(lambda: run.records() > 5000)
+    assert main(["ctl", address, "set", "lifetime.s=3.5"]) == 0
+    assert main(["ctl", address, "next"]) == 0
+    second = tmp_path / "out_2"
+    assert run.wait_for(lambda: address_of(second)) == address
+    assert main(["ctl", str(second), "stop"]) == 0
+    code, _, err = run.finish()
+    assert code == 0, err
+    results = [
+        json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in (run.out, second)
+    ]
+    assert [found["experiment"]["particle"] for found in results] == ["NC 12", "NC 13"]
+    assert [found["experiment"]["sample"] for found in results] == ["FAPbI3", "FAPbI3"]
+    assert [found["parameters"]["lifetime"]["s"] for found in results] == [3.5, 3.5]
+    assert not any(found["interrupted"] for found in results)
+    recordings = [Path(found["recording"]["path"]) for found in results]
+    assert [path.parent for path in recordings] == [run.out, second]
+    assert all(open_tag_file(path).header[COMPLETE_TAG] is True for path in recordings)
+
+
+@pytest.mark.parametrize(
+    ("name", "following"), [("NC 12", "NC 13"), ("NC", "NC 2"), ("a09", "a10"), ("", " 2"), ("3 b", "3 b 2")]
+)
+def test_names_are_counted_up(name, following):
+    assert counted_up(name) == following
 
 
 def test_killed_it_leaves_the_recorder_which_is_followed_and_ended_from_elsewhere(attach, tmp_path):

@@ -436,7 +436,7 @@ class HandRun:
             self._status = value
         self._writer.put(Result(node, key, value, final))
 
-    def _command(self, name, values):
+    def _command(self, name, values, by):
         self.commands.put((name, dict(values)))
         if self.refusal is not None:
             return False, self.refusal

@@ -244,3 +244,5 @@ def test_where_the_run_was_to_end_and_how_far_it_read(result):
     row = findings(result).precision_row()
     assert shown(row.value) == "reached at 28 000 photons"
     assert "2 000 more had been read" in shown(row.remark)
+    result["interrupted"] = True
+    assert not any("interrupted" in words for words in findings(result).warnings())

@@ -1,5 +1,6 @@
 """The page as a file: whole, closed in itself, and never broken by what is in the folder."""
 
+import json
 import re
 
 import pytest
@@ -57,11 +58,44 @@ def test_text_is_escaped_wherever_it_stands(write_run, result):
         for key in keys:
             result[section][key] = EVIL
     result["recording"]["notes"] = [EVIL]
+    result["discarded"] = {"utc": EVIL, "why": EVIL}
     result["ledger"][0] |= {"node": EVIL, "losses": [{"events": 1, "place": 2, "cause": EVIL}]}
     page = write_report(write_run(result)).read_text(encoding="utf-8")
     assert "<script>window.hacked" not in page
     assert "<img src=x" not in page
     assert page.count("&lt;script&gt;window.hacked = 1") >= 14
+
+
+def test_a_discarded_run_says_so_before_all_else(write_run, result):
+    page = visible(write_report(write_run(result)).read_text(encoding="utf-8"))
+    assert "DISCARDED" not in page
+    result["discarded"] = {"utc": "2026-05-04T10:00:00.000+00:00", "why": "drifted away"}
+    page = visible(write_report(write_run(result)).read_text(encoding="utf-8"))
+    assert "DISCARDED (2026-05-04 10:00:00 UTC): drifted away" in page
+    assert page.index("drifted away") < page.index('class="headline"')
+
+
+def test_what_was_done_to_the_run_is_told(write_run, result):
+    folder = write_run(result)
+    assert "What was done" not in visible(write_report(folder).read_text(encoding="utf-8"))
+    command = {"what": "command", "utc": "2026-05-04T10:00:00.000+00:00", "time_s": 12.5, "by": "ctl"}
+    set_s = {"name": "set", "values": {"node": "lifetime", "name": "s", "value": 3.5}}
+    refused = {"name": "note", "values": {"text": EVIL}, "done": False, "answer": "too long"}
+    lines = [
+        command | {"name": "note", "values": {"text": "of an earlier run"}, "done": True, "answer": ""},
+        {"what": "begin"},
+        command | set_s | {"done": True, "answer": "everything is read again"},
+        command | refused,
+        ["no object"],
+    ]
+    text = "\n".join([*map(json.dumps, lines), '{"what": "comma'])
+    (folder / "log.jsonl").write_text(text, encoding="utf-8")
+    whole = write_report(folder).read_text(encoding="utf-8")
+    page = visible(whole)
+    assert "lifetime.s = 3.5</td><td>everything is read again" in page
+    assert "refused: too long" in page
+    assert "of an earlier run" not in page
+    assert "<script>window.hacked" not in whole
 
 
 def test_text_on_a_plot_is_escaped(write_run, result):

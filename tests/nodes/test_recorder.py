@@ -20,6 +20,7 @@ from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T2, GENERIC_T3, PICOHARP_T3
 from photonstream.nodes.pacing import RecordClock
 from photonstream.nodes.recorder import Recorder
+from photonstream.nodes.recorder_orders import Note, leave_note, take_notes
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
 from photonstream.nodes.recording_file import RecordingFile
 from photonstream.stream.node import InputError, ParameterError
@@ -173,6 +174,34 @@ def test_what_it_gave_and_how_it_was(tmp_path):
     assert not ended.failed
     assert ended.state.records == 4
     assert driver.calls == ["arm", "disarm", "close"]
+
+
+def test_notes_that_are_left_for_it_are_among_its_events(tmp_path):
+    path = tmp_path / "run.ptu"
+
+    def leave(text, record):
+        return lambda: leave_note(path, Note(text, "2026-05-04T10:00:00.000+00:00", record))
+
+    def leave_nonsense():
+        (tmp_path / "run.ptu.0-broken.note").write_text("{", encoding="utf-8")
+        leave_note(tmp_path / "other.ptu", Note("of another", "", 0))
+
+    # One is placed where the person was; one says more records than there are; one comes as the recording ends.
+    script = [
+        photons(1, 5, 6),
+        leave_nonsense,
+        leave("focus lost", 2),
+        1.5,
+        leave("too far", 99),
+        1.5,
+        photons(9),
+    ]
+    _, _, _, events, _ = record(tmp_path, [*script, leave("at the end", 4)], notes=lambda: take_notes(path))
+    notes = [(event.text, event.record) for event in events if event.kind == "note"]
+    assert notes == [("focus lost", 2), ("too far", 3), ("at the end", 4)]
+    assert all(event.more["said"].startswith("2026-05-04") for event in events if event.kind == "note")
+    assert events[-1].kind == "stop"
+    assert sorted(place.name.partition(".ptu")[0] for place in tmp_path.glob("*.note")) == ["other", "run"]
 
 
 pieces = st.lists(st.integers(0, 40), max_size=12)

@@ -140,7 +140,7 @@ def test_the_folder_is_written_anew_after_a_change(final, tmp_path, monkeypatch)
     monkeypatch.setattr(results, "write_atomically", watched)
     # The window moves to the dark bins: only the nodes behind it speak again.
     states = States("states", StatesParameters())
-    assert Results.live == {"experiment"}
+    assert Results.live == {"experiment", "discarded"}
     value = dict(final["states", "selection"].value)
     value["on_levels"] = ~value["on_levels"]
     made.take(states.result("selection", value, final=True))

@@ -90,7 +90,7 @@ class Deeds:
     def __init__(self):
         self.done: list[tuple[str, dict]] = []
 
-    def __call__(self, name, values):
+    def __call__(self, name, values, by):
         self.done.append((name, dict(values)))
         return name != "no", f"{len(self.done)}: {name}"
 
@@ -302,7 +302,7 @@ def test_an_answer_that_quotes_a_command_at_length_is_cut_short():
     ends = Ends()
     ends.say(b"page", *command(1, "\x00" * 1_000_000))
     ends.line.raise_all()
-    ends.server.service(lambda name, values: (False, f"there is no {name!r}"))
+    ends.server.service(lambda name, values, by: (False, f"there is no {name!r}"))
     (answer,) = ends.told(b"page")
     assert not answer.ok
     assert len(answer.text) == MOST_TEXT

@@ -233,7 +233,7 @@ def test_commands_need_keys_too(contexts, machines):
         # Each of the two strangers has tried at least once.
         while not answers or server.refused < 2:
             assert time.monotonic() < until
-            server.service(lambda name, values: (done.append(name) is None, ""))
+            server.service(lambda name, values, by: (done.append(name) is None, ""))
             answers += clients["good"].receive()
             for name in ("stranger", "bare"):
                 assert clients[name].receive() == []

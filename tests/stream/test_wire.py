@@ -56,6 +56,7 @@ MESSAGES = [
     Close(0, 9, "end of the recording", 4),
     Error("not understood"),
     Command(3, "set", {"node": "states", "name": "on", "value": [1.5, 20.0]}),
+    Command(4, "note", {"text": "laser blocked"}, "ctl"),
     Answer(3, False, "no"),
 ]
 

@@ -1,0 +1,76 @@
+"""What was done to a run, from the log in its folder, as a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from photonstream.dashboard.folder import RunFolder
+from photonstream.dashboard.html import grid_table
+from photonstream.dashboard.numbers import SECONDS, counted, quantity
+
+LOG = "log.jsonl"
+# Rows of the table, and characters of a value in it; the log has more.
+MOST_ROWS, MOST_VALUE = 100, 120
+
+
+def deeds_table(run: RunFolder) -> str:
+    """Every command with its time, who gave it and what became of it; nothing where there were none."""
+    deeds = list(_deeds(run))
+    rows = [
+        (
+            str(deed.get("utc", "")).partition(".")[0].replace("T", " "),
+            quantity(deed.get("time_s"), SECONDS, 6),
+            str(deed.get("by", "")),
+            _words(deed),
+            "" if deed.get("done") is True and not deed.get("answer") else _became(deed),
+        )
+        for deed in deeds[-MOST_ROWS:]
+    ]
+    more = (
+        f"<p>{counted(len(deeds) - MOST_ROWS)} earlier ones in {LOG}.</p>" if len(deeds) > MOST_ROWS else ""
+    )
+    return grid_table(("UTC", "recorded", "by", "what", "became"), rows) + more if rows else ""
+
+
+def _deeds(run: RunFolder) -> Iterator[Mapping[str, Any]]:
+    try:
+        lines = (run.path / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return
+    found: list[Mapping[str, Any]] = []
+    for line in lines:
+        try:
+            deed = json.loads(line)
+        except ValueError:
+            # Whoever wrote it was killed.
+            continue
+        if not isinstance(deed, dict):
+            continue
+        if deed.get("what") == "begin":
+            # What was done to an earlier run in the same folder is no part of this one.
+            found.clear()
+        elif deed.get("what") == "command":
+            found.append(deed)
+    yield from found
+
+
+def _words(deed: Mapping[str, Any]) -> str:
+    values = deed.get("values")
+    given: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
+    if deed.get("name") == "set":
+        return f"{given.get('node')}.{given.get('name')} = {_short(given.get('value'))}"
+    return " ".join([str(deed.get("name")), *(_short(value) for value in given.values())])
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, Mapping):
+        value = {key: each for key, each in value.items() if each is not None}
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= MOST_VALUE else f"{text[: MOST_VALUE - 1]}…"
+
+
+def _became(deed: Mapping[str, Any]) -> str:
+    answer = str(deed.get("answer", ""))
+    return answer if deed.get("done") is True else f"refused: {answer}"

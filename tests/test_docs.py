@@ -1,0 +1,73 @@
+"""What the docs show is true: every command is run, or parsed where the text says why it is not run."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from photonstream.cli.main import build_parser
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+# In these pages a block is run unless the line before it says `<!-- parsed: why -->`; elsewhere blocks are parsed,
+# since they run for minutes, need a device, another terminal or a package of the reader's.
+RUN = ("index.md", "recording.md")
+BLOCK = re.compile(r"(?P<parsed><!-- parsed: [^\n]+ -->\n)?^```\w*\n(?P<text>.*?)^```", re.M | re.S)
+
+
+def commands(page: Path):
+    """Each photonstream command of a page as its arguments, and whether it is to be run."""
+    for block in BLOCK.finditer(page.read_text(encoding="utf-8")):
+        run = page.parent.name == "docs" and page.name in RUN and not block["parsed"]
+        for line in block["text"].splitlines():
+            command = re.match(r"(?:\.venv/bin/)?photonstream\s+(.*)", line)
+            if command:
+                yield shlex.split(command[1], comments=True), run
+
+
+SHOWN = [(page.name, arguments, run) for page in PAGES for arguments, run in commands(page)]
+
+
+@pytest.mark.parametrize(
+    ("page", "arguments"), [pytest.param(p, a, id=f"{p}: {shlex.join(a)}") for p, a, _ in SHOWN]
+)
+def test_a_command_is_understood(page, arguments):
+    build_parser(arguments[0]).parse_args(arguments)
+
+
+@pytest.mark.parametrize("arguments", [pytest.param(a, id=shlex.join(a)) for _, a, run in SHOWN if run])
+def test_a_command_does_what_it_says(arguments, tmp_path):
+    shutil.copytree(ROOT / "replay_data", tmp_path / "replay_data")
+    shutil.copy(ROOT / "replay_data" / "nc_355nm.ptu", tmp_path / "recording.ptu")
+    done = subprocess.run(
+        [sys.executable, "-m", "photonstream.cli", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    if arguments[0] == "replay":
+        assert list(tmp_path.glob("runs/*/report.html"))
+
+
+def test_the_site_is_whole_and_needs_no_internet(tmp_path):
+    """Strict: a link or an anchor that leads nowhere, or a page that is not in the navigation, is an error."""
+    site = tmp_path / "site"
+    built = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(site)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert built.returncode == 0, built.stderr
+    fetched = re.compile(
+        r"<(?:script|img|iframe)[^>]*\ssrc=\"?(?:https?:)?//|<link[^>]*href=\"?(?:https?:)?//|@import url\(.?http"
+    )
+    for page in site.rglob("*"):
+        if page.suffix in (".html", ".css"):
+            assert not fetched.search(page.read_text(encoding="utf-8")), page
