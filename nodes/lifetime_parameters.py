@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from photonstream.nodes.inference.decay_data import MEAN_N_MOST, FitOptions
+from photonstream.nodes.inference.decay_data import AUTOMATIC, MEAN_N_MOST, FitOptions
 from photonstream.nodes.inference.precision import TARGET_SIGMA
 
 # How uncertain <N> is where nobody measured it on this nanocrystal (PHYSICS: take 30 %).
@@ -24,6 +24,7 @@ class LifetimeParameters:
     nanocrystal without carrier multiplication, for s and <N> (`calibration_runs`). ``target_sigma``: standard error of
     beta up to which it is told what is still missing; ``until_target``: the run ends when it is reached
     (`StoppingRule`). ``excitation_nm`` is compared with that of a stored IRF.
+    ``model``: "auto" lets the data decide between one and two components; "mono" and "bi" take what is asked for.
     """
 
     irf: str | float | None = None
@@ -41,6 +42,7 @@ class LifetimeParameters:
     target_sigma: float = TARGET_SIGMA
     until_target: bool = False
     excitation_nm: float | None = None
+    model: str = AUTOMATIC
 
     def __post_init__(self) -> None:
         self.options()
@@ -71,4 +73,5 @@ class LifetimeParameters:
             afterpulsing=self.afterpulsing,
             afterpulse_s=self.afterpulse_s,
             excitation_nm=self.excitation_nm,
+            model=self.model,
         )

@@ -75,6 +75,7 @@ def coincidence_figure(source: ColumnDataSource, delays: Range1d, pairs: Range1d
         HoverTool(
             renderers=[bars],
             mode="vline",
+            limit=1,
             tooltips=[
                 ("delay", "@left{0.00} to @right{0.00} ns"),
                 ("pairs", "@pairs{0,0}"),

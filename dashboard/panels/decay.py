@@ -140,7 +140,7 @@ def counts_figure(
     ]
     if "fit" in parts:
         tooltips.append(("fit", "@fit{0,0.0}"))
-    plot.add_tools(HoverTool(renderers=[blue], mode="vline", tooltips=tooltips))
+    plot.add_tools(HoverTool(renderers=[blue], mode="vline", limit=1, tooltips=tooltips))
     return plot
 
 
@@ -165,6 +165,7 @@ def residuals_figure(source: ColumnDataSource, time: Range1d, residuals: Range1d
         HoverTool(
             renderers=[dots],
             mode="vline",
+            limit=1,
             tooltips=[("delay", "@time{0.000} ns"), ("residual", "@residual{0.00} σ")],
         )
     )

@@ -150,6 +150,7 @@ def history_figure(
         HoverTool(
             renderers=[dots],
             mode="vline",
+            limit=1,
             tooltips=[
                 ("photons", "@photons{0,0}"),
                 (quantity.words, f"@value{{0.00}} {unit}"),

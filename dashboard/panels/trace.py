@@ -94,6 +94,7 @@ def trace_figure(
         HoverTool(
             renderers=[columns],
             mode="vline",
+            limit=1,
             tooltips=[
                 ("time", "@left{0.000} to @right{0.000} s"),
                 ("rate", "@low{0.00} to @high{0.00} kcps"),

@@ -98,6 +98,11 @@ class DecayData:
         return max(1, math.ceil(self.bins_in_period / MAX_FIT_BINS))
 
 
+# Who decides how many components there are: the data, or whoever asks for so many.
+AUTOMATIC = "auto"
+MODELS = (AUTOMATIC, "mono", "bi")
+
+
 @dataclass(frozen=True, slots=True)
 class FitOptions:
     """How to fit.
@@ -111,7 +116,8 @@ class FitOptions:
     standard error (0.3 unless the nanocrystal's own power series was measured).
     ``dead_time_s``, ``pile_up``, ``afterpulsing`` and ``afterpulse_s`` are the figures of `detector.Detector`; what
     is None (false) is not corrected. ``afterpulse_s`` alone, without ``afterpulsing``, is refused.
-    ``excitation_nm`` is compared with the wavelength of a measured IRF.
+    ``excitation_nm`` is compared with the wavelength of a measured IRF. ``model``: "auto" lets the data decide between
+    one and two components, "mono" and "bi" take one or two whatever they say.
     Raises ValueError for what cannot be.
     """
 
@@ -129,8 +135,11 @@ class FitOptions:
     afterpulse_s: float | None = None
     pile_up: bool = False
     excitation_nm: float | None = None
+    model: str = AUTOMATIC
 
     def __post_init__(self) -> None:
+        if self.model not in MODELS:
+            raise ValueError(f"the model is one of {', '.join(MODELS)}, not {self.model!r}")
         if self.excitation_nm is not None and not 0.0 < self.excitation_nm < math.inf:
             raise ValueError(f"excitation_nm is {self.excitation_nm}: not a wavelength")
         if self.afterpulse_s is not None and self.afterpulsing is None:

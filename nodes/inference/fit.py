@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.inference import claims, corrections, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
-from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_data import AUTOMATIC, DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import MISFIT, TOO_FEW, DecayFit, FitStart, Verdict
 from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.eta import fit_eta
@@ -206,7 +206,10 @@ def _choose(
     threshold = options.mono_bi_threshold
     if threshold is None:
         threshold = select.mono_bi_threshold(data.photons, tail_fitted=isinstance(options.irf, FittedTail))
-    double = fits.ratio > threshold
+    double = fits.ratio > threshold if options.model == AUTOMATIC else options.model == "bi"
+    if options.model != AUTOMATIC:
+        wanted = "two components were" if double else "one component was"
+        notes = [f"{wanted} asked for: the data did not decide", *notes]
     optimum, box = (fits.double, fits.double_box) if double else (fits.single, fits.single_box)
     profiles: dict[int, Profile] = {}
     if intervals:

@@ -109,13 +109,16 @@ def test_the_numbers_on_the_page_are_those_of_the_result(live):
     result = run.result()
     for place, estimate, scale in (
         ("#beta", result["beta"], 100),
-        ("#numbers table tr:has-text('exciton lifetime τₓ')", result["fit"]["tau_x_s"], 1e9),
+        ("#tau-x", result["fit"]["tau_x_s"], 1e9),
+        ("#tau-xx", result["fit"]["tau_xx_s"], 1e9),
     ):
         value, error = estimate_on_page(run.words(place))
         assert value == pytest.approx(scale * estimate["value"], abs=0.06 * scale * estimate["stderr"])
         assert error == pytest.approx(scale * estimate["stderr"], rel=0.06)
-    table = run.words("#numbers table").replace(" ", "")
-    assert f"photonsfitted\t{result['fit']['photons']}" in table.replace(",", "")
+    assert run.words("#photons").replace(" ", "") == str(result["fit"]["photons"])
+    late = result["antibunching"]["late"]
+    assert run.words("#g2-small") == late["verdict"]
+    run.page.wait_for_function("document.querySelector('#beta-interval').innerText.startsWith('95 %: ')")
     assert f"{result['recording']['photons']}photons" in run.words("#ledger").replace(" ", "")
     # Nothing has changed since it was complete: it is not printed twice.
     assert run.end().count("Two components") == 1

@@ -406,3 +406,16 @@ def test_any_histogram_gets_an_answer(seed, bins, per_bin, spikes, cut):
         assert math.isfinite(fit.tau_x_s.value)
         assert np.all(np.isfinite(fit.curves.total))
         assert np.all(np.isfinite(fit.covariance))
+
+
+@pytest.mark.parametrize(("beta", "asked"), [(0.257, "mono"), (0.0, "bi"), (0.257, "bi")])
+def test_a_model_that_is_asked_for_is_fitted_whatever_the_data_say(truth, beta, asked):
+    data = drawn(truth(photons=30_000, beta=beta), 3)
+    free, fit = fit_decay(data, FitOptions()), fit_decay(data, FitOptions(model=asked))
+    assert fit.model == asked
+    assert (fit.tau_xx_s is None) == (asked == "mono")
+    assert "the data did not decide" in fit.reason
+    assert "asked for" not in free.reason
+    assert fit.likelihood_ratio == pytest.approx(free.likelihood_ratio, rel=1e-6, abs=1e-6)
+    with pytest.raises(ValueError, match="one of auto, mono, bi"):
+        FitOptions(model="tri")
