@@ -172,7 +172,7 @@ def test_commands_come_through_a_line_that_breaks_their_stream(monkeypatch, brok
             client.send("set", {"number": number})
             answers, until = [], time.monotonic() + PATIENCE_S
             while not answers:
-                server.service(lambda name, values: (done.append(values["number"]) is None, ""))
+                server.service(lambda name, values, by: (done.append(values["number"]) is None, ""))
                 answers = client.receive()
                 waiter.wait(0.01)
                 assert time.monotonic() < until, "there is no answer"
