@@ -13,7 +13,7 @@ from photonstream.cli.parameters import literal, owner
 from photonstream.cli.quantities import address, duration, irf, setting, speed, window
 from photonstream.cli.remote import Remote
 from photonstream.cli.status_table import status_table
-from photonstream.nodes.experiment import FIELDS
+from photonstream.nodes.experiment import FIELDS, experiment_settings
 from photonstream.nodes.inference.rows import METHODS
 from photonstream.stream.keys import keys_for
 from photonstream.stream.node import ParameterError
@@ -200,13 +200,7 @@ def _meta(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
 
     def wishes(parameters: Parameters) -> list[Wish]:
         given = {key: literal(text) for key, text in pairs}
-        known = parameters.get("results", {}).get("experiment", {})
-        # The fit is told too what it takes of this.
-        fit = [key for key in ("mean_n", "mean_n_stderr", "excitation_nm") if key in given]
-        return [
-            _set("results", "experiment", {**dict.fromkeys(FIELDS), **known, **given}),
-            *(_set("lifetime", key, given[key]) for key in fit),
-        ]
+        return [_set(*each) for each in experiment_settings(given, parameters)]
 
     return wishes
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
-from photonstream.dashboard.numbers import MS, NS, ONE, PERCENT, Unit
+from photonstream.dashboard.numbers import MS, NM, NS, NW, ONE, PERCENT, Unit
+from photonstream.nodes.experiment import OF_FIT, experiment_settings
 from photonstream.nodes.intensity import IntensityParameters
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.nodes.states import StatesParameters
@@ -92,7 +93,14 @@ FIELDS = (
     Field("lifetime", "dead_time_s", "dead time", NS, empty="not corrected"),
     Field("lifetime", "target_sigma", "wanted σ of β", PERCENT),
 )
-_BY_KEY: Mapping[str, Field] = {field.key: field for field in FIELDS}
+# What is known of the experiment; <N> stands above, with what else the fit takes.
+EXPERIMENT_FIELDS = (
+    Field("results", "particle", "particle", empty=OPTIONAL, plain_text=True),
+    Field("results", "sample", "sample", empty=OPTIONAL, plain_text=True),
+    Field("results", "excitation_nm", "excitation", NM, empty=OPTIONAL),
+    Field("results", "power_w", "power", NW, empty=OPTIONAL),
+)
+_BY_KEY: Mapping[str, Field] = {field.key: field for field in (*FIELDS, *EXPERIMENT_FIELDS)}
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
     node: {field.name: field.default for field in fields(parameters)}
     for node, parameters in (
@@ -103,22 +111,38 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def setting_of(key: object, text: object) -> dict[str, Any]:
-    """The values of the command ``set`` for a text in a field. Raises ValueError with a sentence for the person."""
+def settings_of(key: object, text: object, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The values of each command ``set`` for a text in a field; ``parameters`` are those of the run.
+
+    A field of the experiment goes wherever `photonstream ctl meta` sends it. Raises ValueError with a sentence for the
+    person.
+    """
     field = _BY_KEY.get(key) if isinstance(key, str) else None
     if field is None or not isinstance(text, str):
         raise ValueError("the page has no such field")
-    return {"node": field.node, "name": field.name, "value": field.parse(text)}
+    value = field.parse(text)
+    settings = [(field.node, field.name, value)]
+    if field in EXPERIMENT_FIELDS or field.name in OF_FIT:
+        settings = experiment_settings({field.name: value}, parameters)
+    return [{"node": node, "name": name, "value": value} for node, name, value in settings]
 
 
 def controls_view(latest: Latest) -> Update:
-    """What every field shows: the parameters of the run as they are."""
-    parameters = latest.value(RUN, STATUS).get("parameters")
-    given = parameters if isinstance(parameters, Mapping) else {}
+    """What every field shows, the parameters of the run as they are, and which of its deeds the run allows now."""
+    status = latest.value(RUN, STATUS)
+    given = mapping(status.get("parameters"))
+    results = mapping(given.get("results"))
+    known = mapping(results.get("experiment"))
 
     def value(field: Field) -> Any:
-        of_node = given.get(field.node)
-        told = of_node if isinstance(of_node, Mapping) else {}
-        return told.get(field.name, _DEFAULTS[field.node][field.name])
+        return mapping(given.get(field.node)).get(field.name, _DEFAULTS[field.node][field.name])
 
-    return {"fields": {field.key: field.shown(value(field)) for field in FIELDS}}
+    shown = {field.key: field.shown(value(field)) for field in FIELDS}
+    shown |= {field.key: field.shown(known.get(field.name)) for field in EXPERIMENT_FIELDS}
+    deeds = {"discarded": bool(results.get("discarded")), "next": status.get("has_next") is True}
+    return {"fields": shown, "deeds": deeds}
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """``value`` where it is a mapping, or an empty one."""
+    return value if isinstance(value, Mapping) else {}

@@ -11,12 +11,27 @@ CONTROLS_CSS = """
 #controls select { grid-column: 2 / span 2; text-align: left; }
 #controls p { margin: 8px 0; color: var(--soft); font-size: 12px; line-height: 1.35; }
 #controls i { font-style: normal; color: var(--accent); }
+#controls { max-height: calc(100% - 80px); overflow: auto; }
+.deeds { display: grid; grid-template-columns: minmax(0, 1fr) 84px; gap: 6px; padding-bottom: 8px; margin-bottom: 6px;
+         border-bottom: 1px solid var(--line); }
+#controls .deeds input { text-align: left; }
+.deeds :is(#keep, #next) { grid-column: 1 / -1; }
 #stop { width: 100%; }
-#stop.sure { background: #b34700; color: #fff; border-color: #b34700; }
+:is(#stop, #next).sure { background: #b34700; color: #fff; border-color: #b34700; }
 .deaf #controls { opacity: 0.5; pointer-events: none; }
 """
 
 CONTROLS_HTML = """<section id="controls" aria-label="settings of the run" hidden>
+<div class="deeds">
+<input id="note" maxlength="1000" autocomplete="off" placeholder="what happens now" aria-label="note">
+<button id="put-note" type="button" title="into the run's log, and beside a recording that is being made">note</button>
+<input id="why" maxlength="1000" autocomplete="off" placeholder="why it is not to be counted"
+aria-label="why the run is discarded">
+<button id="discard" type="button" title="marks the result; nothing is deleted">discard</button>
+<button id="keep" type="button" hidden>keep it after all</button>
+<button id="next" type="button" disabled>next particle</button>
+</div>
+{% macro rows(fields) %}
 {% for field in fields %}
 <label title="{{ 'node ' ~ field.node ~ ', parameter ' ~ field.name }}">
 <span>{{ field.words | e }}{% if field.anew %}<i>&thinsp;*</i>{% endif %}</span>
@@ -26,6 +41,9 @@ CONTROLS_HTML = """<section id="controls" aria-label="settings of the run" hidde
 placeholder="{{ field.empty }}">
 <span>{{ field.unit.name }}</span>{% endif %}</label>
 {% endfor %}
+{% endmacro %}
+{{ rows(fields) }}
+{{ rows(experiment_fields) }}
 <p><i>*</i> The recording is read again from its start; until it has caught up, the old results are shown pale.</p>
 <button id="stop" type="button">stop the run</button>
 </section>
@@ -45,21 +63,46 @@ function onControls({place, wish}) {
     }
   }
 
-  function unsure() {
-    place("stop").classList.remove("sure");
-    place("stop").textContent = "stop the run";
+  function showDeeds({discarded, next}) {
+    place("keep").hidden = !discarded;
+    place("next").disabled = !next;
+    place("next").title = next ? "ends the recording, writes its result, begins another" : "no device is recorded here";
+    if (!place("next").classList.contains("sure")) {
+      place("next").textContent = next ? "next particle" : "next particle (attach only)";
+    }
   }
 
-  function stop() {
-    const button = place("stop");
-    if (button.classList.contains("sure")) {
-      unsure();
-      wish("stop", {});
-      return;
-    }
-    button.classList.add("sure");
-    button.textContent = "press again: it ends with what it has";
-    setTimeout(unsure, SURE_MS);
+  // A deed that ends something is done at the second press.
+  function twice(name, warning) {
+    const button = place(name);
+    let words = "";
+    const unsure = () => {
+      if (!button.classList.contains("sure")) return;
+      button.classList.remove("sure");
+      button.textContent = words;
+    };
+    button.addEventListener("click", () => {
+      if (button.classList.contains("sure")) {
+        unsure();
+        wish(name, {});
+        return;
+      }
+      words = button.textContent;
+      button.classList.add("sure");
+      button.textContent = warning;
+      setTimeout(unsure, SURE_MS);
+    });
+  }
+
+  // A deed with a text: by its button, or Enter in the text.
+  function spoken(field, button, name, key) {
+    const input = place(field);
+    const give = () => {
+      wish(name, {[key]: input.value});
+      input.value = "";
+    };
+    place(button).addEventListener("click", give);
+    input.addEventListener("keydown", event => { if (event.key === "Enter") give(); });
   }
 
   function toggle() {
@@ -69,7 +112,11 @@ function onControls({place, wish}) {
 
   function listen() {
     place("settings").addEventListener("click", toggle);
-    place("stop").addEventListener("click", stop);
+    twice("stop", "press again: it ends with what it has");
+    twice("next", "press again: this recording ends");
+    spoken("note", "put-note", "note", "text");
+    spoken("why", "discard", "discard", "why");
+    place("keep").addEventListener("click", () => wish("keep", {}));
     for (const field of document.querySelectorAll("[data-field]")) {
       field.addEventListener("change", () => wish("set", {field: field.dataset.field, text: field.value}));
       field.addEventListener("keydown", event => {
@@ -79,6 +126,6 @@ function onControls({place, wish}) {
     }
   }
 
-  return {show, listen};
+  return {show, showDeeds, listen};
 }
 """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from jinja2 import Template
 
-from photonstream.dashboard.controls import FIELDS
+from photonstream.dashboard.controls import EXPERIMENT_FIELDS, FIELDS
 from photonstream.dashboard.live_controls import CONTROLS_CSS, CONTROLS_HTML
 from photonstream.dashboard.live_exports import EXPORTS_CSS
 from photonstream.dashboard.live_script import SCRIPT
@@ -102,7 +102,7 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
 .catching-up #state, .deaf #state { color: #b34700; }
 .deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }
 .deaf .clock :is(#pause, label), .deaf .window { opacity: 0.4; }
-.watching :is(#pause, #bar, #speed, .window input, .window button, [data-field], #stop) {
+.watching :is(#pause, #bar, #speed, .window input, .window button, [data-field], .deeds *, #stop) {
   pointer-events: none; opacity: 0.45; }
 #read-only { color: var(--soft); }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
@@ -115,6 +115,9 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
   #beta-interval { font-size: 29px; }
   .strip small { font-size: 15px; }
 }
+.discarded #problems { background: #b34700; color: #fff; font-weight: 600; padding: 3px 8px; margin-top: 4px; }
+.discarded #problems ul { margin: 0; }
+.discarded #beta { text-decoration: line-through; }
 .night { background: #000; }
 .night main { filter: invert(0.9) hue-rotate(180deg); background: #fff; }
 """
@@ -212,4 +215,5 @@ VARIABLES = {
     "css": BASE_CSS + CSS + CONTROLS_CSS + EXPORTS_CSS,
     "script": SCRIPT,
     "fields": FIELDS,
+    "experiment_fields": EXPERIMENT_FIELDS,
 }

@@ -91,6 +91,7 @@ const photonstream = (() => {
     speed: showSpeed,
     window: of => band.show(of),
     fields: of => controls.show(of),
+    deeds: of => controls.showDeeds(of),
     notice: showNotice,
     tab: () => {},
   };

@@ -150,6 +150,7 @@ def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, A
             "catching-up": catching_up,
             "deaf": not live,
             "paused": state == "paused",
+            "discarded": bool(facts.discarded(run)),
             "live": unclocked,
         },
         "loud": _alarms(latest, status, link),

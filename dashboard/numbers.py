@@ -33,6 +33,7 @@ NS, PS, SECONDS, PERCENT, ONE = (
     Unit("", 1.0),
 )
 HZ, KHZ, MHZ = Unit("Hz", 1.0), Unit("kHz", 1e-3), Unit("MHz", 1e-6)
+NM, NW = Unit("nm", 1.0), Unit("nW", 1e9)
 CPS, KCPS, MS = Unit("cps", 1.0), Unit("kcps", 1e-3), Unit("ms", 1e3)
 
 

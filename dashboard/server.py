@@ -20,9 +20,10 @@ from tornado.ioloop import IOLoop
 
 from photonstream.dashboard.access import ACT, WATCH, Access, GuardedServer
 from photonstream.dashboard.app import Tab, Tabs
+from photonstream.dashboard.controls import mapping
 from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.updates import Updates
-from photonstream.dashboard.wishes import WishError, command_of
+from photonstream.dashboard.wishes import WishError, commands_of
 from photonstream.stream.control import CommandClient
 from photonstream.stream.keys import Keys, KeysError
 from photonstream.stream.link import RESULTS_WINDOW, Context, LinkReader, new_context
@@ -87,14 +88,16 @@ class RunLink:
 
     def ask(self, name: object, values: object, tell: Callable[[str], None]) -> None:
         """Tell the run what somebody wants; ``tell`` is called with what it says against it. Raises WishError."""
-        (command, given), window = command_of(name, values)
+        parameters = mapping(self.latest.value(RUN, STATUS).get("parameters"))
+        commands, window = commands_of(name, values, parameters)
         if self._client is None:
             raise WishError("this run takes no commands")
-        try:
-            self._client.send(command, given)
-        except WireError as error:
-            raise WishError(str(error)) from error
-        self._waiting.append((tell, window))
+        for command, given in commands:
+            try:
+                self._client.send(command, given)
+            except WireError as error:
+                raise WishError(str(error)) from error
+            self._waiting.append((tell, window))
         if window is not None:
             self.updates.wish = window
             self._confirmed_by = None
@@ -121,6 +124,8 @@ class RunLink:
         tell, window = self._waiting.popleft() if self._waiting else (None, None)
         if not ok and tell is not None:
             tell(f"The run refuses: {words}")
+        elif words and tell is not None:
+            tell(f"{words[:1].upper()}{words[1:]}.")
         if window is not None and not any(other is not None for _, other in self._waiting):
             # From the next status on, the run's own word on its window holds.
             self._confirmed_by = self.latest.revisions((RUN, STATUS))

@@ -25,6 +25,9 @@ _TEXTS = (
 _NUMBERS = ("excitation_nm", "power_w", "spot_um", "mean_n", "mean_n_stderr", "emission_nm", "eg_ev")
 FIELDS = (*_TEXTS, *_NUMBERS)
 
+# What the fit takes of it, too.
+OF_FIT = ("mean_n", "mean_n_stderr", "excitation_nm")
+
 # No quantity of an experiment in its unit is larger; and every such number can be written.
 MOST = 1e30
 
@@ -64,3 +67,17 @@ def check_experiment(given: Mapping[str, Any]) -> None:
             raise ValueError(f"unknown field {key!r:.60} (known: {', '.join(FIELDS)})")
         elif not isinstance(value, str | None):
             raise ValueError(f"{key} must be a text, not {value!r:.60}")
+
+
+def experiment_settings(
+    given: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
+) -> list[tuple[str, str, Any]]:
+    """Node, name and value of every parameter that has to be set where ``given`` fields are told to a run.
+
+    ``parameters`` are those of the run, by node: what it knows already stays.
+    """
+    known = parameters.get("results", {}).get("experiment", {})
+    return [
+        ("results", "experiment", {**dict.fromkeys(FIELDS), **known, **given}),
+        *(("lifetime", key, given[key]) for key in OF_FIT if key in given),
+    ]

@@ -376,6 +376,7 @@ class PlacedRunner(Runner):
             "lag_s": None if place_s is None or reached_s is None else max(0.0, place_s - reached_s),
             "speed": orders.pace.speed,
             "clocked": self._helm.clocked,
+            "has_next": self._watch.on_next is not None,
             "says": said.says,
             "restarts": list(orders.restarts),
             "refused": sum(refused),

@@ -303,7 +303,7 @@ def test_settings_are_set_from_the_page(page, going_run, status):
     assert going_run.command() == ("set", {"node": "states", "name": "method", "value": "window"})
     for field, typed, node, name, value in (
         ("intensity-bin_s", "5", "intensity", "bin_s", 0.005),
-        ("lifetime-mean_n", "0,1", "lifetime", "mean_n", 0.1),
+        ("lifetime-target_sigma", "0,5", "lifetime", "target_sigma", 0.005),
         ("lifetime-irf", "0.1ns+10%@0.3ns", "lifetime", "irf", "0.1ns+10%@0.3ns"),
     ):
         page.fill(f"#set-{field}", typed)
@@ -323,6 +323,54 @@ def test_settings_are_set_from_the_page(page, going_run, status):
     assert going_run.command() == ("stop", {})
     page.click("#settings")
     assert not page.is_visible("#controls")
+
+
+def test_notes_discard_and_next_are_given_from_the_page(page, going_run, status):
+    page.click("#settings")
+    page.fill("#note", "laser realigned")
+    page.press("#note", "Enter")
+    assert going_run.command() == ("note", {"text": "laser realigned"})
+    assert page.input_value("#note") == ""
+    assert not page.is_visible("#keep")
+    page.fill("#why", "drifted away")
+    page.click("#discard")
+    assert going_run.command() == ("discard", {"why": "drifted away"})
+    mark = {"utc": "2026-05-04T12:00:00", "why": "drifted away"}
+    told = status()["parameters"]
+    going_run.status(parameters=told | {"results": {"discarded": mark}})
+    wait_for_words(page, "#problems", "DISCARDED (2026-05-04 12:00:00 UTC): drifted away")
+    page.wait_for_function(
+        "getComputedStyle(document.querySelector('#beta')).textDecorationLine === 'line-through'"
+    )
+    page.click("#keep")
+    assert going_run.command() == ("keep", {})
+    going_run.status(parameters=told)
+    page.wait_for_function("document.querySelector('#keep').hidden")
+    assert words(page, "#problems") == ""
+    # Where no device is recorded there is no next particle; else it wants a second press.
+    assert page.is_disabled("#next")
+    assert words(page, "#next") == "next particle (attach only)"
+    going_run.status(has_next=True)
+    page.click("#next:enabled")
+    assert words(page, "#next").startswith("press again")
+    page.click("#next")
+    assert going_run.command() == ("next", {})
+    assert words(page, "#next") == "next particle"
+
+
+def test_the_experiment_is_described_from_the_page(page, going_run, status):
+    experiment = {"sample": "CdSe 7", "power_w": 2e-9}
+    going_run.status(parameters=status()["parameters"] | {"results": {"experiment": experiment}})
+    page.click("#settings")
+    page.wait_for_function("document.querySelector('#set-results-power_w').value === '2'")
+    page.fill("#set-results-particle", "NC 12")
+    page.press("#set-results-particle", "Enter")
+    name, values = going_run.command()
+    assert (name, values["node"], values["name"]) == ("set", "results", "experiment")
+    assert {key: value for key, value in values["value"].items() if value is not None} == {
+        **experiment,
+        "particle": "NC 12",
+    }
 
 
 def saved(page, plot, kind):

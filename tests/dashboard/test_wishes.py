@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from photonstream.dashboard.wishes import WishError, command_of
+from photonstream.dashboard.wishes import WishError, commands_of
 
 
 @pytest.mark.parametrize(
@@ -36,15 +36,19 @@ from photonstream.dashboard.wishes import WishError, command_of
         ),
         (
             "set",
-            {"field": "lifetime-mean_n", "text": ""},
-            ("set", {"node": "lifetime", "name": "mean_n", "value": None}),
+            {"field": "lifetime-dead_time_s", "text": ""},
+            ("set", {"node": "lifetime", "name": "dead_time_s", "value": None}),
             None,
         ),
+        ("note", {"text": " realigned "}, ("note", {"text": "realigned"}), None),
+        ("discard", {"why": "drifted"}, ("discard", {"why": "drifted"}), None),
+        ("keep", {}, ("keep", {}), None),
+        ("next", {}, ("next", {}), None),
         ("window", {"kcps": "auto"}, ("set", {"node": "states", "name": "on", "value": "auto"}), "auto"),
     ],
 )
 def test_commands(name, values, command, window):
-    assert command_of(name, values) == (command, window)
+    assert commands_of(name, values, {}) == ([command], window)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +60,9 @@ def test_commands(name, values, command, window):
         ("set", {"field": "lifetime-s", "text": None}),
         ("set", {"node": "source", "name": "path", "value": "/etc/passwd"}),
         (None, None),
+        ("note", {"text": "  "}),
+        ("discard", {}),
+        ("set", {"field": "results-power_w", "text": "much"}),
         ("seek", {}),
         ("seek", {"time_s": "soon"}),
         ("seek", {"time_s": math.nan}),
@@ -70,4 +77,18 @@ def test_commands(name, values, command, window):
 )
 def test_what_is_no_wish(name, values):
     with pytest.raises(WishError):
-        command_of(name, values)
+        commands_of(name, values, {})
+
+
+def test_a_field_of_the_experiment_goes_to_the_fit_too_and_leaves_the_others():
+    known = {"results": {"experiment": {"sample": "NC"}}}
+    commands, _ = commands_of("set", {"field": "lifetime-mean_n", "text": "0.1"}, known)
+    (_, experiment), (_, fit) = commands
+    assert (experiment["node"], experiment["name"]) == ("results", "experiment")
+    assert {key: value for key, value in experiment["value"].items() if value is not None} == {
+        "sample": "NC",
+        "mean_n": 0.1,
+    }
+    assert fit == {"node": "lifetime", "name": "mean_n", "value": 0.1}
+    (power,), _ = commands_of("set", {"field": "results-power_w", "text": "2"}, known)
+    assert power[1]["value"]["power_w"] == pytest.approx(2e-9)
