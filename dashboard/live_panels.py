@@ -13,7 +13,7 @@ import numpy as np
 
 from photonstream.dashboard.axes import linear_ends, log_ends, round_above
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.panels.decay import (
     STYLES,
     count_ends,
@@ -27,7 +27,7 @@ from photonstream.dashboard.panels.flid import flid_columns, most_bins
 from photonstream.dashboard.panels.histogram import histogram_columns
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_ends
 from photonstream.dashboard.panels.trace import trace_columns
-from photonstream.dashboard.recording_events import gap_spans
+from photonstream.dashboard.recording_events import gap_spans, note_marks
 from photonstream.dashboard.tiles import TraceTiles
 from photonstream.dashboard.views import EXTRAS, Envelope, Floats, rate_classes, view_decay
 from photonstream.nodes.history import ENDS
@@ -79,6 +79,14 @@ def trace_view(latest: Latest, part_s: Part = None) -> Update:
     if not isinstance(part_s, tuple):
         update["ranges"]["time"] = (start_s, stop_s)
     return update
+
+
+def notes_view(latest: Latest) -> Update:
+    """Where on the trace somebody has said something, and what."""
+    said = latest.value(RUN, STATUS).get("notes")
+    marks = note_marks(latest.value("source", EVENTS).get("events"), said)
+    columns = {"x": [time_s for time_s, _ in marks], "text": [text for _, text in marks]}
+    return {"data": {"trace_notes": columns}}
 
 
 def _ends(latest: Latest, part_s: Part) -> tuple[float, float]:

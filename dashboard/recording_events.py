@@ -8,7 +8,7 @@ from typing import Any
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import grid_table
 from photonstream.dashboard.numbers import SECONDS, counted, number, quantity
-from photonstream.nodes.recording_events import GAP
+from photonstream.nodes.recording_events import GAP, NOTE
 
 # Rows of the table; result.json has more.
 MOST_ROWS = 100
@@ -22,6 +22,18 @@ def gap_spans(events: object) -> list[tuple[float, float]]:
         if event.get("kind") == GAP and start_s is not None:
             spans.append((start_s, start_s + max(0.0, lost_s)))
     return spans
+
+
+def note_marks(events: object, said: object) -> list[tuple[float, str]]:
+    """Second and text of every note whose place is known: of the recording's ``events``, and ``said`` to this run.
+
+    One that stands beside the recording already is not repeated.
+    """
+    kept = [event for event in _maps(events) if event.get("kind") == NOTE]
+    texts = {event.get("text") for event in kept}
+    notes = [*kept, *(note for note in _maps(said) if note.get("text") not in texts)]
+    places = ((number(note.get("time_s")), str(note.get("text", ""))) for note in notes)
+    return [(time_s, text) for time_s, text in places if time_s is not None]
 
 
 def events_table(run: RunFolder) -> str:

@@ -26,6 +26,7 @@ from photonstream.dashboard.live_panels import (
     flid_view,
     histogram_view,
     history_view,
+    notes_view,
     trace_view,
 )
 from photonstream.dashboard.live_words import numbers_view, status_view, window_view
@@ -60,6 +61,7 @@ PATIENCE_S = 0.1
 # Trace and decay are what a person watches; the others may lag, since the cost for the browser is in each change.
 SECTIONS: Mapping[str, Section] = {
     "trace": Section(trace_view, (_TRACE, _SOURCE, _EVENTS), 0.1, "say-trace"),
+    "notes": Section(notes_view, (_EVENTS, (RUN, STATUS)), 0.2, "say-trace"),
     "histogram": Section(histogram_view, (_TRACE,), 0.2, "say-histogram"),
     "flid": Section(flid_view, (("states", "flid"), ("intensity", TRACE)), 0.5, "say-flid"),
     "decay": Section(decay_view, (("lifetime", "decay"), _FIT), 0.2, "say-decay"),

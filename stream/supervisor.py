@@ -11,6 +11,7 @@ import math
 import secrets
 import time
 from abc import abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -46,6 +47,8 @@ TELL_S = 0.2
 FAREWELL_S, ABRUPT_S = 1.0, 0.2
 # Exit codes of a child that is not to be started again: its input is to blame, or the node itself.
 BAD_INPUT, BROKEN = 2, 3
+# So many notes are repeated in the status; the run's log has all.
+MOST_SAID = 20
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class PlacedRunner(Runner):
         self._restarts = Restarts()
         self._children: Children | None = None
         self._notes: list[str] = []
+        # What persons have noted, and how far the run had come then.
+        self._said: deque[dict[str, Any]] = deque(maxlen=MOST_SAID)
         self._by_hand: frozenset[str] = frozenset()
 
     def stop(self) -> None:
@@ -295,6 +300,7 @@ class PlacedRunner(Runner):
             return True, ""
         done, text = self._helm.command(name, values)
         if name == NOTE and done:
+            self._said.append({"time_s": self._helm.reached_s, "text": str(values["text"]).strip()})
             utc = datetime.now(UTC).isoformat(timespec="milliseconds")
             try:
                 text = self._source.note(str(values["text"]).strip(), utc, self._hub.events)
@@ -376,6 +382,7 @@ class PlacedRunner(Runner):
             "lag_s": None if place_s is None or reached_s is None else max(0.0, place_s - reached_s),
             "speed": orders.pace.speed,
             "clocked": self._helm.clocked,
+            "notes": list(self._said),
             "has_next": self._watch.on_next is not None,
             "says": said.says,
             "restarts": list(orders.restarts),

@@ -358,6 +358,20 @@ def test_notes_discard_and_next_are_given_from_the_page(page, going_run, status)
     assert words(page, "#next") == "next particle"
 
 
+def test_notes_stand_on_the_trace_where_they_were_made(page, going_run):
+    event = {"kind": "note", "time_s": 1.5, "text": "realigned", "record": 7}
+    going_run.put("source", "events", {"events": [event], "counts": {}})
+    said = [
+        {"time_s": 1.6, "text": "realigned"},
+        {"time_s": 2.0, "text": EVIL},
+        {"time_s": None, "text": "?"},
+    ]
+    going_run.status(notes=said)
+    page.wait_for_function(f"({COLUMN})(['trace_notes', 'x']).join() === '1.5,2'")
+    assert column(page, "trace_notes", "text") == ["realigned", EVIL]
+    assert page.evaluate("window.hacked") is None
+
+
 def test_the_experiment_is_described_from_the_page(page, going_run, status):
     experiment = {"sample": "CdSe 7", "power_w": 2e-9}
     going_run.status(parameters=status()["parameters"] | {"results": {"experiment": experiment}})
