@@ -62,6 +62,7 @@ class Decay(PhotonNode[DecayParameters]):
 
     Parameters = DecayParameters
     inner = frozenset({"rows"})
+    rest = 0.3
 
     def open(self, opening: Opening) -> Opening:
         period_s: float | None = opening.facts["pulse_period_s"]

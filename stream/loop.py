@@ -303,7 +303,7 @@ class Loop:
 
     def _pause_s(self) -> float:
         """How long there is no other look, at least."""
-        return self._orders.results_s
+        return self._class.rest * self._orders.results_s
 
     def _conclude(self) -> None:
         """Final results and CLOSE: at the end, and again when orders have changed after it."""

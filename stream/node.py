@@ -88,6 +88,8 @@ class Node(ABC, Generic[P]):
     inner: ClassVar[frozenset[str]] = frozenset()
     # Of a node that reads results: key of those whose photons are in its own, for the stamp; empty: all that it reads.
     photons_in: ClassVar[str] = ""
+    # How long it waits between two looks at its results, over what the run wants: less where a fit waits for it.
+    rest: ClassVar[float] = 1.0
 
     def __init__(self, name: str, parameters: P) -> None:
         self.name = name

@@ -41,7 +41,7 @@ ANYWHERE = "tcp://127.0.0.1:0"
 # How long the run sleeps when nothing comes: a signal does not wake it.
 IDLE_S = 0.1
 # How often results are wanted while somebody watches, and how often the run says how it is.
-WATCHED_S = 0.05
+WATCHED_S = 0.1
 TELL_S = 0.2
 # So long the end waits for those who read to have everything; and after something went wrong.
 FAREWELL_S, ABRUPT_S = 1.0, 0.2
