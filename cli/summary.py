@@ -58,7 +58,9 @@ def _recording(run: RunFolder) -> list[Row]:
 
 
 def _line(row: Row, columns: int) -> list[str]:
-    interval = f"95 %: {row.interval}" if any(c.isdigit() for c in row.interval) else ""
+    interval = row.interval if any(c.isdigit() for c in row.interval) else ""
+    if interval and "95 %" not in interval:
+        interval = f"95 %: {interval}"
     tail = "  ".join(x for x in (interval, row.remark) if x)
     head = f"{row.label:<{_LABEL_WIDTH}} {row.value}"
     if not tail:

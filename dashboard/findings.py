@@ -106,9 +106,21 @@ class Findings:
         return next((int(state) for state in chosen if isinstance(state, int) and state > 1), None)
 
     @property
+    def _darker(self) -> bool:
+        """Whether a window was drawn that leaves out the brightest level of the trace."""
+        states = self._summary.get("states")
+        if not isinstance(states, Mapping) or (states.get("method"), states.get("chosen")) != (
+            "window",
+            "given",
+        ):
+            return False
+        brightest = max(_levels(states), key=lambda level: number(level.get("rate_hz")) or 0.0, default=None)
+        return brightest is not None and brightest.get("on") is not True
+
+    @property
     def _names(self) -> tuple[str, str]:
         """What the slow and the fast component may be called."""
-        if self._other_state is not None or not self.fits:
+        if self._other_state is not None or self._darker or not self.fits:
             return "slow component", "fast component"
         return "exciton", "biexciton" if self.has_beta else "fast component"
 

@@ -128,7 +128,8 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
         return NOT_COMPUTED
     value = number(estimate.get("value"))
     arms = () if value is None else (abs(end - value) for end in ends if end is not None)
-    scale = next((size for size in (number(estimate.get("stderr")), *arms) if size), None)
+    # An error that is far larger than the interval is that of a fit whose curvature says nothing.
+    scale = min((size for size in (number(estimate.get("stderr")), *arms) if size), default=None)
     decimals = decimals_of(scale * unit.per_si) if scale else 0
     low, high = (None if end is None else fixed(end * unit.per_si, decimals) for end in ends)
     if low is None:

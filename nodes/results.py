@@ -148,6 +148,17 @@ def summarise(
         "mean_rate_hz": recording["photons"] / duration_s if duration_s > 0 else None,
         "mean_rate_stderr_hz": math.sqrt(recording["photons"]) / duration_s if duration_s > 0 else None,
     }
+    states = {
+        "method": selection["method"],
+        "chosen": selection["chosen"],
+        "window_hz": selection["window_hz"],
+        "levels": [{key: level[key] for key in _OF_LEVEL if key in level} for level in levels],
+        "on_time_s": selection["on_time_s"],
+        "on_photons": selection["on_photons"],
+        **{key: plain(selection[key]) for key in _OF_STATES if key in selection},
+        "contamination": float(selection["contamination"].sum()) if "contamination" in selection else None,
+        "dwell_times": dwell_summary(_dwell(latest)),
+    }
     return {
         "schema": SCHEMA,
         "photonstream": version("photonstream"),
@@ -160,23 +171,11 @@ def summarise(
         "recording": recording,
         "recording_events": plain(events),
         "intensity": intensity,
-        "states": {
-            "method": selection["method"],
-            "chosen": selection["chosen"],
-            "window_hz": selection["window_hz"],
-            "levels": [{key: level[key] for key in _OF_LEVEL if key in level} for level in levels],
-            "on_time_s": selection["on_time_s"],
-            "on_photons": selection["on_photons"],
-            **{key: plain(selection[key]) for key in _OF_STATES if key in selection},
-            "contamination": float(selection["contamination"].sum())
-            if "contamination" in selection
-            else None,
-            "dwell_times": dwell_summary(_dwell(latest)),
-        },
+        "states": states,
         **lifetime["summary"],
         "calibration": with_names(lifetime["summary"]["calibration"], experiment, recording["sha256"]),
         "antibunching": antibunching,
-        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity),
+        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity, states),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),

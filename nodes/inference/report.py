@@ -62,6 +62,12 @@ def _error(variance: float) -> float | None:
     return math.sqrt(variance) if variance > 0.0 else None
 
 
+def _share_error(variance: float) -> float | None:
+    """None where it is larger than a share can be: then two parts are one function, and nobody knows their shares."""
+    error = _error(variance)
+    return None if error is None or error > 1.0 else error
+
+
 def _exponential(interval: Interval) -> Interval:
     return (
         None if interval[0] is None else math.exp(interval[0]),
@@ -89,8 +95,8 @@ def components(theta: Floats, errors: Floats, profiles: dict[int, Profile], *, d
     slopes = np.zeros(theta.size)
     slopes[LN_TAU_X], slopes[LN_TAU_XX] = amplitude * (1.0 - amplitude), -amplitude * (1.0 - amplitude)
     slopes[MIX] = tau_x.value * tau_xx.value / (fast + slow) ** 2
-    amplitude_error = _error(float(slopes @ errors @ slopes))
-    share_error = _error(float(errors[MIX, MIX]))
+    amplitude_error = _share_error(float(slopes @ errors @ slopes))
+    share_error = _share_error(float(errors[MIX, MIX]))
     return Components(
         tau_x,
         tau_xx,

@@ -33,7 +33,7 @@ HIGHER = "three and more excitons"
 
 @dataclass(frozen=True, slots=True)
 class Systematic:
-    """One ``source`` and its part of ``quantity`` (beta, eta, tau_xx_s); ``how`` it was found, or why not."""
+    """One ``source`` and its part of ``quantity`` (beta, eta, tau_x_s, tau_xx_s); ``how`` it was found, or why not."""
 
     source: str
     how: str
@@ -56,7 +56,12 @@ def systematics(
         *_of_mean_n(options, fit),
         _of_irf(data, options, refit),
         *_of_tail(options, refit, data.pulse_period_s),
-        Systematic("t0", "free in the fit of every channel: its part is inside the statistical error"),
+        Systematic(
+            "t0",
+            "free in the fit of every channel: its part is inside the statistical error, but for how far three and "
+            "more excitons pull it",
+        ),
+        *_of_detectors(fit),
         _of_contamination(data, options, refit, others),
         *_of_higher_excitons(options, fit, refit),
         _of_s(refit.optimum.theta, options.s),
@@ -73,9 +78,18 @@ def _of_mean_n(options: FitOptions, fit: DecayFit) -> tuple[Systematic, ...]:
     return (Systematic("<N>", how, sigma=sigma, quantity="eta"),)
 
 
+def _of_detectors(fit: DecayFit) -> tuple[Systematic, ...]:
+    """What detectors do to a decay is known only where their figures are given."""
+    name = "dead time, afterpulsing and pile-up"
+    if fit.corrections is None:
+        how = "figures of the detectors are not given, so nothing is corrected: parts of up to some hundredths, unknown"
+        return (Systematic(name, how),)
+    return (Systematic(name, "corrected by the figures that were given, which have no error"),)
+
+
 def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tuple[Systematic, ...]:
     """What is read of the n^2 cascade behind the fit, less what two levels of the same eta and lifetimes would show."""
-    quantities = ("beta", "tau_xx_s")
+    quantities = ("beta", "tau_x_s", "tau_xx_s")
     mean_n = options.mean_n
     if mean_n is None:
         how = "<N> is not known, so nobody knows how often three photons are absorbed (--mean-n)"
@@ -87,10 +101,14 @@ def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tup
     relative = options.mean_n_relative_error
     how = (
         f"n^2 cascade (radiative n^2, Auger n^2 (n - 1)/4) at <N> = {mean_n:.3g} less two levels of the same eta and "
-        f"tau_xx; error from {100.0 * relative:.3g} % on <N>, what such a cascade is wrong by is not known"
+        f"lifetimes; error from {100.0 * relative:.3g} % on <N>, what such a cascade is wrong by is not known"
     )
     more = _higher_shifts(options, fit, refit, mean_n * (1.0 + relative))
-    sigmas = (None, None) if isinstance(more, str) else (abs(b - a) for a, b in zip(found, more, strict=True))
+    sigmas = (
+        [None] * len(found)
+        if isinstance(more, str)
+        else [abs(b - a) for a, b in zip(found, more, strict=True)]
+    )
     return tuple(
         Systematic(HIGHER, how, shift, sigma, name)
         for name, shift, sigma in zip(quantities, found, sigmas, strict=True)
@@ -99,14 +117,18 @@ def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tup
 
 def _higher_shifts(
     options: FitOptions, fit: DecayFit, refit: Refit, mean_n: float
-) -> tuple[float, float] | str:
-    """Shifts of beta and of tau_xx (s) by three and more excitons at ``mean_n``, or why they are not known."""
-    if fit.beta is None or fit.tau_xx_s is None:
+) -> tuple[float, float, float] | str:
+    """Shifts of beta, tau_x (s) and tau_xx (s) by three and more excitons at ``mean_n``, or why they are not known."""
+    if fit.beta is None or fit.tau_x_s is None or fit.tau_xx_s is None:
         return fit.beta_reason
     behind = emitter_of(refit, fit, options, fit.beta.value, mean_n, options.s)
     if behind.cascade is None or behind.eta is None:
         return behind.reason
-    return fit.beta.value - apparent_beta(behind.eta, mean_n), fit.tau_xx_s.value - behind.cascade.tau_xx_s
+    return (
+        fit.beta.value - apparent_beta(behind.eta, mean_n),
+        fit.tau_x_s.value - behind.cascade.tau_x_s,
+        fit.tau_xx_s.value - behind.cascade.tau_xx_s,
+    )
 
 
 def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:

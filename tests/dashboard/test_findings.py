@@ -246,3 +246,10 @@ def test_where_the_run_was_to_end_and_how_far_it_read(result):
     assert "2 000 more had been read" in shown(row.remark)
     result["interrupted"] = True
     assert not any("interrupted" in words for words in findings(result).warnings())
+
+
+@pytest.mark.parametrize(("brightest", "name"), [(True, "exciton"), (False, "slow component")])
+def test_a_window_below_the_brightest_level_selects_no_exciton(result, brightest, name):
+    levels = [{"rate_hz": 12e3, "on": not brightest}, {"rate_hz": 25e3, "on": brightest}]
+    result["states"] |= {"method": "window", "chosen": "given", "levels": levels}
+    assert findings(result).lifetime_rows()[0].label.startswith(name)

@@ -135,3 +135,9 @@ def test_an_interval_that_was_not_computed_is_about_that_of_normal_errors():
     assert interval_95(known, PERCENT) == "95 %: 25.1 to 29.1"
     assert interval_95({**known, "ci95": None}, PERCENT) == "95 % about 25.0 to 29.0"
     assert interval_95({"value": 0.27, "stderr": None}, PERCENT) == interval_95(None) == ""
+
+
+def test_an_interval_is_not_rounded_by_an_error_that_says_nothing():
+    assert (
+        interval_text({"value": 0.45e-9, "stderr": 3.6e-6, "ci95": [None, 1.92e-9]}, unit=NS) == "below 1.9"
+    )

@@ -169,8 +169,10 @@ def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
         for part in systematics(data_of(counts, decay), OPTIONS, fit, "not asked")
         if part.source == HIGHER
     }
-    beta, tau_xx = by_quantity["beta"], by_quantity["tau_xx_s"]
+    beta, tau_x, tau_xx = (by_quantity[name] for name in ("beta", "tau_x_s", "tau_xx_s"))
     assert beta.shift == pytest.approx(fit.beta.value - apparent_beta(0.257, 0.1), abs=1e-3)
+    assert tau_x.shift == pytest.approx(fit.tau_x_s.value - 46.8e-9, abs=0.02e-9)
+    assert tau_x.shift < -0.05e-9
     assert tau_xx.shift == pytest.approx(fit.tau_xx_s.value - 3.6e-9, abs=0.01e-9)
     assert (beta.shift, tau_xx.shift) == pytest.approx((0.031, -0.2e-9), rel=0.15)
     # The third exciton comes with <N>, so 30 % on that is about as much of the shift.
@@ -180,4 +182,4 @@ def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
         if part.source == HIGHER:
             assert (part.shift, part.sigma) == (None, None)
             assert "<N> is not known" in part.how
-    assert sum(part.source == HIGHER for part in unknown) == 2
+    assert sum(part.source == HIGHER for part in unknown) == 3
