@@ -60,7 +60,8 @@ class GuardedServer(BokehTornado):
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """The handler of a request, or one that refuses it, or that turns the token of a link into a cookie."""
         in_link = request.query_arguments.get(TOKEN)
-        if in_link:
+        # Without tokens there is nothing to keep; and a link is one to a page of ours, nothing that looks like a host.
+        if in_link and self._access.act is not None and request.path in (ACT, WATCH):
             token = in_link[-1].decode("latin-1")
             if self._access.allows(request.path, token):
                 given = {"cookie": self._cookie, "token": token}

@@ -77,6 +77,8 @@ class GrowingFile:
         # Size and time of the last change when the header was read last.
         self._read_at: tuple[int, int] | None = None
         self._complete_s: float | None = None
+        # How many records the header of a complete recording declares; of a copy under way they are not all there.
+        self._promised = 0
         # Its recorder died: what is there now is all.
         self._died = False
         self._checksum: tuple[int, Checksum] | None = None
@@ -231,7 +233,7 @@ class GrowingFile:
             self._spoilt = True
             self.successor = "the header is another recording's now"
         if seen.complete and self._complete_s is None:
-            self._complete_s = now_s
+            self._complete_s, self._promised = now_s, seen.declared_records or 0
 
     def _header(self) -> TagFile | None:
         """The header as it is now, None where it is not there."""
@@ -257,7 +259,7 @@ class GrowingFile:
         now_s = self._clock()
         if taken < self.records:
             return False
-        if self._complete_s is not None:
+        if self._complete_s is not None and taken >= self._promised:
             return self.events.stopped or now_s - self._complete_s >= LAST_EVENT_S
         return self._died or self._silent(now_s)
 

@@ -52,7 +52,18 @@ def test_off_the_machine_a_link_leads_in_and_its_token_stays_out_of_sight(
     assert token not in body
     assert ask(url, "/static/js/bokeh.min.js", cookie)[0].status == 200
     assert ask(url, "/static/js/bokeh.min.js")[0].status == 403
+    # A token leads to a page of ours and nowhere else.
+    assert ask(url, f"//elsewhere.example/?{link.query}")[0].status == 403
     # Who may only watch does not get where one acts.
     assert ask(url, "/", cookie)[0].status == (403 if read_only else 200)
     assert ask(url, "/ws", cookie)[0].status == (403 if read_only else 400)
     assert token not in caplog.text + "".join(capfd.readouterr())
+
+
+def test_where_no_token_is_needed_none_is_kept(going_run, serve_page):
+    url, _ = serve_page(going_run.address)
+    for odd in ("%ff%0a", "x&token=%00", "x"):
+        answer, _ = ask(url, f"/?token={odd}")
+        assert answer.status == 200
+        assert "photonstream-" not in (answer.headers["Set-Cookie"] or "")
+    assert ask(url, "//elsewhere.example/?token=x")[0].status == 404

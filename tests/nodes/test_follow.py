@@ -533,6 +533,26 @@ def test_a_complete_file_waits_a_moment_for_the_recorders_last_word(live):
     assert [e["kind"] for e in live.results()["events"]["events"]] == ["start", "stop"]
 
 
+def test_a_copy_under_way_of_a_complete_recording_is_not_over_before_its_last_record(live):
+    live.path.write_bytes(header(100, complete=True))
+    live.append(words(40))
+    live.begin()
+    assert not live.run(5.0)
+    live.append(words(60, 40))
+    began = live.clock.now
+    assert live.run()
+    assert live.clock.now - began < 2.0
+    assert live.recording()["notes"] == []
+
+
+def test_a_copy_that_was_broken_off_ends_by_its_silence(live):
+    live.path.write_bytes(header(100, complete=True))
+    live.append(words(40))
+    live.begin()
+    assert live.run(11.0)
+    assert live.recording()["notes"] == ["the header declares 100 records, the file holds 40"]
+
+
 GROWTHS = st.lists(
     st.tuples(st.integers(1, 4000), st.sampled_from(["look", "look", "no look", "wait", "count", "epoch"])),
     max_size=40,
