@@ -17,6 +17,8 @@ from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import PROGRESS, Opening, Source
 
 EVENTS = "events"
+# So many records of nothing but zeros are none that a device wrote.
+MOST_ZEROS = 1000
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class TagSource(Source[P]):
         # Each epoch tells them at once: it is compared with the one before it by who has said something.
         self._told: tuple[int, int] | None = None
         self._notes: list[str] = []
+        self._zeros = 0
         info = self._file.info
         given_hz = self.parameters.sync_rate_hz
         facts = {
@@ -80,6 +83,7 @@ class TagSource(Source[P]):
                     continue
                 start = self._given
                 self._given += len(piece)
+                self._zeros += len(piece) - int(np.count_nonzero(piece))
                 blind = self._events.blind(start, self._given) - start
                 columns: dict[str, NDArray[Any]] = {"records": piece, "blind": blind}
                 yield Chunk(sequence, start, self._given, len(piece), columns, self._stamp())
@@ -136,6 +140,13 @@ class TagSource(Source[P]):
         """Remarks on the file and its reading."""
         return [*self._file.notes, *self._notes]
 
+    def _zero_notes(self) -> Iterator[str]:
+        if self._zeros > MOST_ZEROS:
+            yield (
+                f"{self._zeros:,} records are nothing but zeros: space that was never filled, as after a power cut; "
+                "they are counted as photons all the same"
+            )
+
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``progress`` and ``events``; at the end also ``recording``: what the file says, and how far it was read."""
         yield self.result(PROGRESS, self._progress(), final=final)
@@ -166,6 +177,6 @@ class TagSource(Source[P]):
             "created": info.created,
             "comment": info.comment,
             "settings": dict(info.settings),
-            "notes": [*self._file_notes(), *self._events.notes],
+            "notes": [*self._file_notes(), *self._zero_notes(), *self._events.notes],
         }
         yield self.result("recording", value, final=final)

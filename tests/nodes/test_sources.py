@@ -508,3 +508,13 @@ def test_a_replay_on_its_way_to_its_place_is_not_in_step(recording):
     assert found[:5] == [None] * 5
     assert len(found) > 10
     assert None not in found[5:]
+
+
+@pytest.mark.parametrize(("zeros", "said"), [(900, False), (2000, True)])
+def test_space_that_was_never_filled_is_told(tmp_path, zeros, said):
+    path = write(tmp_path / "cut.ptu", np.append(photons(TICKS)[1:], np.zeros(zeros, np.uint32)))
+    clock = Clock()
+    replay = opened(path, clock, chunk_records=300)
+    play(replay.chunks(), clock)
+    notes = latest(replay, final=True)["recording"]["notes"]
+    assert any(note.startswith("2,000 records are nothing but zeros") for note in notes) == said
