@@ -223,8 +223,8 @@ class Handshakes:
             return self.given_up
         self._speaks = self._speaks or not _hangs_up(self._endpoint)
         if not self._speaks:
-            # A tunnel whose other end has nobody yet: as if nothing listened here, and that may change.
-            self._in_a_row = 0
+            # A tunnel whose other end has nobody yet, or one that refused us and just dies: it is asked again.
+            self._in_a_row, self._failing_since = 1, time.monotonic()
         return self._speaks
 
     def stop(self) -> None:
