@@ -12,6 +12,7 @@ import secrets
 import socket as tcp_socket
 import threading
 import time
+from enum import Enum
 from weakref import WeakKeyDictionary
 
 import zmq
@@ -148,17 +149,24 @@ class Refusals:
             self._monitor = None
 
 
-def _hangs_up(endpoint: str) -> bool:
-    """Whether what listens at a tcp ``endpoint`` ends a connection without a word; ZeroMQ greets first."""
+class Listener(Enum):
+    """What is found at an endpoint by whoever connects and says nothing; ZeroMQ greets first."""
+
+    SPEAKS = "greets, or keeps the connection"
+    HANGS_UP = "ends it without a word, as a tunnel whose other end has nobody"
+    GONE = "is not there, or dies just now"
+
+
+def _who_listens(endpoint: str) -> Listener:
+    """Connects to a tcp ``endpoint``, and waits for a greeting."""
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     try:
         with tcp_socket.create_connection((host.strip("[]"), int(port)), GREETING_S) as connection:
-            return not connection.recv(1)
-    except (ConnectionResetError, BrokenPipeError, ValueError):
-        return True
-    except OSError:
-        # It says nothing, and keeps the connection; or it refused us and has gone since, as a run that ended by that.
-        return False
+            return Listener.SPEAKS if connection.recv(1) else Listener.HANGS_UP
+    except ConnectionError:
+        return Listener.GONE
+    except (OSError, ValueError):
+        return Listener.SPEAKS
 
 
 class Handshakes:
@@ -178,8 +186,8 @@ class Handshakes:
         self.given_up = False
         self.lost = False
         self._not_admitted = False
-        # Who hangs up all the time was found to be of ZeroMQ.
-        self._speaks = False
+        # What was found to listen there since the first failure in a row, when somebody looked.
+        self._found: set[Listener] = set()
 
     def look(self) -> None:
         """Take in what has happened. Never blocks."""
@@ -189,7 +197,8 @@ class Handshakes:
             if not event & (_FAILED | zmq.EVENT_HANDSHAKE_SUCCEEDED):
                 continue
             if event == zmq.EVENT_HANDSHAKE_SUCCEEDED:
-                self._in_a_row, self.given_up, self._not_admitted, self._speaks = 0, False, False, False
+                self._in_a_row, self.given_up, self._not_admitted = 0, False, False
+                self._found.clear()
                 continue
             self._failing_since = self._failing_since if self._in_a_row else time.monotonic()
             self._in_a_row += 1
@@ -218,14 +227,22 @@ class Handshakes:
         )
 
     def _hopeless(self) -> bool:
-        too_long = self._in_a_row > 0 and time.monotonic() - self._failing_since >= LONGEST_S
-        if self.given_up or not (self._in_a_row >= MOST_FAILURES or too_long):
+        """Whether keys are at fault; whoever hangs up before a word is waited for.
+
+        Looked at once, while whoever refused us is still there: a run may end by that, and then nobody is.
+        """
+        if self.given_up or not self._in_a_row:
             return self.given_up
-        self._speaks = self._speaks or not _hangs_up(self._endpoint)
-        if not self._speaks:
-            # A tunnel whose other end has nobody yet, or one that refused us and just dies: it is asked again.
-            self._in_a_row, self._failing_since = 1, time.monotonic()
-        return self._speaks
+        too_long = time.monotonic() - self._failing_since >= LONGEST_S
+        enough = self._in_a_row >= MOST_FAILURES or too_long
+        if not self._found or (enough and Listener.SPEAKS not in self._found):
+            self._found.add(_who_listens(self._endpoint))
+        if not enough:
+            return False
+        if Listener.SPEAKS in self._found or self._found == {Listener.GONE}:
+            return True
+        self._in_a_row, self._failing_since = 1, time.monotonic()
+        return False
 
     def stop(self) -> None:
         """Watch no longer; to be called before the socket is closed."""

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import zmq
@@ -15,7 +16,7 @@ from photonstream.cli.campaign.proxy import Line
 from photonstream.cli.main import main
 from photonstream.stream.control import CommandClient, CommandServer
 from photonstream.stream.keys import KeysError, admit, keys_for, leaves_machine, make_keys, read_keys
-from photonstream.stream.link import LatestWriter, LinkReader, LosslessWriter, new_context
+from photonstream.stream.link import LatestWriter, LinkReader, LosslessWriter, guard, new_context
 from photonstream.stream.link.guard import MOST_FAILURES
 from photonstream.stream.wire import Close, Open
 
@@ -255,6 +256,26 @@ def test_root_or_not_the_mode_is_what_counts(tmp_path):
     assert (folder / "a.secret").stat().st_mode & 0o777 == 0o600
 
 
+@contextmanager
+def hanging_up(listening):
+    """Takes every connection to a socket and ends it without a word; gives the list of when."""
+    times, over = [], threading.Event()
+
+    def hang_up():
+        while not over.is_set():
+            if select.select([listening], [], [], 0.05)[0]:
+                listening.accept()[0].close()
+                times.append(time.monotonic())
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(hang_up)
+        try:
+            yield times
+        finally:
+            over.set()
+        done.result()
+
+
 def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts):
     """It takes connections and hangs up; only who has greeted and hangs up can have other keys."""
     reader = None
@@ -262,28 +283,13 @@ def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts):
     try:
         with socket.create_server(("127.0.0.3", 0)) as tunnel:
             place = tunnel.getsockname()[:2]
-            tunnel.setblocking(False)
             reader = LinkReader(contexts(), f"tcp://{place[0]}:{place[1]}", "page")
-            hung_up, until = 0, time.monotonic() + DEADLINE_S
-            with ThreadPoolExecutor(1) as pool:
-                over = threading.Event()
-
-                def hang_up():
-                    nonlocal hung_up
-                    while not over.is_set():
-                        if select.select([tunnel], [], [], 0.05)[0]:
-                            tunnel.accept()[0].close()
-                            hung_up += 1
-
-                done = pool.submit(hang_up)
-                try:
-                    while hung_up < 3 * MOST_FAILURES:
-                        assert time.monotonic() < until
-                        assert list(reader.receive()) == []
-                        reader.socket.poll(5)
-                finally:
-                    over.set()
-                done.result()
+            until = time.monotonic() + DEADLINE_S
+            with hanging_up(tunnel) as hung_up:
+                while len(hung_up) < 3 * MOST_FAILURES:
+                    assert time.monotonic() < until
+                    assert list(reader.receive()) == []
+                    reader.socket.poll(5)
         target = writer.endpoint.removeprefix("tcp://").rpartition(":")
         line = Line({place: (target[0], int(target[2]))}, 1)
         try:
@@ -295,3 +301,29 @@ def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts):
         if reader is not None:
             reader.stop()
         writer.stop()
+
+
+def test_who_was_refused_by_somebody_that_then_dies_hears_so(contexts, machines, monkeypatch):
+    """A run that does not know a node may end by that after one try, and then nobody is there."""
+    monkeypatch.setattr(guard, "LONGEST_S", 0.5)
+    writer = open_writer(contexts(read_keys(machines["127.0.0.2"])), "127.0.0.2")
+    reader = LinkReader(contexts(), writer.endpoint, "page")
+    until = time.monotonic() + DEADLINE_S
+    try:
+        with pytest.raises(KeysError, match="takes no connection without keys"):
+            hear_until(reader, writer, until)
+    finally:
+        reader.stop()
+        writer.stop()
+
+
+def hear_until(reader, writer, until):
+    """Hear what comes; the writer is gone as soon as it has refused somebody."""
+    while not writer.refused:
+        assert time.monotonic() < until
+        writer.service()
+        assert list(reader.receive()) == []
+    writer.stop()
+    while time.monotonic() < until:
+        assert list(reader.receive()) == []
+        reader.socket.poll(5)
