@@ -155,15 +155,15 @@ def _judge(found: Mapping[str, Memory]) -> bool:
 
 def memory_mb(parent: int) -> dict[str, float]:
     """Resident memory of the process ``parent``, "run", and of its children by what they do."""
-    found = {"run": _resident_mb(parent)}
+    found = {"run": resident_mb(parent)}
     for pid in all_pids():
         if parent_of(pid) == parent and (what := what_it_does(pid)) is not None:
-            found[_SAID.get(what, what)] = _resident_mb(pid)
+            found[_SAID.get(what, what)] = resident_mb(pid)
     return {name: mb for name, mb in found.items() if mb > 0.0}
 
 
-def _resident_mb(pid: int) -> float:
-    """0 of a process that has ended."""
+def resident_mb(pid: int) -> float:
+    """Memory of a process that is in use now; 0 of one that has ended."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:

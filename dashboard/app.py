@@ -79,8 +79,10 @@ class Tab:
         document.config.notify_connection_status = False
         figures = live_figures()
         figures[0].tags = [self._exchange]
-        for plot in figures:
-            document.add_root(plot)
+        # Bokeh looks for all models at every root that is added, unless told to do so once.
+        with document.models.freeze():
+            for plot in figures:
+                document.add_root(plot)
         shared = {"exchange": self._exchange}
         self._exchange.js_on_change("shown", CustomJS(args=shared, code="photonstream.take(exchange.shown)"))
         document.js_on_event("document_ready", CustomJS(args=shared, code="photonstream.start(exchange)"))

@@ -200,6 +200,8 @@ async def _serve(
         unused_session_lifetime_milliseconds=UNUSED_MS,
         include_cookies=[],
     )
+    # That a tab was closed while it was sent something is no matter.
+    logging.getLogger("bokeh.server.views.ws").setLevel(logging.ERROR)
     http = HTTPServer(application)
     http.add_sockets(sockets)
     loop = IOLoop.current()
