@@ -32,6 +32,8 @@ from photonstream.cli.soak import resident_mb
 
 RATES: dict[str, dict[str, Any]] = {"2e4": {"efficiency": (0.042, 0.042)}, "2e7": DEVICES["2e7"]}
 SLEEP_S = 20.0
+# At 2e7 records/s these are 48 GB.
+LONGEST_S = 600.0
 # Every update that the page takes, and every frame, in ms.
 COUNT = """() => {
   window.taken = []; window.frames = [];
@@ -55,7 +57,15 @@ def served(rate: str, folder: str) -> Iterator[tuple[str, int]]:
     settings = [f"--set=device.{key}={_text(value)}" for key, value in RATES[rate].items()]
     photonstream = [sys.executable, "-P", "-m", "photonstream.cli"]
     run = subprocess.Popen(
-        [*photonstream, "attach", "simulated", "--headless", f"--out={folder}/{rate}", *settings],
+        [
+            *photonstream,
+            "attach",
+            "simulated",
+            "--headless",
+            f"--time={LONGEST_S:.0f}s",
+            f"--out={folder}/{rate}",
+            *settings,
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
