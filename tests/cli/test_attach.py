@@ -100,6 +100,15 @@ def test_for_a_time_with_faults(attach):
     assert not run.path.with_name(f"{run.path.name}.recorder.log").exists()
 
 
+def test_kernels_are_compiled_before_the_device_is_armed_and_ctrl_c_ends_that(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("photonstream.cli.preparation.kernels_are_kept", lambda: False)
+    monkeypatch.setattr("photonstream.nodes.warm_up.warm_up", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert main(["attach", "simulated", "--headless", "--out", str(tmp_path / "out")]) == 130
+    assert "preparing (first time only)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_ctrl_c_ends_the_recording_and_then_the_run(attach):
     run = attach()
     run.wait_for(lambda: run.records() > 20_000)
