@@ -2,6 +2,6 @@
 
 import sys
 
-from photonstream.cli.main import main
+from photonstream.cli.command import main
 
 sys.exit(main())

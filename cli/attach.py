@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import io
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from photonstream.cli.folders import counted_up, free_folder
 from photonstream.cli.like import Earlier, read_earlier
@@ -21,12 +22,12 @@ from photonstream.cli.record import FAILED, add_device_options, make_driver, new
 from photonstream.cli.run_options import add_run_options, run_pipeline
 from photonstream.cli.running import COMMAND, Run
 from photonstream.nodes.drivers.settings import split_device
-from photonstream.nodes.formats.base import TagFileError
+from photonstream.nodes.formats.base import TagFileError, count_whole_records, keep_open
 from photonstream.nodes.formats.ptu import PtuFormat
 from photonstream.nodes.recorder_orders import stop_order
 from photonstream.nodes.recording_file import say_that_it_died
 from photonstream.stream.node import InputError
-from photonstream.stream.runner import Outcome, Progress
+from photonstream.stream.runner import NothingReadError, Outcome, Progress
 from photonstream.stream.topology_file import TopologyFile
 
 PREFIX = "device."
@@ -144,17 +145,20 @@ class Recording:
         self._command = [*COMMAND, "record", *options, f"--out={path}"]
         self._words = path.with_name(f"{path.name}.recorder.log")
         self._process: subprocess.Popen[bytes] | None = None
+        # What it says, and its file with the place of the first record: open, as their folder may be moved.
+        self._said: BinaryIO | None = None
+        self._file: tuple[io.FileIO, int] | None = None
 
     def start(self) -> None:
         """Start it."""
-        with self._words.open("xb") as words:
-            self._process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=words,
-                start_new_session=True,
-            )
+        self._said = self._words.open("x+b", buffering=0)
+        self._process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=self._said,
+            start_new_session=True,
+        )
 
     @property
     def alive(self) -> bool:
@@ -190,9 +194,25 @@ class Recording:
             return False
         return True
 
+    @property
+    def records(self) -> int | None:
+        """Whole records in its file, wherever that is by now; None where its header was never seen."""
+        if self._file is None:
+            try:
+                self._file = keep_open(self.path), PtuFormat().open(self.path).data_offset
+            except TagFileError:
+                return None
+        held, data_offset = self._file
+        return count_whole_records(os.fstat(held.fileno()).st_size, data_offset)
+
     def last_words(self) -> str:
         """What it said at its end. That is kept only beside a recording, and where there is anything."""
-        text = self._words.read_text(encoding="utf-8", errors="replace") if self._words.exists() else ""
+        text = ""
+        if self._said is not None:
+            self._said.seek(0)
+            text = self._said.read().decode(errors="replace")
+            self._said.close()
+            self._said = None
         if not text.strip() or not self.path.exists():
             self._words.unlink(missing_ok=True)
         return text.strip().rpartition("\n")[2].removeprefix("photonstream: ")
@@ -210,6 +230,8 @@ class Attached(Run):
         self._asked = self._left = False
         # Whether the end of the recorder stands where the follower reads it; None while it has not ended.
         self._told: bool | None = None
+        # Its file was gone before anything of it was seen.
+        self._vanished = False
 
     def stop(self) -> None:
         """End the recording; the run ends with it. Once the recording is over, end the run."""
@@ -252,6 +274,12 @@ class Attached(Run):
         self._note(f"recording to {self._recording.path}")
         try:
             code = super().run()
+        except NothingReadError as error:
+            self._say_that_it_goes_on()
+            if self._vanished:
+                cause = "it was deleted or moved before anything of it was read"
+                raise InputError(f"{self._recording.path}: {cause}") from error
+            raise
         except Exception:
             self._say_that_it_goes_on()
             raise
@@ -279,19 +307,19 @@ class Attached(Run):
 
     def _show(self, progress: Progress) -> None:
         super()._show(progress)
+        there = self._recording.records
         if self._written is not None or self._recording.code is None:
             return
         if self._told is None:
             self._told = self._recording.tell_end()
-        if not self._told and self._all_read(progress):
+        if self._told and self._recording.path.exists():
+            return
+        # Nobody can say its end, or nobody can find it: it is where there is nothing left.
+        if there is None:
+            self._vanished = True
+            self.runner.stop()
+        elif progress.records >= there:
             self.runner.enough()
-
-    def _all_read(self, progress: Progress) -> bool:
-        """Whether nothing is left of a recording whose end nobody can say."""
-        try:
-            return progress.records >= PtuFormat().open(self._recording.path).records
-        except TagFileError:
-            return False
 
     @property
     def _stays(self) -> bool:

@@ -49,20 +49,22 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.lifeline:
         hold_lifeline(arguments.announce.parent)
     # Bokeh takes a third of a second to import.
-    from photonstream.dashboard.server import HOST, serve
+    from photonstream.dashboard.server import HOST, Links, serve
 
     keys = keys_for(arguments.keys, [arguments.address])
     stopped = []
     with Interrupts() as interrupts:
         interrupts.call(lambda: stopped.append(True))
 
-        def ready(url: str, read_only: str) -> None:
+        def ready(links: Links) -> None:
+            url = links[0][0]
             if arguments.announce is not None:
                 said = arguments.announce.with_suffix(".new")
                 said.write_text(url, encoding="utf-8")
                 said.replace(arguments.announce)
                 return
-            print(f"page: {url}\nread-only: {read_only}", flush=True)
+            for acting, read_only in links:
+                print(f"page: {acting}\nread-only: {read_only}", flush=True)
             if not arguments.no_browser:
                 open_browser(url)
 

@@ -61,9 +61,10 @@ def claimed(folder: Path) -> Iterator[None]:
             yield
         finally:
             place.unlink(missing_ok=True)
-            # A run that was ended before it had anything to write leaves nothing.
-            if made and not any(folder.iterdir()):
-                folder.rmdir()
+            # A run that was ended before it had anything to write leaves nothing; it may be gone already.
+            with suppress(FileNotFoundError):
+                if made and not any(folder.iterdir()):
+                    folder.rmdir()
 
 
 def announce(folder: Path, address: str) -> None:

@@ -7,14 +7,14 @@ import io
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.metadata import version
 
+from photonstream.cli.command import ABORTED
+
 BAD_INPUT = 2
 BROKEN_RUN = 3
-# What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
-ABORTED = 130
 COMMANDS = (
     *("replay", "follow", "ctl", "dashboard", "report", "info", "irf", "background"),
     *("attach", "record", "devices", "simulate", "validate", "soak", "faults", "node", "keys"),
@@ -51,11 +51,11 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+def main(argv: Sequence[str] | None = None, begun: Callable[[], None] = lambda: None) -> int:
+    """Run one command and return its exit code; ``begun`` is called when all that it needs is imported."""
     try:
         _prepare_streams()
-        return _run(argv)
+        return _run(argv, begun)
     except KeyboardInterrupt:
         return _fail("ended at once", ABORTED)
     except BrokenPipeError:
@@ -73,10 +73,10 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    # Within the try of `main`, because importing numba takes long enough for a Ctrl-C.
+def _run(argv: Sequence[str] | None, begun: Callable[[], None]) -> int:
     given = sys.argv[1:] if argv is None else argv
     arguments = build_parser(given[0] if given else None).parse_args(_negatives_joined(given))
+    begun()
     try:
         code = int(arguments.run(arguments))
         sys.stdout.flush()

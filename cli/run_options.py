@@ -13,10 +13,10 @@ from photonstream.cli.interrupts import Interrupts
 from photonstream.cli.keys import add_keys_option
 from photonstream.cli.like import Earlier
 from photonstream.cli.parameters import build_nodes, of_file
+from photonstream.cli.preparation import prepare
 from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import add_set_option, address, duration, irf, standard_error, window
 from photonstream.cli.running import Run, add_page_options
-from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.inference.rows import METHODS
 from photonstream.nodes.tables import EXPORTS
@@ -129,10 +129,10 @@ def run_pipeline(
             base = None if like is None else like.nodes
             file = build_nodes(arguments, experiment, out, kind, source, base)
             one = make(file, out, line, arguments)
-        if not kernels_are_kept():
-            line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
         # What is wrong with the file or a parameter is told before anything is made for it.
         one.runner.check()
+        # Before a device is armed: what comes of it would wait.
+        prepare(line, interrupts, live=arguments.watched)
         with claimed(out), closing(one.record):
             interrupts.call(one.stop, one.leave)
             return one.run()

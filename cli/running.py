@@ -23,7 +23,8 @@ from photonstream.cli.quantities import port, with_prefix
 from photonstream.cli.run_record import RunRecord
 from photonstream.cli.summary import summary_table
 from photonstream.dashboard.delays import delay_words, delays_of
-from photonstream.dashboard.folder import read_folder
+from photonstream.dashboard.folder import RunFolder, read_folder
+from photonstream.nodes.results import RESULT, WRITING
 from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import NodeError, ParameterError
 from photonstream.stream.processes import ProcessesRunner
@@ -37,8 +38,10 @@ LOOK_S = 0.1
 # A replay that is to end by that waits at this recorded time for the first fit, then reads this many times as far as
 # the newest fit knows of; a fit that does not come (long bins, no photons) is not waited for longer than this.
 FIRST_HOLD_S, FURTHER, LONGEST_FIT_S = 2.5, 1.2, 30.0
-BROKEN_LEDGER = 3
+# A ledger that does not balance, or results that could not be written.
+BROKEN = 3
 PAGE = "page"
+_WRITTEN = (RESULT, WRITING)
 # Never what lies in the folder where the command was typed.
 COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
 
@@ -121,6 +124,8 @@ class Run:
         self._out = out
         self._line = line
         self._written: Outcome | None = None
+        # Why what is written could not be; empty where it could.
+        self._unwritten = ""
         self._stopped = False
         self._page: Page | None = None
         self._news = News()
@@ -212,7 +217,7 @@ class Run:
             self._write(outcome)
         for sentence in outcome.imbalances:
             say(f"photonstream: the ledger does not balance: {sentence}", sys.stderr)
-        return BROKEN_LEDGER if outcome.imbalances else 0
+        return BROKEN if outcome.imbalances or self._unwritten else 0
 
     def _complete(self, outcome: Outcome) -> None:
         """With a page, what is found first is written at once; what comes of moving the window, at the end."""
@@ -229,6 +234,12 @@ class Run:
 
     def _write(self, outcome: Outcome) -> None:
         self._written = outcome
+        found = {result.key: result.value for result in outcome.results.values() if result.key in _WRITTEN}
+        self._unwritten = str(found.get(WRITING, {}).get("failed", ""))
+        if self._unwritten:
+            say(summary_table(RunFolder(self._out, found[RESULT], {})), sys.stdout)
+            say(f"photonstream: {self._unwritten}", sys.stderr)
+            return
         if not (self._out / "result.json").exists():
             say(f"no node of this run writes a result into {self._out}", sys.stdout)
             return

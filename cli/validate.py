@@ -16,9 +16,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from photonstream.cli.preparation import prepare
 from photonstream.cli.progress import ProgressLine
 from photonstream.cli.quantities import duration, rate
-from photonstream.nodes.compiled import kernels_are_kept
 from photonstream.nodes.simulate.presets import BLINKING, BLINKING_SUMMARIES
 from photonstream.nodes.tables import write_atomically
 from photonstream.nodes.validate.cells import Cell, grid, seeds
@@ -108,8 +108,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.rate,
     )
     line = ProgressLine()
-    if not kernels_are_kept():
-        line.announce("warming up: compiling the kernels, once; this takes about ten seconds")
+    prepare(line)
     print(_HEAD)
     found = []
     tasks = [(cell, seed) for cell in cells for seed in seeds(arguments.count, arguments.seed)]

@@ -6,6 +6,7 @@ then on it is in a cookie, so that it stands in no address line, no history and 
 
 from __future__ import annotations
 
+import logging
 import secrets
 from dataclasses import dataclass
 from hmac import compare_digest
@@ -18,6 +19,8 @@ from tornado.web import RequestHandler
 ACT, WATCH, STATIC = "/", "/watch", "/static/"
 TOKEN = "token"
 TOKEN_BYTES = 24
+# Characters of why somebody was refused.
+MOST_CAUSE = 200
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,18 @@ class GuardedServer(BokehTornado):
         if not self._access.allows(request.path, None if cookie is None else cookie.value):
             return self.get_handler_delegate(request, _Refuse)
         return super().find_handler(request, **options)
+
+
+def told_in_a_line(record: logging.LogRecord) -> bool:
+    """A filter for tornado's log: what somebody's websocket cannot be opened for is a line, and no error of ours."""
+    request = record.args[-1] if isinstance(record.args, tuple) and record.args else None
+    if record.exc_info and isinstance(request, HTTPServerRequest) and request.path.endswith("/ws"):
+        error = record.exc_info[1]
+        cause = str(error)[:MOST_CAUSE].encode("ascii", "backslashreplace").decode()
+        record.msg = f"a websocket of {request.remote_ip} was refused: {type(error).__name__}: {cause}"
+        record.args, record.exc_info = (), None
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
 
 
 class _Admit(RequestHandler):

@@ -18,9 +18,10 @@ from bokeh.server.util import bind_sockets
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
-from photonstream.dashboard.access import ACT, WATCH, Access, GuardedServer
+from photonstream.dashboard.access import ACT, WATCH, Access, GuardedServer, told_in_a_line
 from photonstream.dashboard.app import Tab, Tabs
 from photonstream.dashboard.controls import mapping
+from photonstream.dashboard.hosts import in_url, reachable_hosts
 from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.updates import Updates
 from photonstream.dashboard.wishes import WishError, commands_of
@@ -30,6 +31,9 @@ from photonstream.stream.link import RESULTS_WINDOW, Context, LinkReader, new_co
 from photonstream.stream.wire import WireError
 
 log = logging.getLogger(__name__)
+
+# The link of whoever may act, and the read-only one, by each name of the machine.
+Links = Sequence[tuple[str, str]]
 
 HOST = "127.0.0.1"
 # Names of this machine to which nobody else can connect.
@@ -157,7 +161,7 @@ class RunLink:
 def serve(
     address: str,
     port: int,
-    on_ready: Callable[[str, str], None],
+    on_ready: Callable[[Links], None],
     stop: Callable[[], bool],
     keys: Keys | None = None,
     host: str = HOST,
@@ -166,8 +170,8 @@ def serve(
     """Serve the page of the run that publishes at ``address``, until ``stop`` says so.
 
     ``host``: where it listens; off this machine it opens only with a token (`access`). ``origins``: further names,
-    HOST:PORT, by which browsers may know it. ``on_ready`` gets the page's link when it can be opened, and a second
-    one that is read-only. Port 0 takes one that is free. The end of the run, or of
+    HOST:PORT, by which browsers may know it. ``on_ready`` gets the page's links when it can be opened, one for each
+    name of the machine: one to act and one that is read-only. Port 0 takes one that is free. The end of the run, or of
     its link, does not end the page: it says so and shows what there was. Raises OSError where the port is taken,
     KeysError where the run wants other ``keys``.
     """
@@ -177,13 +181,15 @@ def serve(
 async def _serve(
     address: str,
     port: int,
-    on_ready: Callable[[str, str], None],
+    on_ready: Callable[[Links], None],
     stop: Callable[[], bool],
     keys: Keys | None,
     host: str,
     origins: Sequence[str],
 ) -> None:
+    logging.getLogger("tornado.application").addFilter(told_in_a_line)
     sockets, port = bind_sockets(host, port)
+    hosts = reachable_hosts(host)
     access = Access() if host in LOCAL else Access.by_tokens()
     context = new_context(keys)
     link = RunLink(context, address)
@@ -195,7 +201,7 @@ async def _serve(
         {ACT: acting, WATCH: watching},
         access,
         port,
-        extra_websocket_origins=[f"{name}:{port}" for name in {*LOCAL, host}] + [*origins],
+        extra_websocket_origins=[f"{in_url(name)}:{port}" for name in {*LOCAL, *hosts}] + [*origins],
         check_unused_sessions_milliseconds=CHECK_MS,
         unused_session_lifetime_milliseconds=UNUSED_MS,
         include_cookies=[],
@@ -209,7 +215,7 @@ async def _serve(
     server.start()
     loop.add_handler(link.descriptor, lambda _descriptor, _events: wake.set(), IOLoop.READ)
     try:
-        on_ready(*access.links(f"http://{host}:{port}"))
+        on_ready([access.links(f"http://{in_url(name)}:{port}") for name in hosts])
         await _turn(link, tabs, wake, stop)
     finally:
         loop.remove_handler(link.descriptor)

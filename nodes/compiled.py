@@ -11,6 +11,7 @@ import hashlib
 import os
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from stat import S_ISDIR
 from typing import Any
@@ -42,9 +43,26 @@ def user_cache() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
+def _mark() -> Path | None:
+    """The file that says that all kernels of this installation lie in the folder; None where none are kept."""
+    if not config.CACHE_DIR:
+        return None
+    # numba keeps code by the place of its source, too.
+    what = f"{source_hash()} {_NODES} {sys.version} {numba.__version__}"
+    return Path(config.CACHE_DIR) / f"all-{hashlib.sha256(what.encode()).hexdigest()[:16]}"
+
+
 def kernels_are_kept() -> bool:
-    """Whether compiled kernels lie in the folder, so that a run need not wait for the compiler."""
-    return bool(config.CACHE_DIR) and next(Path(config.CACHE_DIR).rglob("*.nbi"), None) is not None
+    """Whether all compiled kernels lie in the folder, so that no photon need wait for the compiler."""
+    mark = _mark()
+    return mark is not None and mark.exists()
+
+
+def all_are_kept() -> None:
+    """Note that all kernels have been compiled; where nothing can be kept, nothing is."""
+    if (mark := _mark()) is not None:
+        with suppress(OSError):
+            mark.touch()
 
 
 def own_temporary() -> Path:

@@ -216,6 +216,14 @@ class Follow(TagSource[FollowParameters]):
             notes.append(f"{file.path}: the file was deleted or moved after {self._given:,} records")
         return [*notes, *growing.notes, *self._notes]
 
+    def _gone_notes(self) -> list[str]:
+        """Said at once: whoever writes there may not know of it."""
+        growing = self._adopt()
+        # At the end it is a note on the file.
+        if not growing.gone or growing.ended:
+            return []
+        return [f"{growing.path} is not there any more, deleted or moved; what is open is read on"]
+
     def _progress(self) -> Mapping[str, Any]:
         growing = self._adopt()
         return {
@@ -223,5 +231,5 @@ class Follow(TagSource[FollowParameters]):
             "total": growing.records if growing.ended else None,
             "time_s": None,
             "says": self.says,
-            "notes": [*growing.notes, *self._notes],
+            "notes": [*self._gone_notes(), *growing.notes, *self._notes],
         }

@@ -248,6 +248,8 @@ class Recorder:
         self._disk.look(now, self._file.bytes)
         if self._disk.full:
             self._end = f"{self._path}: the disk is nearly full", True
+        if self._file.deleted:
+            self._end = f"{self._path} was deleted, and what was recorded with it", True
         try:
             self._file.settle(now - self._began)
         except OSError as error:

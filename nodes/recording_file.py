@@ -34,6 +34,7 @@ class RecordingFile:
 
     def __init__(self, path: Path, facts: DeviceFacts, comment: str = "") -> None:
         refuse_existing(path)
+        self._path = path
         try:
             self._writer = PtuWriter(
                 path,
@@ -77,6 +78,11 @@ class RecordingFile:
     def bytes(self) -> int:
         """Size of the tag file."""
         return self._writer.data_offset + self.records * RECORD_BYTES
+
+    @property
+    def deleted(self) -> bool:
+        """Whether nobody can find it any more; one that was only moved grows on where it is."""
+        return not self._path.exists() and os.fstat(self._writer.fileno()).st_nlink == 0
 
     def write(self, records: NDArray[np.uint32]) -> None:
         """Append records. Where OSError is raised, those that were written whole stay, and `records` counts them."""

@@ -35,6 +35,8 @@ SCHEMA = 1
 STANDARD = frozenset(
     ("source", "decode", "intensity", "states", "decay", "antibunching", "changepoint", "lifetime")
 )
+# Keys of what the node says.
+RESULT, WRITING = "result", "writing"
 # Numbers of an array that result.json takes.
 MOST_ELEMENTS = 20_000
 # What is learned is said with the states.
@@ -89,14 +91,22 @@ class Results(ResultNode[ResultsParameters]):
         self._latest[result.node, result.key] = result.value
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``result``: the content of result.json; the final one is also written, with the curves."""
+        """``result``: the content of result.json; the final one is also written, with the curves. ``writing``: why it
+        ``failed``, empty where it did not: a full disk, or a folder that is gone, is no reason to say nothing.
+        """
         if not final:
             return
         summary = summarise(self._latest, self.inputs, self.name, self.orders, self._experiment())
         summary["discarded"] = plain(self.parameters.discarded)
+        failed = ""
         if self.parameters.out is not None:
-            write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
-        yield self.result("result", summary, final=final)
+            try:
+                write_folder(Path(self.parameters.out), summary, curves(self._latest), self.parameters.export)
+            except OSError as error:
+                where = self.parameters.out if error.filename is None else error.filename
+                failed = f"the results could not be written: {where}: {error.strerror or error}"
+        yield self.result(RESULT, summary, final=final)
+        yield self.result(WRITING, {"failed": failed}, final=final)
 
     def _experiment(self) -> dict[str, Any]:
         """What is known of the experiment; <N> as the fit was told it, which may have changed since the beginning."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
+import time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +14,10 @@ from photonstream.nodes.drivers.base import Cause, DeviceError, DeviceFacts, Dri
 from photonstream.nodes.drivers.network_header import LONGEST_HEADER, read_header
 from photonstream.nodes.drivers.network_settings import AGAIN_S, NetworkSettings
 
-# A program that has connected says what it sends within so long.
-HEADER_S = 5.0
+# A program that has connected says what it sends within so long; so many are heard at the same time.
+HEADER_S, MOST_CALLERS = 5.0, 16
+# Characters of what is said against somebody.
+MOST_SAID = 200
 
 
 class OverTcp(Driver[NetworkSettings]):
@@ -30,6 +34,11 @@ class OverTcp(Driver[NetworkSettings]):
         # Bytes that are still taken once it is stopped.
         self._room = 0
         self._lost: int | None = None
+        # Who has connected and not said a whole header yet: what it has said, and until when it may.
+        self._callers: dict[socket.socket, tuple[bytes, float]] = {}
+        self._refused, self._last_refusal = 0, ""
+        # Whether a sender has ever been heard.
+        self._known = False
 
     @property
     def port(self) -> int:
@@ -37,28 +46,85 @@ class OverTcp(Driver[NetworkSettings]):
         return 0 if self._listener is None else int(self._listener.getsockname()[1])
 
     def arm(self) -> DeviceFacts:
-        """Wait for a sender and its header; one that sends something else is refused."""
+        """Wait for a sender and its header; whoever says something else, or hangs up, is refused and counted."""
         self._hang_up()
-        first = self._listener is None
         self.listen()
-        assert self._listener is not None
-        self._listener.settimeout(self.settings.wait_s if first else AGAIN_S)
-        try:
-            self._sender, _ = self._listener.accept()
-        except TimeoutError:
-            place = f"{self.settings.host}:{self.port}"
-            raise DeviceError(
-                Cause.DEVICE_GONE, f"no program has connected to {place} to send records"
-            ) from None
-        self._stopped = False
-        try:
-            facts, lost = read_header(self._header())
-        except (ValueError, OSError) as error:
-            self._hang_up()
-            raise DeviceError(Cause.DRIVER_ERROR, f"what the sender says is no header: {error}") from error
+        facts, lost = self._await_sender(AGAIN_S if self._known else self.settings.wait_s)
+        self._stopped, self._known = False, True
         self._lost = lost if lost is None else max(lost, self._lost or 0)
-        self._sender.setblocking(False)
         return facts
+
+    def _await_sender(self, wait_s: float) -> tuple[DeviceFacts, int | None]:
+        until = time.monotonic() + wait_s
+        while True:
+            now = time.monotonic()
+            for caller, (_, latest) in list(self._callers.items()):
+                if now >= latest:
+                    self._refuse(caller, f"it said no header within {HEADER_S:g} s")
+            # A caller that came in time may say its header, but for who waits to record on.
+            if now >= until and (self._known or not self._callers):
+                refused = f"; {self._refusals()}" if self._refused else ""
+                place = f"{self.settings.host}:{self.port}"
+                raise DeviceError(
+                    Cause.DEVICE_GONE, f"no program has connected to {place} to send records{refused}"
+                )
+            for ready in self._ready(now, until):
+                if ready is self._listener:
+                    self._accept()
+                elif (found := self._hear(ready)) is not None:
+                    return found
+
+    def _ready(self, now: float, until: float) -> list[socket.socket]:
+        """Who has something to say, or for nobody to have."""
+        assert self._listener is not None
+        listens = [self._listener] if now < until and len(self._callers) < MOST_CALLERS else []
+        moments = [latest for _, latest in self._callers.values()]
+        wait_s = max(0.0, min([*moments, *([until] if listens or self._known else [])], default=now) - now)
+        return select.select([*listens, *self._callers], [], [], wait_s)[0]
+
+    def _accept(self) -> None:
+        assert self._listener is not None
+        # Who has hung up by now was nobody.
+        with contextlib.suppress(OSError):
+            caller, _ = self._listener.accept()
+            caller.setblocking(False)
+            self._callers[caller] = b"", time.monotonic() + HEADER_S
+
+    def _hear(self, caller: socket.socket) -> tuple[DeviceFacts, int | None] | None:
+        """Take what ``caller`` says; once that is a header it is the sender."""
+        before, latest = self._callers[caller]
+        try:
+            piece = caller.recv(4096)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            self._refuse(caller, f"it broke off: {error.strerror}")
+            return None
+        line, end, rest = (before + piece).partition(b"\n")
+        if not end:
+            self._callers[caller] = line, latest
+            if not piece or len(line) > LONGEST_HEADER:
+                self._refuse(caller, "what it says is no header: it has no end of line")
+            return None
+        try:
+            found = read_header(line)
+        except (ValueError, RecursionError) as error:
+            self._refuse(caller, f"what it says is no header: {error}")
+            return None
+        del self._callers[caller]
+        self._sender, self._rest = caller, rest
+        for other in list(self._callers):
+            self._refuse(other, "another program was heard first")
+        return found
+
+    def _refuse(self, caller: socket.socket, why: str) -> None:
+        del self._callers[caller]
+        with contextlib.suppress(OSError):
+            caller.close()
+        self._refused, self._last_refusal = self._refused + 1, why[:MOST_SAID]
+
+    def _refusals(self) -> str:
+        return f"{self._refused} connections were none of a sender; the last one: {self._last_refusal}"
 
     def listen(self) -> None:
         """Open the port, so that a sender can connect. Raises DeviceError where it is taken."""
@@ -69,24 +135,13 @@ class OverTcp(Driver[NetworkSettings]):
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self.settings.host, self.settings.port))
-            listener.listen(1)
+            listener.listen(MOST_CALLERS)
+            listener.setblocking(False)
         except OSError as error:
             listener.close()
             place = f"{self.settings.host}:{self.settings.port}"
             raise DeviceError(Cause.DRIVER_ERROR, f"cannot listen at {place}: {error.strerror}") from error
         self._listener = listener
-
-    def _header(self) -> bytes:
-        assert self._sender is not None
-        self._sender.settimeout(HEADER_S)
-        said = b""
-        while b"\n" not in said:
-            piece = self._sender.recv(4096)
-            if not piece or len(said) > LONGEST_HEADER:
-                raise ValueError("it has no end of line")
-            said += piece
-        line, self._rest = said.split(b"\n", 1)
-        return line
 
     def read_into(self, buffer: NDArray[np.uint32]) -> int:
         """What has arrived, in whole records."""
@@ -122,7 +177,7 @@ class OverTcp(Driver[NetworkSettings]):
 
     def status(self) -> Status:
         """The sender says when it connects what it has lost before."""
-        return Status(lost_records=self._lost)
+        return Status(lost_records=self._lost, warnings=(self._refusals(),) if self._refused else ())
 
     def disarm(self) -> None:
         """What has arrived can be read, and no more; the sender is told by the end of the connection."""
@@ -141,6 +196,9 @@ class OverTcp(Driver[NetworkSettings]):
     def close(self) -> None:
         """Close the connection and the port."""
         self._hang_up()
+        for caller in self._callers:
+            caller.close()
+        self._callers.clear()
         if self._listener is not None:
             self._listener.close()
             self._listener = None

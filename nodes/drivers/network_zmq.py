@@ -20,7 +20,7 @@ from photonstream.nodes.drivers.base import Cause, DeviceError, DeviceFacts, Dri
 from photonstream.nodes.drivers.network_header import LONGEST_HEADER, read_header
 from photonstream.nodes.drivers.network_settings import AGAIN_S, NetworkSettings
 from photonstream.stream.keys import KeysError, keys_for
-from photonstream.stream.link.inlet import MOST_WAITING, Inlet
+from photonstream.stream.link.inlet import Inlet
 
 # A message of records has at most 4 MiB.
 MOST_BYTES = 1 << 22
@@ -30,6 +30,10 @@ TELL_S = 0.2
 # More records than this cannot have been lost: such a number is nonsense.
 MOST_LOST = 1 << 48
 GRACE_S = 2.0
+# Characters of what is said against somebody.
+MOST_SAID = 200
+# Messages that are still taken once it is stopped: a sender that goes on would never be done.
+MOST_LAST = 32
 
 
 class OverZmq(Driver[NetworkSettings]):
@@ -57,7 +61,7 @@ class OverZmq(Driver[NetworkSettings]):
         self._nonsense = False
         # What senders before this one have lost.
         self._lost_before = 0
-        self._refused = 0
+        self._refused, self._last_refusal = 0, ""
 
     @property
     def port(self) -> int:
@@ -90,31 +94,44 @@ class OverZmq(Driver[NetworkSettings]):
             self._after_loss = None
             return self._facts
         self._hang_up()
-        sender, said = self._await_header(self._inlet, self.settings.wait_s if first else AGAIN_S)
-        try:
-            self._facts, lost = read_header(said)
-        except (ValueError, RecursionError) as error:
-            self._refuse(sender, f"no header: {error}")
-            raise DeviceError(Cause.DRIVER_ERROR, f"what the sender says is no header: {error}") from error
+        sender, (self._facts, lost) = self._await_header(
+            self._inlet, self.settings.wait_s if first else AGAIN_S
+        )
         self._sender, self._next, self._told = sender, 0, self.clock() - TELL_S
         if lost is not None:
             self._lost = max(lost + self._lost_before, self._lost or 0)
         self._tell(self._inlet)
         return self._facts
 
-    def _await_header(self, inlet: Inlet, wait_s: float) -> tuple[bytes, bytes]:
-        if self._header is not None:
-            header, self._header = self._header, None
-            return header
+    def _await_header(self, inlet: Inlet, wait_s: float) -> tuple[bytes, tuple[DeviceFacts, int | None]]:
+        """Who sends, and what its header says; whoever says something else is refused, and the sender waited for."""
         until = self.clock() + wait_s
-        while (left_s := until - self.clock()) > 0:
-            inlet.wait(left_s)
+        said, self._header = self._header, None
+        while True:
+            if said is not None:
+                sender, header = said
+                try:
+                    return sender, read_header(header)
+                except (ValueError, RecursionError) as error:
+                    self._refuse(sender, f"no header: {error}")
+            said = self._next_header(inlet, until)
+            if said is None:
+                refused = f"; the last one that was refused: {self._last_refusal}" if self._refused else ""
+                cause = f"no program has said at {inlet.endpoint} what records it sends{refused}"
+                raise DeviceError(Cause.DEVICE_GONE, cause)
+
+    def _next_header(self, inlet: Inlet, until: float) -> tuple[bytes, bytes] | None:
+        """The next message that may be a header, and who says it; None where none has come ``until`` then."""
+        while True:
             while (came := inlet.take()) is not None:
                 sender, frames = came
                 if len(frames) == 1:
                     return sender, frames[0][:LONGEST_HEADER]
                 self._refuse(sender, "the header comes first")
-        raise DeviceError(Cause.DEVICE_GONE, f"no program has said at {inlet.endpoint} what records it sends")
+            left_s = until - self.clock()
+            if left_s <= 0:
+                return None
+            inlet.wait(left_s)
 
     def read_into(self, buffer: NDArray[np.uint32]) -> int:
         """What has arrived."""
@@ -223,9 +240,9 @@ class OverZmq(Driver[NetworkSettings]):
         return self._inlet.say(self._sender, _json(taken=self._next))
 
     def _refuse(self, sender: bytes, words: str) -> None:
-        self._refused += 1
+        self._refused, self._last_refusal = self._refused + 1, words[:MOST_SAID]
         if self._inlet is not None:
-            self._inlet.say(sender, _json(error=words[:200]))
+            self._inlet.say(sender, _json(error=words[:MOST_SAID]))
 
     def status(self) -> Status:
         """What a sender says that it has lost, and what did not arrive."""
@@ -238,7 +255,7 @@ class OverZmq(Driver[NetworkSettings]):
     def disarm(self) -> None:
         """What has arrived can be read, and no more."""
         if self._room is None and self._sender is not None:
-            self._room = 2 * MOST_WAITING
+            self._room = MOST_LAST
 
     def _hang_up(self) -> None:
         self._sender, self._held, self._after_loss = None, b"", None

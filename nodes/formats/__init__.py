@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -46,7 +47,8 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
     head = _read_head(place)
     if not head:
         raise HeaderCutShortError(place, None, "the file is empty")
-    formats, failures = load_formats()
+    formats, failed = load_formats()
+    failures = list(failed)
     if not formats:
         failures.append(f"no format is registered in {GROUP!r}, so photonstream is not installed completely")
     undecided = []
@@ -68,8 +70,12 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
     raise TagFileError(place, 0, "; ".join([cause, *failures]))
 
 
-def load_formats() -> tuple[list[TagFormat], list[str]]:
-    """The registered formats, by name, and a sentence for each that could not be loaded."""
+@cache
+def load_formats() -> tuple[tuple[TagFormat, ...], tuple[str, ...]]:
+    """The registered formats, by name, and a sentence for each that could not be loaded.
+
+    Looked for once: that takes longer than reading a header, and a file that grows is opened twice a second.
+    """
     formats: list[TagFormat] = []
     failures: list[str] = []
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
@@ -78,7 +84,7 @@ def load_formats() -> tuple[list[TagFormat], list[str]]:
         except Exception as error:
             failures.append(f"the format {entry.name!r} ({entry.value}) could not be loaded: {error}")
             _log.warning(failures[-1])
-    return formats, failures
+    return tuple(formats), tuple(failures)
 
 
 def describe(head: bytes) -> str:

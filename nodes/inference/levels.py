@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import pdtr
 
+from photonstream.nodes.kernels.mixture import LEAST_SEEN, climb
+
 MOST_COMPONENTS = 4
 # A level must hold this share of the time to be the emitter's on state: shorter ones are bursts or dust.
 SHORTEST_SHARE = 0.02
@@ -27,7 +29,8 @@ DEEPEST_BRIDGE = 0.8
 # Standard deviation of the level of Poisson counts.
 POISSON_WIDTH = 2.0
 _GRID = 256
-_ITERATIONS = 300
+# Steps of the fit of a mixture, at most, and the gain in log-likelihood below which it ends.
+_ITERATIONS, _TOLERANCE = 300, 1e-3
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,7 @@ def automatic_ranges(bins_per_level: NDArray[np.int64]) -> list[LevelRange]:
     # At most _GRID groups of levels keep the cost independent of the brightness.
     group = -(-levels // _GRID)
     edges = np.arange(0, levels + group, group)
-    observed = np.add.reduceat(bins_per_level, edges[:-1]).astype(float)
+    observed = np.add.reduceat(bins_per_level, edges[:-1])
     parts = list(pairwise([0, *_Mixture(observed, edges).cuts(), levels]))
     share = [bins_per_level[a:b].sum() / bins_per_level.sum() for a, b in parts]
     on = max((k for k, s in enumerate(share) if s >= SHORTEST_SHARE), default=int(np.argmax(share)))
@@ -95,15 +98,20 @@ def automatic_ranges(bins_per_level: NDArray[np.int64]) -> list[LevelRange]:
 class _Mixture:
     """Maximum-likelihood mixtures of 1 to MOST_COMPONENTS components for one histogram of levels."""
 
-    def __init__(self, observed: NDArray[np.float64], edges: NDArray[np.int64]) -> None:
-        self._observed = observed
+    def __init__(self, observed: NDArray[np.int64], edges: NDArray[np.int64]) -> None:
+        # Only levels that occur have a say.
         occupied = np.flatnonzero(observed)
+        self._observed = observed[occupied].astype(float)
         self._y = np.linspace(edges[occupied[0]], edges[occupied[-1] + 1], _GRID)
         rate = (self._y / 4.0) ** 2
-        cumulative = pdtr(first_count(edges)[:, None] - 1.0, rate[None, :])
-        cumulative[first_count(edges) <= 0] = 0.0
-        # (groups, grid): probability of a group of levels at a rate.
-        self._seen = np.maximum(np.diff(cumulative, axis=0), 1e-300)
+        # Neighbours share an edge, and each costs as much as a step of the fit.
+        ends = np.union1d(occupied, occupied + 1)
+        first = first_count(edges[ends])
+        cumulative = np.where(first <= 0, 0.0, pdtr(first - 1.0, rate[:, None]))
+        below, above = (np.take(cumulative, np.searchsorted(ends, k), 1) for k in (occupied, occupied + 1))
+        # (grid, groups): probability of a group of levels at a rate.
+        seen = above - below
+        self._seen = np.where(seen < LEAST_SEEN, 0.0, seen)
         self._bins = observed.sum()
 
     def cuts(self) -> list[int]:
@@ -119,27 +127,13 @@ class _Mixture:
     def _fit(self, components: int) -> tuple[float, NDArray[np.float64]]:
         """Log-likelihood and brightness density (on the grid, Poisson width included) after EM."""
         y = self._y
-        step = y[1] - y[0]
         mean = np.linspace(y[0], y[-1], components + 2)[1:-1]
         width = np.full(components, max(1.0, (y[-1] - y[0]) / (4.0 * components)))
         weight = np.full(components, 1.0 / components)
-        before = log_likelihood = -np.inf
-        for _ in range(_ITERATIONS):
-            prior = np.exp(-0.5 * ((y - mean[:, None]) / width[:, None]) ** 2)
-            joint = weight[:, None] * prior / np.maximum(prior.sum(axis=1, keepdims=True), 1e-300)
-            probability = self._seen @ joint.sum(axis=0)
-            log_likelihood = float(self._observed @ np.log(np.maximum(probability, 1e-300)))
-            if log_likelihood - before < 1e-3:
-                break
-            before = log_likelihood
-            posterior = joint * (self._seen.T @ (self._observed / np.maximum(probability, 1e-300)))
-            mass = np.maximum(posterior.sum(axis=1), 1e-9)
-            weight = mass / mass.sum()
-            mean = posterior @ y / mass
-            spread = (posterior * (y - mean[:, None]) ** 2).sum(axis=1) / mass
-            width = np.sqrt(np.maximum(spread, (0.5 * step) ** 2))
-        seen_width = np.sqrt(width**2 + POISSON_WIDTH**2)[:, None]
-        density = weight[:, None] / seen_width * np.exp(-0.5 * ((y - mean[:, None]) / seen_width) ** 2)
+        log_likelihood = climb(y, self._seen, self._observed, weight, mean, width, _ITERATIONS, _TOLERANCE)
+        mean, width, weight = mean[:, None], width[:, None], weight[:, None]
+        seen_width = np.sqrt(width**2 + POISSON_WIDTH**2)
+        density = weight / seen_width * np.exp(-0.5 * ((y - mean) / seen_width) ** 2)
         return log_likelihood, density.sum(axis=0)
 
 

@@ -125,14 +125,15 @@ def _stop_watching(socket: Socket, monitor: Socket) -> None:
 class Refusals:
     """Counts who was not let in at ``socket``, which listens at ``endpoint``: keys missing, wrong or not admitted.
 
-    Each try counts, and so does who hangs up within it: either end may be the first to find that they do not fit.
-    Nothing is counted where there is no handshake, as between processes of one machine.
+    Each try counts. Where keys are asked for, so does who hangs up within it: either end may be the first to find that
+    they do not fit. Without keys that is nobody who was refused, but a reader that is made anew, one that dies, a look
+    at who listens. Nothing is counted where there is no handshake, as between processes of one machine.
     """
 
     def __init__(self, socket: Socket, endpoint: str) -> None:
         self._socket = socket
-        tcp = host_of(endpoint) is not None
-        self._monitor = _watch(socket, _FAILED) if tcp else None
+        events = _FAILED if socket.context in _keys else _FAILED & ~zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
+        self._monitor = None if host_of(endpoint) is None else _watch(socket, events)
 
     def new(self) -> int:
         """How many have come since it was asked last. Never blocks."""

@@ -10,13 +10,11 @@ from photonstream.stream.keys import Keys
 from photonstream.stream.link.common import Waiter, bind, configure, new_context, take
 from photonstream.stream.link.guard import Refusals
 
-# Messages that wait here; what is beyond them waits in the sender.
-MOST_WAITING = 16
-
 
 class Inlet:
     """A ROUTER at ``endpoint``, which has the port, for messages of up to ``most_bytes``; in a context of its own.
 
+    What is not taken waits in memory: a sender that hears how far it is taken can bound that.
     Raises OSError where nothing can listen there, KeysError where that wants keys and there are none.
     """
 
@@ -25,7 +23,8 @@ class Inlet:
         try:
             self._socket = self._context.socket(zmq.ROUTER)
             configure(self._socket, endpoint, most_bytes)
-            self._socket.rcvhwm = MOST_WAITING
+            # Without a bound: where ZeroMQ has stopped to read from somebody who then dies, it ends the whole process.
+            self._socket.rcvhwm = 0
             self._socket.router_handover = True
             # So that one can hear whether a sender is still there.
             self._socket.router_mandatory = True

@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -98,6 +99,15 @@ def test_for_a_time_with_faults(attach):
     assert source["gaps"]["count"] == 2
     assert open_tag_file(run.path).header[COMPLETE_TAG] is True
     assert not run.path.with_name(f"{run.path.name}.recorder.log").exists()
+
+
+def test_kernels_are_compiled_before_the_device_is_armed_and_ctrl_c_ends_that(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("photonstream.cli.preparation.kernels_are_kept", lambda: False)
+    monkeypatch.setattr("photonstream.nodes.warm_up.warm_up", lambda: signal.raise_signal(signal.SIGINT))
+    monkeypatch.setattr(subprocess, "Popen", None)
+    assert main(["attach", "simulated", "--headless", "--out", str(tmp_path / "out")]) == 130
+    assert "preparing (first time only)" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_ctrl_c_ends_the_recording_and_then_the_run(attach):
@@ -221,6 +231,33 @@ def test_of_a_recorder_that_was_killed_attach_says_what_follow_and_replay_say(at
     for each in said:
         del each["parameters"]["source"]
     assert said[0] == said[1] == said[2]
+
+
+def test_a_folder_that_is_moved_takes_the_whole_recording_with_it(attach, tmp_path):
+    run = attach("--time", "3")
+    run.wait_for(lambda: run.records() > 20_000)
+    run.out.rename(tmp_path / "moved")
+    code, out, err = run.finish()
+    assert code == 3, err
+    assert "is not there any more, deleted or moved; what is open is read on" in err
+    assert f"the results could not be written: {run.out}: No such file or directory" in err
+    assert "Traceback" not in err
+    file = open_tag_file(next((tmp_path / "moved").glob("*_simulated.ptu")))
+    assert file.header[COMPLETE_TAG] is True
+    assert f"the file was deleted or moved after {file.records:,} records" in " ".join(out.split())
+    assert "beta" in out
+
+
+def test_a_folder_that_is_deleted_ends_the_recording_and_the_run(attach):
+    run = attach()
+    run.wait_for(lambda: run.records() > 20_000)
+    shutil.rmtree(run.out)
+    code, out, err = run.finish()
+    assert code == 3, err
+    assert "was deleted, and what was recorded with it" in err
+    assert "the results could not be written" in err
+    assert "Traceback" not in err
+    assert "beta" in out
 
 
 def test_a_terminal_that_is_closed_ends_the_run_and_not_the_recording(attach):

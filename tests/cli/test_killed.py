@@ -392,3 +392,39 @@ def test_a_node_by_hand(command, undisturbed, shared_folder):
     same_science(run.out, undisturbed)
     run.nothing_is_left()
     assert list(sockets.iterdir()) == []
+
+
+# Ctrl-C while the module that is named is looked for, as it may come in the first moments of any command.
+EARLY = """
+import os, runpy, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == sys.argv[-1]:
+            sys.argv.pop()
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:1] = ["info", "nothing.ptu"]
+runpy.run_module("photonstream.cli", run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("moment", ["photonstream.cli.main", "argparse", "numba", "photonstream.cli.info"])
+def test_ctrl_c_in_the_first_moments_ends_with_a_word(moment):
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", EARLY, moment], capture_output=True, text=True, timeout=PATIENCE_S
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "photonstream: ended at once\n")
+
+
+def test_where_ctrl_c_is_ignored_it_stays_so():
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", EARLY, "argparse"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+    )
+    assert done.returncode == 2
+    assert "there is no such file" in done.stderr

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -488,6 +489,20 @@ def test_a_folder_holds_one_run(tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert not {name for name in names if name.endswith(".itx") or "_ch" in name}
     assert {"my_notes.txt", "dark.ptu", "report.html", "trace.csv"} <= names
+
+
+@pytest.mark.parametrize("placement", ["inline", "threads"])
+def test_results_that_cannot_be_written_are_printed_all_the_same(tmp_path, monkeypatch, capsys, placement):
+    def fail(path, text):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+
+    monkeypatch.setattr("photonstream.nodes.results.write_atomically", fail)
+    out = tmp_path / "out"
+    arguments = ["--headless", "--placement", placement, "--out", str(out)]
+    assert main(["replay", str(NC_355), *arguments]) == 3
+    said = capsys.readouterr()
+    assert "beta" in said.out
+    assert f"the results could not be written: {out / 'trace.csv'}: No space left on device" in said.err
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path, capsys):

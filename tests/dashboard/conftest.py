@@ -517,7 +517,8 @@ def serve_page():
         """``links`` takes the read-only link too."""
         ready, end = queue.SimpleQueue(), threading.Event()
 
-        def on_ready(acting, watching):
+        def on_ready(found):
+            acting, watching = found[0]
             if links is not None:
                 links.append(watching)
             ready.put(acting)

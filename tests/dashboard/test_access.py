@@ -1,11 +1,13 @@
 """Who gets the page: over real connections."""
 
 import http.client
+import socket
 from urllib.parse import urlsplit
 
 import pytest
 
 from photonstream.dashboard.access import ACT, WATCH, Access
+from photonstream.dashboard.hosts import in_url, reachable_hosts
 
 
 def test_a_token_opens_what_it_is_for():
@@ -67,3 +69,59 @@ def test_where_no_token_is_needed_none_is_kept(going_run, serve_page):
         assert answer.status == 200
         assert "photonstream-" not in (answer.headers["Set-Cookie"] or "")
     assert ask(url, "//elsewhere.example/?token=x")[0].status == 404
+
+
+def open_websocket(url, path, *, to_the_end=False, **headers):
+    """The status that a browser gets who asks for a websocket; ``to_the_end``: until the server has closed it."""
+    place = urlsplit(url)
+    given = {
+        "Host": place.netloc,
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "x" * 22 + "==",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    with socket.create_connection((place.hostname, place.port), timeout=10) as connection:
+        lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in given.items()), "", ""]
+        connection.sendall("\r\n".join(lines).encode("latin-1"))
+        answer = connection.recv(4096).decode("latin-1")
+        while to_the_end and connection.recv(4096):
+            pass
+    return int(answer.split()[1])
+
+
+@pytest.mark.parametrize(
+    "protocol", ["bokeh", "bokeh, garbage", "bokeh, {}", "bokeh, e30", "other, x", "\xff, \xfe"]
+)
+def test_garbage_in_the_header_of_a_websocket_is_a_line_in_the_log(going_run, serve_page, caplog, protocol):
+    url, _ = serve_page(going_run.address)
+    assert open_websocket(url, "/ws", to_the_end=True, Sec_WebSocket_Protocol=protocol) in (101, 500)
+    [record] = [each for each in caplog.records if each.name == "tornado.application"]
+    assert record.getMessage().startswith("a websocket of 127.0.0.1 was refused: ")
+    assert "\n" not in record.getMessage()
+    assert record.exc_info is None
+
+
+def test_where_it_listens_everywhere_the_links_name_the_machine(going_run, serve_page):
+    links = []
+    acting, _ = serve_page(going_run.address, host="0.0.0.0", links=links)
+    place = urlsplit(acting)
+    assert place.hostname not in ("0.0.0.0", "")
+    assert {urlsplit(link).netloc for link in links} == {place.netloc}
+    # A browser that followed it may speak to the page.
+    cookie = ask(f"http://{place.netloc}/", f"{place.path}?{place.query}")[0].headers["Set-Cookie"]
+    given = {"Cookie": cookie.partition(";")[0], "Sec_WebSocket_Protocol": "bokeh"}
+    assert open_websocket(acting, "/ws", Origin=f"http://{place.netloc}", **given) == 101
+    assert open_websocket(acting, "/ws", Origin=f"http://elsewhere.example:{place.port}", **given) == 403
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_any_address_is_told_as_those_that_others_reach(host):
+    found = reachable_hosts(host)
+    assert found
+    assert host not in found
+    assert reachable_hosts("192.168.0.7") == ["192.168.0.7"]
+    assert reachable_hosts("lab.example") == ["lab.example"]
+    assert in_url("::1") == "[::1]"
+    assert in_url("lab.example") == "lab.example"

@@ -51,7 +51,8 @@ def experiment(**given):
 
 
 def written(made):
-    (result,) = made.snapshot(final=True)
+    result, writing = made.snapshot(final=True)
+    assert writing.value == {"failed": ""}
     assert (result.node, result.key, result.final) == ("results", "result", True)
     return result.value
 

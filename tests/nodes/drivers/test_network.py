@@ -130,6 +130,41 @@ def test_a_header_that_is_none_is_refused(device, header, words):
         device.arm()
 
 
+@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\1\n", b"x" * 70_000, b"{"])
+def test_a_stray_connection_is_counted_and_the_sender_waited_for(said):
+    device = Network(NetworkSettings(port=0))
+    device.listen()
+    with socket.create_connection(("127.0.0.1", device.port)) as stray, contextlib.suppress(OSError):
+        stray.sendall(said)
+    with connect(device, more=b"\7\0\0\0"):
+        assert device.arm().device == "mine"
+        assert read(device, 1).tolist() == [7]
+        [warning] = device.status().warnings
+    device.close()
+    assert warning.startswith("1 connections were none of a sender; the last one: ")
+
+
+def test_a_connection_that_says_nothing_keeps_nobody_waiting(device):
+    with socket.create_connection(("127.0.0.1", device.port)), connect(device, more=b"\7\0\0\0"):
+        device.arm()
+        assert read(device, 1).tolist() == [7]
+    assert "another program was heard first" in device.status().warnings[0]
+
+
+def test_while_it_waits_for_its_sender_to_come_back_strangers_do_not_end_it(device):
+    with connect(device):
+        device.arm()
+    with pytest.raises(DeviceError, match="has closed the connection"):
+        read(device, 1)
+    with socket.create_connection(("127.0.0.1", device.port)) as stray:
+        stray.sendall(b"nonsense\n")
+        with pytest.raises(DeviceError, match="what it says is no header"):
+            device.arm()
+        with connect(device, more=b"\5\0\0\0"):
+            device.arm()
+            assert read(device, 1).tolist() == [5]
+
+
 def test_it_listens_on_this_machine_only():
     with pytest.raises(ValueError, match="not a loopback address"):
         NetworkSettings(host="0.0.0.0")

@@ -229,14 +229,22 @@ def test_nonsense_ends_the_senders_turn_and_no_more(device, context, frames):
 
 
 @pytest.mark.parametrize("header", [b"\xff\xfe", b"[]", b"{", b"[" * 60_000, b'{"record_type": 3}', b""])
-def test_a_header_that_is_none_is_refused(device, context, header):
+def test_a_header_that_is_none_is_refused_and_the_sender_waited_for(device, context, header):
     sender = Sender(context, device, header=None)
     sender.socket.send(header)
-    with pytest.raises(DeviceError, match="what the sender says is no header"):
-        device.arm()
-    assert "no header" in sender.heard()["error"]
     sender.socket.send(json.dumps(HEADER).encode())
     device.arm()
+    assert "no header" in sender.heard()["error"]
+    assert device.status().warnings == ("1 messages of programs were refused",)
+
+
+def test_what_was_refused_is_told_where_no_sender_comes(context):
+    device = Network(NetworkSettings(port=0, wait_s=0.5, transport="zmq"))
+    device.listen()
+    Sender(context, device, header=None).socket.send(b"[]")
+    with pytest.raises(DeviceError, match="what records it sends; the last one that was refused: no header"):
+        device.arm()
+    device.close()
 
 
 def test_a_recording_with_a_loss_says_where_and_how_much(device, context, tmp_path):

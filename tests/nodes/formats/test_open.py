@@ -43,11 +43,17 @@ class OwnFormat:
 
 @pytest.fixture
 def registered(monkeypatch):
-    def register(*extra):
-        everything = [*formats.entry_points(group=formats.GROUP), *extra]
-        monkeypatch.setattr(formats, "entry_points", lambda group: everything)
+    def register(*entries):
+        monkeypatch.setattr(formats, "entry_points", lambda group: entries)
+        formats.load_formats.cache_clear()
 
-    return register
+    yield register
+    formats.load_formats.cache_clear()
+
+
+@pytest.fixture
+def also_registered(registered):
+    return lambda *extra: registered(*formats.entry_points(group=formats.GROUP), *extra)
 
 
 @pytest.mark.parametrize("name", ["a.ptu", "a.timeres", "a.spc", "no_ending"])
@@ -110,8 +116,8 @@ def test_cut_anywhere_in_its_header_it_is_cut_short(tmp_path):
             open_tag_file(path)
 
 
-def test_a_format_from_elsewhere(tmp_path, registered, monkeypatch):
-    registered(EntryPoint("own", f"{__name__}:OwnFormat", formats.GROUP))
+def test_a_format_from_elsewhere(tmp_path, also_registered, monkeypatch):
+    also_registered(EntryPoint("own", f"{__name__}:OwnFormat", formats.GROUP))
     monkeypatch.setattr(EntryPoint, "load", _load_own(EntryPoint.load))
     (tmp_path / "own").write_bytes(b"OWN!1234")
     assert open_tag_file(tmp_path / "own").info.format == "own"
@@ -121,8 +127,8 @@ def _load_own(load):
     return lambda entry: OwnFormat if entry.name == "own" else load(entry)
 
 
-def test_a_format_that_fails_at_a_look_stops_no_other(tmp_path, registered, monkeypatch):
-    registered(EntryPoint("own", f"{__name__}:OwnFormat", formats.GROUP))
+def test_a_format_that_fails_at_a_look_stops_no_other(tmp_path, also_registered, monkeypatch):
+    also_registered(EntryPoint("own", f"{__name__}:OwnFormat", formats.GROUP))
     monkeypatch.setattr(EntryPoint, "load", _load_own(EntryPoint.load))
     monkeypatch.setattr(OwnFormat, "sniff", lambda self, head: head[10**6])
     (tmp_path / "a").write_bytes(PTU)
@@ -132,8 +138,8 @@ def test_a_format_that_fails_at_a_look_stops_no_other(tmp_path, registered, monk
         open_tag_file(tmp_path / "b")
 
 
-def test_a_broken_format_stops_no_other_and_is_reported(tmp_path, registered, caplog):
-    registered(EntryPoint("broken", "no_such_module_anywhere:Format", formats.GROUP))
+def test_a_broken_format_stops_no_other_and_is_reported(tmp_path, also_registered, caplog):
+    also_registered(EntryPoint("broken", "no_such_module_anywhere:Format", formats.GROUP))
     (tmp_path / "a").write_bytes(PTU)
     with caplog.at_level(logging.WARNING):
         assert open_tag_file(tmp_path / "a").info.mode == "T3"
@@ -143,8 +149,16 @@ def test_a_broken_format_stops_no_other_and_is_reported(tmp_path, registered, ca
         open_tag_file(tmp_path / "b")
 
 
-def test_without_any_format_the_installation_is_blamed(tmp_path, monkeypatch):
-    monkeypatch.setattr(formats, "entry_points", lambda group: [])
+def test_without_any_format_the_installation_is_blamed(tmp_path, registered):
+    registered()
     (tmp_path / "a").write_bytes(PTU)
     with pytest.raises(TagFileError, match="not installed completely"):
         open_tag_file(tmp_path / "a")
+
+
+def test_what_is_installed_is_looked_for_once(tmp_path, also_registered, monkeypatch):
+    also_registered()
+    (tmp_path / "a").write_bytes(PTU)
+    open_tag_file(tmp_path / "a")
+    monkeypatch.setattr(formats, "entry_points", None)
+    assert open_tag_file(tmp_path / "a").info.mode == "T3"
