@@ -261,6 +261,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "irf_fwhm_s": plain_value(fit.irf_fwhm_s),
             "irf_tail_share": plain_value(fit.irf_tail_share),
             "irf_tail_s": plain_value(fit.irf_tail_s),
+            "irf_tail_reason": fit.irf_tail_reason,
             "likelihood_ratio": _gain(fit.likelihood_ratio),
             "goodness": {key: plain_number(value) for key, value in fit.goodness.items()},
             "s": fit.s,
