@@ -101,7 +101,7 @@ def states_table(run: RunFolder) -> str:
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", SECONDS) if "dwell_s" in level else "–",
+            with_error(level, "dwell_s", SECONDS) if number(level.get("dwell_s")) is not None else "–",
         )
         for level in levels
     ]
@@ -112,8 +112,16 @@ def states_table(run: RunFolder) -> str:
     dark = is_dark(run.summary)
     marked = [level for level in levels if level.get("remark") and not dark]
     minded = [f"State {level.get('state')}: {level['remark']}." for level in marked]
+    if any("dwell_s" in level and level["dwell_s"] is None for level in levels):
+        minded.append(f"No mean dwell: {_why_no_dwell(states)}.")
     head = ("level" if dark else "state", "rate", "time share", "mean delay", "mean dwell")
     return grid_table(head, rows) + items(minded) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+
+
+def _why_no_dwell(states: Mapping[str, Any]) -> str:
+    times = states.get("dwell_times")
+    selected = times.get("selected") if isinstance(times, Mapping) else None
+    return str((selected or {}).get("reason") or "too many bins are told wrongly for the visits there are")
 
 
 def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from photonstream.dashboard.facts import with_error
 from photonstream.dashboard.folder import RunFolder
-from photonstream.dashboard.html import grid_table, text
+from photonstream.dashboard.html import grid_table, items, text
 from photonstream.dashboard.numbers import (
     KCPS,
     MS,
@@ -30,30 +30,38 @@ def dwell_table(run: RunFolder) -> str:
     if not isinstance(times, Mapping):
         return ""
     sides = {name: times.get(name) for name in ("selected", "other")}
+    known = [(name, side) for name, side in sides.items() if isinstance(side, Mapping)]
     names = {"selected": "selected", "other": "not selected"}
     rows = [
         (
             names[name],
             f"{counted(side.get('dwells'))} + {counted(side.get('cut'))}",
             estimate_text(side["tau_s"], SECONDS) if is_estimate(side.get("tau_s")) else "–",
+            estimate_text(side["corrected_s"], SECONDS) if is_estimate(side.get("corrected_s")) else "–",
             estimate_text(side["alpha"], ONE) if is_estimate(side.get("alpha")) else "–",
             _favoured(side),
         )
-        for name, side in sides.items()
-        if isinstance(side, Mapping)
+        for name, side in known
     ]
     remark = (
         f"Complete dwells + those cut by the ends of the recording, in bins of {quantity(times.get('bin_s'), MS)}; "
         "models of the dwells of two bins or more by maximum likelihood: mean of an exponential (solid), exponent of a "
-        "power law (dashed). Ahead by: difference of the log-likelihoods."
+        "power law (dashed). Ahead by: difference of the log-likelihoods. Visits too short for a bin are not seen, and "
+        "the dwells beside them are joined. Beside the mean as it is seen stands the one if every visit of less than a "
+        "bin was missed: the true one is expected between the two."
     )
-    return grid_table(("state", "dwells", "mean", "exponent", "favoured"), rows) + f"<p>{text(remark)}</p>"
+    reasons = dict.fromkeys(
+        str(side.get("reason") or side.get("corrected_reason") or "") for _, side in known
+    )
+    whys = items([f"{reason[:1].upper()}{reason[1:]}." for reason in reasons if reason])
+    head = ("state", "dwells", "mean", "mean, missed visits restored", "exponent", "favoured")
+    return grid_table(head, rows) + whys + f"<p>{text(remark)}</p>"
 
 
 def _favoured(side: Mapping[str, Any]) -> str:
     ahead = number(side.get("difference"))
     if ahead is None:
-        return str(side.get("reason") or "unknown")
+        return "–" if side.get("reason") else "unknown"
     return f"{side.get('favoured')}, ahead by {abs(ahead):.1f}"
 
 

@@ -175,7 +175,7 @@ def summarise(
         **lifetime["summary"],
         "calibration": with_names(lifetime["summary"]["calibration"], experiment, recording["sha256"]),
         "antibunching": antibunching,
-        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity, states),
+        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),

@@ -21,10 +21,11 @@ from photonstream.nodes.inference.decay_fit import (
     Verdict,
 )
 from photonstream.nodes.inference.detector import Detector
+from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
 from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf, unlike
-from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, T0, Likelihood
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, T0, TAIL, TAIL_SHARE, Likelihood
 from photonstream.nodes.inference.live_bins import live_starts
 from photonstream.nodes.inference.means import at, recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
@@ -262,17 +263,19 @@ def _choose(
             eta_reason=f"no eta: {refused}",
         )
     parts = report.components(theta, errors, profiles, double=double)
+    # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
+    response_tail = report.tail_figures(likelihood, theta, errors, box)
+    alike = isinstance(options.irf, FittedTail) and _alike(parts, response_tail)
+    if alike:
+        parts = replace(parts, tau_x_s=_beside_one(likelihood, optimum, box, intervals=intervals))
     background = report.background_share(likelihood, theta, errors)
     doubt = claims.lifetime_reason(
         parts.tau_x_s, period_s, background.value, claims.correlation(likelihood, errors)
     )
-    # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
-    response_tail = report.tail_figures(likelihood, theta, errors, box)
     width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s, report.tail_s(likelihood, theta))
     shape = claims.GAUSSIAN if response_tail is None else claims.TAILED
     shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
     tail = claims.tail_reason(tau_xx_s, width_s, shape) if double else ""
-    alike = isinstance(options.irf, FittedTail) and _alike(parts, response_tail)
     if alike:
         tail, response_tail = claims.ALIKE_TAIL, report.TailFigures(None, None, claims.ALIKE_TAIL, 0.0)
     elif parts.amplitude_xx is not None and parts.amplitude_xx.stderr is None:
@@ -336,6 +339,20 @@ def _alike(parts: Components, response_tail: report.TailFigures | None) -> bool:
     if parts.tau_xx_s is None or response_tail is None:
         return False
     return claims.tail_alike(parts.tau_xx_s, response_tail.longest_s)
+
+
+def _beside_one(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
+    """tau_x where fast component and tail of the response are taken for one: with both, nothing bounds it."""
+    theta, free = optimum.theta.copy(), box.free.copy()
+    # The tail's share and time end the vector.
+    theta[-TAIL + TAIL_SHARE] = 0.0
+    free[-TAIL:] = False
+    one = replace(box, free=free)
+    found = maximise(likelihood, theta, one)
+    profiles: dict[int, Profile] = {}
+    if intervals:
+        found, profiles = _profiles(likelihood, found, one, (LN_TAU_X,))
+    return report.components(found.theta, covariance(found, one), profiles, double=True).tau_x_s
 
 
 def _without_parts(fit: DecayFit) -> DecayFit:

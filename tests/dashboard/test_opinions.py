@@ -44,6 +44,8 @@ MANY = {
     "difference": 23.9,
     "favoured": "exponential",
     "reason": "",
+    "corrected_s": {"value": 0.049, "stderr": 0.0078},
+    "corrected_reason": "",
 }
 
 
@@ -60,14 +62,16 @@ def test_dwell_times_with_units_and_errors_or_the_reason():
     html = dwell_table(run(states={"dwell_times": times}))
     nb = "\u00a0"
     favoured = "exponential, ahead by 23.9"
-    assert cells(html)[:5] == [
+    assert cells(html)[:6] == [
         "selected",
         "40 + 0",
         f"0.0500{nb}±{nb}0.0080{nb}s",
+        f"0.0490{nb}±{nb}0.0078{nb}s",
         f"1.330{nb}±{nb}0.050",
         favoured,
     ]
-    assert cells(html)[5:] == ["not selected", "3 + 2", "–", "–", "too few"]
+    assert cells(html)[6:] == ["not selected", "3 + 2", "–", "–", "–", "–"]
+    assert "Too few." in html
     assert f"bins of 1{nb}ms" in html
 
 

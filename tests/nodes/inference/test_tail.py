@@ -256,6 +256,8 @@ def test_a_fast_component_as_fast_as_a_fitted_tail_is_not_told_from_it(truth, la
         assert "cannot be told from the fitted tail" in fit.irf_tail_reason
         assert fit.irf_tail_reason in fit.beta_reason
         assert fit.irf_tail_reason in fit.reason
+        # With both of them nothing bounds tau_x.
+        assert 0.9 * fit.tau_x_s.ci95[0] < 2.84 * NS < 1.1 * fit.tau_x_s.ci95[1]
 
 
 @pytest.mark.parametrize(("photons", "share"), [(10_000, 0.0), (100_000, 0.1)])
