@@ -16,6 +16,7 @@ from photonstream.dashboard.numbers import (
     decimals_of,
     estimate_text,
     fixed,
+    interval_95,
     interval_text,
     is_estimate,
     named_quantity,
@@ -51,7 +52,15 @@ def estimate_row(
 ) -> Row:
     """An estimate with its error and its 95 % interval; ``without_error`` says why it has neither."""
     has_error = is_estimate(estimate) and any(estimate.get(key) for key in ("stderr", "ci68", "ci95"))
-    interval = interval_text(estimate, "ci95", unit) if has_error else ""
+    interval = ""
+    if has_error:
+        # Where no profile was followed, as for shares: as if errors were normal.
+        followed = estimate.get("ci95") is not None or not estimate.get("stderr")
+        interval = (
+            interval_text(estimate, "ci95", unit)
+            if followed
+            else interval_95(estimate, unit).removeprefix("95 % ")
+        )
     return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
 
 

@@ -159,7 +159,9 @@ def _selection_rows(run: RunFolder) -> Iterator[Row]:
 
 def _model_rows(states: Mapping[str, Any]) -> Iterator[Row]:
     """What the model of the states expects of itself."""
-    if (accuracy := number(states.get("accuracy"))) is not None:
+    levels = states.get("levels")
+    told_apart = states.get("method") == "hmm" and isinstance(levels, list) and len(levels) > 1
+    if told_apart and (accuracy := number(states.get("accuracy"))) is not None:
         remark = (
             "" if states.get("resolved") is not False else "among the states found; they are not resolved"
         )
@@ -183,7 +185,12 @@ def selection_text(run: RunFolder) -> str:
     chosen = [str(level.get("state")) for level in levels if level.get("on") is True]
     if states.get("chosen") == "given":
         return f"state {', '.join(chosen) or '?'} of {len(levels)}"
-    return f"the neutral one of {len(levels)} states"
+    doubtful = sum(bool(level.get("remark")) for level in levels)
+    if not doubtful:
+        return f"the neutral one of {len(levels)} states"
+    real = len(levels) - doubtful
+    words = f"the neutral one of {real} states" if real > 1 else "the neutral state"
+    return f"{words}, and {doubtful} listed that may be none"
 
 
 def window_text(run: RunFolder) -> str:
@@ -227,7 +234,7 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
     if isinstance(channels, Mapping):
         for channel, photons in channels.items():
             yield Row(f"photons, channel {channel}", counted(photons))
-    yield Row("mean rate", _mean_rate(run))
+    yield Row("mean rate", mean_rate(run))
     for key in ("markers", "syncs", "overflow_wraps", "other"):
         if number(recording.get(key)):
             yield Row(key.replace("_", " "), counted(recording[key]))
@@ -235,7 +242,7 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
         yield Row("comment in the file", str(recording["comment"]))
 
 
-def _mean_rate(run: RunFolder) -> str:
+def mean_rate(run: RunFolder) -> str:
     """Mean rate with its counting error."""
     rate_hz = number(run.section("intensity").get("mean_rate_hz"))
     duration_s = number(run.section("recording").get("duration_s"))

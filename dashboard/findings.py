@@ -19,7 +19,7 @@ from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
     NO_ERROR,
-    NOT_COMPUTED,
+    NO_LIMIT,
     NS,
     PERCENT,
     Unit,
@@ -356,7 +356,7 @@ def _dashed(*rows: Row) -> list[Row]:
         Row(
             row.label,
             DASH if row.value in ("unknown", "none") else row.value,
-            DASH if row.interval == NOT_COMPUTED else row.interval,
+            DASH if row.interval == NO_LIMIT else row.interval,
         )
         for row in rows
     ]

@@ -8,7 +8,7 @@ from typing import Any
 
 from photonstream.dashboard.facts import with_error
 from photonstream.dashboard.folder import RunFolder
-from photonstream.dashboard.html import grid_table, items, text
+from photonstream.dashboard.html import Row, grid_table, items, text
 from photonstream.dashboard.numbers import (
     KCPS,
     MS,
@@ -68,7 +68,7 @@ def _favoured(side: Mapping[str, Any]) -> str:
 def selections_table(run: RunFolder) -> str:
     """Beta by every way of selecting that was tried, and the levels that the change points found."""
     second = run.section("second_opinion")
-    rows = [*_selections(run), *_second(second)]
+    rows = [*_selections(run), *_second(second, fits=_fits(run))]
     if not rows:
         return ""
     return grid_table(("selection", "τₓ", "beta (apparent)", "remark"), rows) + _levels(second)
@@ -88,7 +88,7 @@ def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
     if "left_out" not in others:
         return
     beta, same = run.summary.get("beta"), str(run.summary.get("beta_reason") or "")
-    fits = run.section("fit").get("verdict") != "does not fit"
+    fits = _fits(run)
     ways = (
         ("as selected", run.section("fit").get("tau_x_s"), beta, "the reason stands above"),
         ("states without each bin's own photons", *_way(others, "left_out", same)),
@@ -106,14 +106,34 @@ def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
         )
 
 
-def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _second(second: Mapping[str, Any], *, fits: bool) -> Iterator[tuple[str, str, str, str]]:
     if second.get("reason"):
         yield "change points of the intensity", "–", "none", str(second["reason"])
     elif second:
         agreement = number(second.get("agreement"))
         # A count of time in which both say the same: how well either knows it is not in it.
         agrees = "" if agreement is None else f"agrees {quantity(agreement, PERCENT, 3)} of the time"
-        yield "change points of the intensity", _tau(second.get("tau_x_s")), _beta(second.get("beta")), agrees
+        tau_x_s, beta = second.get("tau_x_s"), second.get("beta")
+        value = tau_x_s.get("value") if isinstance(tau_x_s, Mapping) else None
+        why = "" if is_estimate(beta) else str(second.get("beta_reason") or "")
+        remarks = [agrees, why if fits else "of a model that does not fit"]
+        yield (
+            "change points of the intensity",
+            _tau(tau_x_s) if fits else quantity(value, NS, 3),
+            _beta(beta),
+            "; ".join(filter(None, remarks)),
+        )
+
+
+def second_opinion_rows(run: RunFolder) -> Iterator[Row]:
+    """What the change points say, in a row."""
+    for name, tau_x_s, beta, remark in _second(run.section("second_opinion"), fits=_fits(run)):
+        found = "none" if (tau_x_s, beta) == ("–", "none") else f"τₓ {tau_x_s}, beta {beta}"
+        yield Row(f"second opinion: {name}", found, remark=remark)
+
+
+def _fits(run: RunFolder) -> bool:
+    return run.section("fit").get("verdict") != "does not fit"
 
 
 def _beta(value: Any) -> str:
