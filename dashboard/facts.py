@@ -82,6 +82,8 @@ def _mean_n(experiment: Mapping[str, Any]) -> Any:
     return mean_n.get("value") if isinstance(mean_n, Mapping) else mean_n
 
 
+# Shorter dwell times are told in milliseconds.
+_FEW_S = 0.1
 # How the methods of selection are called.
 METHODS = {"window": "window of rates", "hmm": "hidden Markov"}
 
@@ -101,7 +103,7 @@ def states_table(run: RunFolder) -> str:
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", SECONDS) if number(level.get("dwell_s")) is not None else "–",
+            dwell_text(level),
         )
         for level in levels
     ]
@@ -116,6 +118,20 @@ def states_table(run: RunFolder) -> str:
         minded.append(f"No mean dwell: {_why_no_dwell(states)}.")
     head = ("level" if dark else "state", "rate", "time share", "mean delay", "mean dwell")
     return grid_table(head, rows) + items(minded) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+
+
+def dwell_text(level: Mapping[str, Any]) -> str:
+    """Mean dwell time of a level with its error; a single visit is cut by the ends of the recording."""
+    dwell_s = number(level.get("dwell_s"))
+    if dwell_s is None:
+        return "–"
+    told = with_error(level, "dwell_s", dwell_unit(dwell_s))
+    return told if number(level.get("dwell_stderr_s")) is not None else f"at least {told}"
+
+
+def dwell_unit(dwell_s: float) -> Unit:
+    """The unit in which a dwell time is told."""
+    return MS if dwell_s < _FEW_S else SECONDS
 
 
 def _why_no_dwell(states: Mapping[str, Any]) -> str:

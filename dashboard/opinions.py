@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from photonstream.dashboard.facts import with_error
+from photonstream.dashboard.facts import dwell_text, dwell_unit, with_error
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row, grid_table, items, text
 from photonstream.dashboard.numbers import (
@@ -36,8 +36,8 @@ def dwell_table(run: RunFolder) -> str:
         (
             names[name],
             f"{counted(side.get('dwells'))} + {counted(side.get('cut'))}",
-            estimate_text(side["tau_s"], SECONDS) if is_estimate(side.get("tau_s")) else "–",
-            estimate_text(side["corrected_s"], SECONDS) if is_estimate(side.get("corrected_s")) else "–",
+            _dwell(side.get("tau_s")),
+            _dwell(side.get("corrected_s")),
             estimate_text(side["alpha"], ONE) if is_estimate(side.get("alpha")) else "–",
             _favoured(side),
         )
@@ -48,14 +48,18 @@ def dwell_table(run: RunFolder) -> str:
         "models of the dwells of two bins or more by maximum likelihood: mean of an exponential (solid), exponent of a "
         "power law (dashed). Ahead by: difference of the log-likelihoods. Visits too short for a bin are not seen, and "
         "the dwells beside them are joined. Beside the mean as it is seen stands the one if every visit of less than a "
-        "bin was missed: the true one is expected between the two."
+        "bin was missed (corrected): the true one is expected between the two."
     )
     reasons = dict.fromkeys(
         str(side.get("reason") or side.get("corrected_reason") or "") for _, side in known
     )
     whys = items([f"{reason[:1].upper()}{reason[1:]}." for reason in reasons if reason])
-    head = ("state", "dwells", "mean", "mean, missed visits restored", "exponent", "favoured")
+    head = ("state", "dwells", "mean", "corrected", "exponent", "favoured")
     return grid_table(head, rows) + whys + f"<p>{text(remark)}</p>"
+
+
+def _dwell(mean: Any) -> str:
+    return estimate_text(mean, dwell_unit(mean["value"])) if is_estimate(mean) else "–"
 
 
 def _favoured(side: Mapping[str, Any]) -> str:
@@ -154,7 +158,7 @@ def _levels(second: Mapping[str, Any]) -> str:
             estimate_text({"value": level.get("rate_hz"), "stderr": level.get("rate_stderr_hz")}, KCPS),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", SECONDS),
+            dwell_text(level),
         )
         for level in reversed(levels)
         if isinstance(level, Mapping)
@@ -163,6 +167,7 @@ def _levels(second: Mapping[str, Any]) -> str:
     remark = f"{counted(second.get('change_points'))} change points, found photon by photon without delays"
     if (unsure_s := number(second.get("unsure_s"))) is not None:
         remark += f"; half of them are placed within {quantity(unsure_s, MS, 3)} (95 %)"
+    remark += "; the spread of the delays is not kept, so their means have no errors"
     if left_out:
         covered = quantity(second.get("covered_s"), SECONDS)
         remark += f"; of the first {covered}: {counted(left_out)} later photons were not kept"

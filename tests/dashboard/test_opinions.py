@@ -65,8 +65,8 @@ def test_dwell_times_with_units_and_errors_or_the_reason():
     assert cells(html)[:6] == [
         "selected",
         "40 + 0",
-        f"0.0500{nb}±{nb}0.0080{nb}s",
-        f"0.0490{nb}±{nb}0.0078{nb}s",
+        f"50.0{nb}±{nb}8.0{nb}ms",
+        f"49.0{nb}±{nb}7.8{nb}ms",
         f"1.330{nb}±{nb}0.050",
         favoured,
     ]
