@@ -6,11 +6,12 @@ import shutil
 import textwrap
 
 from photonstream.dashboard import calibration, coincidence
-from photonstream.dashboard.facts import discarded, file_name, notes, selection_text
+from photonstream.dashboard.facts import discarded, file_name, mean_rate, notes, selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
-from photonstream.dashboard.numbers import KCPS, PERCENT, SECONDS, counted, number, plain_spaces, quantity
+from photonstream.dashboard.numbers import PERCENT, SECONDS, counted, number, plain_spaces, quantity
+from photonstream.dashboard.opinions import second_opinion_rows
 from photonstream.dashboard.systematics import systematic_rows
 
 _LABEL_WIDTH = 50
@@ -25,6 +26,7 @@ def summary_table(run: RunFolder) -> str:
     lines += ["", findings.verdict]
     rows = [*findings.rows(), *calibration.main_rows(run), *coincidence.main_rows(run)]
     lines += [line for row in rows for line in _line(row, columns)]
+    lines += [line for row in second_opinion_rows(run) for line in _line(row, columns)]
     if parts := list(systematic_rows(run)):
         lines += ["", "Beside the statistical error"]
         lines += [line for row in parts for line in _line(row, columns)]
@@ -36,7 +38,7 @@ def summary_table(run: RunFolder) -> str:
 
 
 def _recording(run: RunFolder) -> list[Row]:
-    recording, intensity, states = (run.section(x) for x in ("recording", "intensity", "states"))
+    recording, states = run.section("recording"), run.section("states")
     levels = states.get("levels")
     count = len(levels) if isinstance(levels, list) else 0
     duration_s, on_time_s = number(recording.get("duration_s")), number(states.get("on_time_s"))
@@ -46,7 +48,7 @@ def _recording(run: RunFolder) -> list[Row]:
         Row(
             "photons",
             f"{counted(recording.get('photons'))} in {quantity(recording.get('duration_s'), SECONDS)}, "
-            f"{quantity(intensity.get('mean_rate_hz'), KCPS, 3)} on average",
+            f"{mean_rate(run)} on average",
         ),
         Row(
             "selected state",

@@ -19,11 +19,15 @@ def main_rows(run: RunFolder) -> Iterator[Row]:
     Where there is no g2(0), why not.
     """
     section = run.section("antibunching")
-    g2 = _member(section, "selected").get("g2_0")
+    selected = _member(section, "selected")
+    g2, better = selected.get("g2_0"), selected.get("g2_0_corrected")
+    if is_estimate(better):
+        yield estimate_row("g⁽²⁾(0), selected pairs, without background", better, ONE, _NO_PAIR)
     if is_estimate(g2):
-        yield estimate_row("g⁽²⁾(0), selected pairs", g2, ONE, _NO_PAIR)
+        why = str(selected.get("g2_0_corrected_reason") or "")
+        remark = f"not corrected for background: {why}" if why else ""
+        yield estimate_row("g⁽²⁾(0), selected pairs, as counted", g2, ONE, _NO_PAIR, remark)
     elif section:
-        selected = _member(section, "selected")
         why = section.get("reason") or selected.get("g2_0_reason") or "no pairs"
         yield Row("g⁽²⁾(0), selected pairs", "none", remark=str(why))
     late = _member(section, "late")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from photonstream.dashboard.html import Row
@@ -16,6 +16,7 @@ from photonstream.dashboard.numbers import (
     decimals_of,
     estimate_text,
     fixed,
+    interval_95,
     interval_text,
     is_estimate,
     named_quantity,
@@ -27,6 +28,8 @@ from photonstream.dashboard.numbers import (
 
 # How the result names what the corrections took the photons for, and how the page does.
 STATISTICS = {"one emitter": "those of one emitter", "independent photons": "independent of each other"}
+# Why a figure of the fit has no error.
+GIVEN, AT_BOUND = "given", "at the end of its range: no error"
 _STATISTIC = "a test statistic; it has no error of its own"
 _SHARES = ("amplitude_x", "amplitude_xx", "beta", "beta_signed", "eta")
 _KNOWN_TESTS = (
@@ -49,8 +52,22 @@ def estimate_row(
 ) -> Row:
     """An estimate with its error and its 95 % interval; ``without_error`` says why it has neither."""
     has_error = is_estimate(estimate) and any(estimate.get(key) for key in ("stderr", "ci68", "ci95"))
-    interval = interval_text(estimate, "ci95", unit) if has_error else ""
+    interval = ""
+    if has_error:
+        # Where no profile was followed, as for shares: as if errors were normal.
+        followed = estimate.get("ci95") is not None or not estimate.get("stderr")
+        interval = (
+            interval_text(estimate, "ci95", unit)
+            if followed
+            else interval_95(estimate, unit).removeprefix("95 % ")
+        )
     return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
+
+
+def unfit_row(label: str, estimate: Any, unit: Unit, remark: str = "") -> Row:
+    """An estimate of a model that does not fit: its error would be that of a description which is wrong."""
+    value = estimate.get("value") if isinstance(estimate, Mapping) else estimate
+    return Row(label, f"{quantity(value, unit, 3)} (of a model that does not fit)", "", remark)
 
 
 def model_range_row(
@@ -108,14 +125,35 @@ def correction_rows(fit: Mapping[str, Any]) -> Iterator[Row]:
         yield Row("corrected for", ", ".join(parts), remark=remark)
 
 
-def detail_rows(fit: Mapping[str, Any], shown: Collection[str]) -> Iterator[Row]:
-    """Rows for whatever estimates ``fit`` has besides those in ``shown``, for its channels, and for its tests."""
+def detail_rows(
+    fit: Mapping[str, Any], shown: Collection[str], width_without_error: str = GIVEN, *, fits: bool = True
+) -> Iterator[Row]:
+    """Rows for whatever estimates ``fit`` has besides those in ``shown``, for its channels, and for its tests.
+
+    ``width_without_error``: why a width of the response has none; ``fits``: whether the model describes the data, for
+    else its estimates have no errors.
+    """
+
+    def row(place: str, key: str, value: Any) -> Row:
+        words, unit = _words(key)
+        why = {
+            "irf_fwhm_s": width_without_error,
+            "irf_tail_share": str(fit.get("irf_tail_reason") or NO_ERROR),
+            "irf_tail_s": str(fit.get("irf_tail_reason") or NO_ERROR),
+            "t0_s": AT_BOUND,
+            "background_share": AT_BOUND,
+        }.get(key, NO_ERROR)
+        return (
+            estimate_row(place + words, value, unit, why)
+            if fits or why == GIVEN
+            else unfit_row(place + words, value, unit)
+        )
+
     for key, value in fit.items():
         if is_estimate(value) and key not in shown:
-            words, unit = _words(key)
-            yield estimate_row(words, value, unit)
+            yield row("", key, value)
         elif isinstance(value, Mapping | list):
-            yield from _member_rows(key, value)
+            yield from _member_rows(key, value, row)
     ratio = number(fit.get("likelihood_ratio"))
     if ratio is not None:
         label = "likelihood ratio 2 ln(L₂/L₁), two components against one"
@@ -141,19 +179,17 @@ def _words(key: str) -> tuple[str, Unit]:
     ) else unit
 
 
-def _member_rows(key: str, group: Any) -> Iterator[Row]:
+def _member_rows(key: str, group: Any, row: Callable[[str, str, Any], Row]) -> Iterator[Row]:
     """One row for each estimate of a list or mapping, or of its members: those of channels, for example."""
     members = group.items() if isinstance(group, Mapping) else enumerate(group)
     for name, member in members:
         place = f"channel {name}" if str(name).isdigit() else str(name).replace("_", " ")
         if is_estimate(member):
-            words, unit = _words(key)
-            yield estimate_row(f"{place}: {words}", member, unit)
+            yield row(f"{place}: ", key, member)
         elif isinstance(member, Mapping):
             for inner, value in member.items():
                 if is_estimate(value):
-                    words, unit = _words(str(inner))
-                    yield estimate_row(f"{place}: {words}", value, unit)
+                    yield row(f"{place}: ", str(inner), value)
 
 
 def _probability(p: float) -> str:

@@ -82,6 +82,8 @@ def _mean_n(experiment: Mapping[str, Any]) -> Any:
     return mean_n.get("value") if isinstance(mean_n, Mapping) else mean_n
 
 
+# Shorter dwell times are told in milliseconds.
+_FEW_S = 0.1
 # How the methods of selection are called.
 METHODS = {"window": "window of rates", "hmm": "hidden Markov"}
 
@@ -101,7 +103,7 @@ def states_table(run: RunFolder) -> str:
             _level_rate(level, duration_s),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", SECONDS) if "dwell_s" in level else "–",
+            dwell_text(level),
         )
         for level in levels
     ]
@@ -112,8 +114,30 @@ def states_table(run: RunFolder) -> str:
     dark = is_dark(run.summary)
     marked = [level for level in levels if level.get("remark") and not dark]
     minded = [f"State {level.get('state')}: {level['remark']}." for level in marked]
+    if any("dwell_s" in level and level["dwell_s"] is None for level in levels):
+        minded.append(f"No mean dwell: {_why_no_dwell(states)}.")
     head = ("level" if dark else "state", "rate", "time share", "mean delay", "mean dwell")
     return grid_table(head, rows) + items(minded) + f"<p>{remark}</p>" + rows_table(_selection_rows(run))
+
+
+def dwell_text(level: Mapping[str, Any]) -> str:
+    """Mean dwell time of a level with its error; a single visit is cut by the ends of the recording."""
+    dwell_s = number(level.get("dwell_s"))
+    if dwell_s is None:
+        return "–"
+    told = with_error(level, "dwell_s", dwell_unit(dwell_s))
+    return told if number(level.get("dwell_stderr_s")) is not None else f"at least {told}"
+
+
+def dwell_unit(dwell_s: float) -> Unit:
+    """The unit in which a dwell time is told."""
+    return MS if dwell_s < _FEW_S else SECONDS
+
+
+def _why_no_dwell(states: Mapping[str, Any]) -> str:
+    times = states.get("dwell_times")
+    selected = times.get("selected") if isinstance(times, Mapping) else None
+    return str((selected or {}).get("reason") or "too many bins are told wrongly for the visits there are")
 
 
 def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:
@@ -151,7 +175,9 @@ def _selection_rows(run: RunFolder) -> Iterator[Row]:
 
 def _model_rows(states: Mapping[str, Any]) -> Iterator[Row]:
     """What the model of the states expects of itself."""
-    if (accuracy := number(states.get("accuracy"))) is not None:
+    levels = states.get("levels")
+    told_apart = states.get("method") == "hmm" and isinstance(levels, list) and len(levels) > 1
+    if told_apart and (accuracy := number(states.get("accuracy"))) is not None:
         remark = (
             "" if states.get("resolved") is not False else "among the states found; they are not resolved"
         )
@@ -175,7 +201,12 @@ def selection_text(run: RunFolder) -> str:
     chosen = [str(level.get("state")) for level in levels if level.get("on") is True]
     if states.get("chosen") == "given":
         return f"state {', '.join(chosen) or '?'} of {len(levels)}"
-    return f"the neutral one of {len(levels)} states"
+    doubtful = sum(bool(level.get("remark")) for level in levels)
+    if not doubtful:
+        return f"the neutral one of {len(levels)} states"
+    real = len(levels) - doubtful
+    words = f"the neutral one of {real} states" if real > 1 else "the neutral state"
+    return f"{words}, and {doubtful} listed that may be none"
 
 
 def window_text(run: RunFolder) -> str:
@@ -219,7 +250,7 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
     if isinstance(channels, Mapping):
         for channel, photons in channels.items():
             yield Row(f"photons, channel {channel}", counted(photons))
-    yield Row("mean rate", _mean_rate(run))
+    yield Row("mean rate", mean_rate(run))
     for key in ("markers", "syncs", "overflow_wraps", "other"):
         if number(recording.get(key)):
             yield Row(key.replace("_", " "), counted(recording[key]))
@@ -227,7 +258,7 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
         yield Row("comment in the file", str(recording["comment"]))
 
 
-def _mean_rate(run: RunFolder) -> str:
+def mean_rate(run: RunFolder) -> str:
     """Mean rate with its counting error."""
     rate_hz = number(run.section("intensity").get("mean_rate_hz"))
     duration_s = number(run.section("recording").get("duration_s"))

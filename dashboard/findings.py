@@ -6,12 +6,20 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from photonstream.dashboard.detail import correction_rows, detail_rows, estimate_row, model_range_row
+from photonstream.dashboard.detail import (
+    AT_BOUND,
+    GIVEN,
+    correction_rows,
+    detail_rows,
+    estimate_row,
+    model_range_row,
+    unfit_row,
+)
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
     NO_ERROR,
-    NOT_COMPUTED,
+    NO_LIMIT,
     NS,
     PERCENT,
     Unit,
@@ -38,8 +46,8 @@ _MAIN = (
     "beta_signed",
     "eta",
 )
-# Estimates that say something only if the model fits.
-_OF_MODEL = frozenset(_MAIN) - {"background_share", "irf_fwhm_s"}
+# Why a figure has no error: the fit says nothing of it, or of the shares of two components that are nearly one.
+_NO_CURVATURE, _UNDETERMINED = "not determined to within a factor", "not determined by the data"
 # What stands where there is no number, and where the reason stands elsewhere.
 DASH = "–"
 # How eta is called: alone it would read as a quantum yield.
@@ -48,6 +56,7 @@ ETA = "CM efficiency per absorbed photon, <N>-corrected"
 _VERDICTS = {
     "mono": "One component suffices",
     "bi": "Two components",
+    "fast component or tail": "Two components, but the fast one may be the instrument response's own tail",
     "not enough photons yet": "Not enough photons yet",
     "does not fit": "Neither one nor two components fit",
     "none": "No lifetime fitted",
@@ -145,16 +154,22 @@ class Findings:
             return rows
         slow, fast = self._names
         rows.append(self._row(f"{slow} lifetime τₓ", "tau_x_s", NS))
-        if self.model == "bi":
+        if self.model == "bi" and self._get("tau_xx_s") is None:
+            rows.append(Row(f"{fast} lifetime τₓₓ and shares", "none", "", str(self._get("irf_tail_reason"))))
+        elif self.model == "bi":
             rows += [
-                self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
-                self._row(f"{fast}, amplitude share Aₓₓ/(Aₓ\u00a0+\u00a0Aₓₓ)", "amplitude_xx", PERCENT),
-                self._row(f"{fast}, photon share", "photon_share_xx", PERCENT),
+                self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS, _NO_CURVATURE),
+                self._row(
+                    f"{fast}, amplitude share Aₓₓ/(Aₓ\u00a0+\u00a0Aₓₓ)",
+                    "amplitude_xx",
+                    PERCENT,
+                    _UNDETERMINED,
+                ),
+                self._row(f"{fast}, photon share", "photon_share_xx", PERCENT, _UNDETERMINED),
             ]
-        given = self._lifetime_parameter("irf") not in (None, "tail")
         rows += [
             self._row("background share of the photons", "background_share", PERCENT),
-            self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given" if given else NO_ERROR),
+            self._row("instrument response, FWHM", "irf_fwhm_s", NS, self._width_without_error),
             Row("photons fitted", counted(self._fit.get("photons"))),
             self.precision_row(),
             *correction_rows(self._fit),
@@ -251,10 +266,9 @@ class Findings:
 
     def _row(self, label: str, key: str, unit: Unit, without_error: str = NO_ERROR, remark: str = "") -> Row:
         estimate = self._get(key)
-        if key in _OF_MODEL and not self.fits and number(_value(estimate)) is not None:
-            return Row(
-                label, f"{quantity(_value(estimate), unit, 3)} (of a model that does not fit)", "", remark
-            )
+        given = key == "irf_fwhm_s" and self._width_without_error == GIVEN
+        if not self.fits and not given and number(_value(estimate)) is not None:
+            return unfit_row(label, estimate, unit, remark)
         return estimate_row(label, estimate, unit, without_error, remark)
 
     def _side_by_side(self, others: Mapping[str, Any]) -> Iterator[str]:
@@ -271,6 +285,11 @@ class Findings:
             known = number(_value(beta)) is not None
             yield f"{name} {lifetime}, {'beta ' + estimate_text(beta, PERCENT) if known else 'no beta'}"
 
+    @property
+    def _width_without_error(self) -> str:
+        """Why the width of the response has no error, if it has none."""
+        return GIVEN if self._lifetime_parameter("irf") not in (None, "tail") else AT_BOUND
+
     def _lifetime_parameter(self, name: str) -> Any:
         lifetime = self._parameters.get("lifetime")
         return lifetime.get(name) if isinstance(lifetime, Mapping) else None
@@ -282,7 +301,7 @@ class Findings:
             rows.append(
                 self._row("beta with the fast lifetime held", "beta_signed", PERCENT, remark=self._held)
             )
-        return rows + list(detail_rows(self._fit, _MAIN))
+        return rows + list(detail_rows(self._fit, _MAIN, self._width_without_error, fits=self.fits))
 
     def warnings(self) -> list[str]:
         """What a reader must know before using the numbers."""
@@ -337,7 +356,7 @@ def _dashed(*rows: Row) -> list[Row]:
         Row(
             row.label,
             DASH if row.value in ("unknown", "none") else row.value,
-            DASH if row.interval == NOT_COMPUTED else row.interval,
+            DASH if row.interval == NO_LIMIT else row.interval,
         )
         for row in rows
     ]

@@ -32,5 +32,5 @@ def dwell_view(latest: Latest) -> Update:
     return {
         "data": sides,
         "ranges": {"dwell": log_ends(*times_s), "density": log_ends(*densities)},
-        "say": {"dwell": ""},
+        "say": {"dwell": str((times or {}).get("unbelieved", ""))},
     }

@@ -10,7 +10,7 @@ MINUS, THIN, PLUS_MINUS, NBSP = "\u2212", "\u2009", "\u00b1", "\u00a0"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SPACES = dict.fromkeys(map(ord, NBSP + THIN), " ")
 NO_ERROR = "no error computed"
-NOT_COMPUTED = "not computed"
+NO_LIMIT = "the data set no limit"
 # Significant digits of an uncertainty, and of a value that has none.
 ERROR_DIGITS, PLAIN_DIGITS = 2, 4
 # An interval whose one side is so many times the other is not told by one number.
@@ -125,7 +125,7 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
         return ""
     ends = _ends(estimate.get(key))
     if ends == (None, None):
-        return NOT_COMPUTED
+        return NO_LIMIT
     value = number(estimate.get("value"))
     arms = () if value is None else (abs(end - value) for end in ends if end is not None)
     # An error that is far larger than the interval is that of a fit whose curvature says nothing.

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from photonstream.dashboard.facts import with_error
+from photonstream.dashboard.facts import dwell_text, dwell_unit, with_error
 from photonstream.dashboard.folder import RunFolder
-from photonstream.dashboard.html import grid_table, text
+from photonstream.dashboard.html import Row, grid_table, items, text
 from photonstream.dashboard.numbers import (
     KCPS,
     MS,
@@ -30,37 +30,49 @@ def dwell_table(run: RunFolder) -> str:
     if not isinstance(times, Mapping):
         return ""
     sides = {name: times.get(name) for name in ("selected", "other")}
+    known = [(name, side) for name, side in sides.items() if isinstance(side, Mapping)]
     names = {"selected": "selected", "other": "not selected"}
     rows = [
         (
             names[name],
             f"{counted(side.get('dwells'))} + {counted(side.get('cut'))}",
-            estimate_text(side["tau_s"], SECONDS) if is_estimate(side.get("tau_s")) else "–",
+            _dwell(side.get("tau_s")),
+            _dwell(side.get("corrected_s")),
             estimate_text(side["alpha"], ONE) if is_estimate(side.get("alpha")) else "–",
             _favoured(side),
         )
-        for name, side in sides.items()
-        if isinstance(side, Mapping)
+        for name, side in known
     ]
     remark = (
         f"Complete dwells + those cut by the ends of the recording, in bins of {quantity(times.get('bin_s'), MS)}; "
         "models of the dwells of two bins or more by maximum likelihood: mean of an exponential (solid), exponent of a "
-        "power law (dashed). Ahead by: difference of the log-likelihoods."
+        "power law (dashed). Ahead by: difference of the log-likelihoods. Visits too short for a bin are not seen, and "
+        "the dwells beside them are joined. Beside the mean as it is seen stands the one if every visit of less than a "
+        "bin was missed (corrected): the true one is expected between the two."
     )
-    return grid_table(("state", "dwells", "mean", "exponent", "favoured"), rows) + f"<p>{text(remark)}</p>"
+    reasons = dict.fromkeys(
+        str(side.get("reason") or side.get("corrected_reason") or "") for _, side in known
+    )
+    whys = items([f"{reason[:1].upper()}{reason[1:]}." for reason in reasons if reason])
+    head = ("state", "dwells", "mean", "corrected", "exponent", "favoured")
+    return grid_table(head, rows) + whys + f"<p>{text(remark)}</p>"
+
+
+def _dwell(mean: Any) -> str:
+    return estimate_text(mean, dwell_unit(mean["value"])) if is_estimate(mean) else "–"
 
 
 def _favoured(side: Mapping[str, Any]) -> str:
     ahead = number(side.get("difference"))
     if ahead is None:
-        return str(side.get("reason") or "unknown")
+        return "–" if side.get("reason") else "unknown"
     return f"{side.get('favoured')}, ahead by {abs(ahead):.1f}"
 
 
 def selections_table(run: RunFolder) -> str:
     """Beta by every way of selecting that was tried, and the levels that the change points found."""
     second = run.section("second_opinion")
-    rows = [*_selections(run), *_second(second)]
+    rows = [*_selections(run), *_second(second, fits=_fits(run))]
     if not rows:
         return ""
     return grid_table(("selection", "τₓ", "beta (apparent)", "remark"), rows) + _levels(second)
@@ -80,7 +92,7 @@ def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
     if "left_out" not in others:
         return
     beta, same = run.summary.get("beta"), str(run.summary.get("beta_reason") or "")
-    fits = run.section("fit").get("verdict") != "does not fit"
+    fits = _fits(run)
     ways = (
         ("as selected", run.section("fit").get("tau_x_s"), beta, "the reason stands above"),
         ("states without each bin's own photons", *_way(others, "left_out", same)),
@@ -98,14 +110,34 @@ def _selections(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
         )
 
 
-def _second(second: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
+def _second(second: Mapping[str, Any], *, fits: bool) -> Iterator[tuple[str, str, str, str]]:
     if second.get("reason"):
         yield "change points of the intensity", "–", "none", str(second["reason"])
     elif second:
         agreement = number(second.get("agreement"))
         # A count of time in which both say the same: how well either knows it is not in it.
         agrees = "" if agreement is None else f"agrees {quantity(agreement, PERCENT, 3)} of the time"
-        yield "change points of the intensity", _tau(second.get("tau_x_s")), _beta(second.get("beta")), agrees
+        tau_x_s, beta = second.get("tau_x_s"), second.get("beta")
+        value = tau_x_s.get("value") if isinstance(tau_x_s, Mapping) else None
+        why = "" if is_estimate(beta) else str(second.get("beta_reason") or "")
+        remarks = [agrees, why if fits else "of a model that does not fit"]
+        yield (
+            "change points of the intensity",
+            _tau(tau_x_s) if fits else quantity(value, NS, 3),
+            _beta(beta),
+            "; ".join(filter(None, remarks)),
+        )
+
+
+def second_opinion_rows(run: RunFolder) -> Iterator[Row]:
+    """What the change points say, in a row."""
+    for name, tau_x_s, beta, remark in _second(run.section("second_opinion"), fits=_fits(run)):
+        found = "none" if (tau_x_s, beta) == ("–", "none") else f"τₓ {tau_x_s}, beta {beta}"
+        yield Row(f"second opinion: {name}", found, remark=remark)
+
+
+def _fits(run: RunFolder) -> bool:
+    return run.section("fit").get("verdict") != "does not fit"
 
 
 def _beta(value: Any) -> str:
@@ -126,7 +158,7 @@ def _levels(second: Mapping[str, Any]) -> str:
             estimate_text({"value": level.get("rate_hz"), "stderr": level.get("rate_stderr_hz")}, KCPS),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
-            with_error(level, "dwell_s", SECONDS),
+            dwell_text(level),
         )
         for level in reversed(levels)
         if isinstance(level, Mapping)
@@ -135,6 +167,7 @@ def _levels(second: Mapping[str, Any]) -> str:
     remark = f"{counted(second.get('change_points'))} change points, found photon by photon without delays"
     if (unsure_s := number(second.get("unsure_s"))) is not None:
         remark += f"; half of them are placed within {quantity(unsure_s, MS, 3)} (95 %)"
+    remark += "; the spread of the delays is not kept, so their means have no errors"
     if left_out:
         covered = quantity(second.get("covered_s"), SECONDS)
         remark += f"; of the first {covered}: {counted(left_out)} later photons were not kept"

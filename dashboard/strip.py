@@ -17,7 +17,7 @@ from photonstream.nodes.recording_events import START, STOP
 from photonstream.nodes.tag_source import EVENTS
 
 _GB = 1e9
-_MODELS = {"mono": "mono", "bi": "bi"}
+_MODELS = {"mono": "mono", "bi": "bi", "fast component or tail": "bi?"}
 
 
 def strip_view(latest: Latest) -> Update:

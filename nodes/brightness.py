@@ -181,6 +181,9 @@ def describe(
     }
 
 
+NO_DWELL: dict[str, float | None] = {"dwell_s": None, "dwell_stderr_s": None}
+
+
 def dwell_time(time_s: float, visits: int) -> dict[str, float | None]:
     """Mean time of a visit, and its error as the mean of an exponential: a part of itself, 1/sqrt(visits).
 

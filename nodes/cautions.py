@@ -1,4 +1,4 @@
-"""What to mind that the decay alone cannot tell: number of emitters, energy of the photons, trace and dwells."""
+"""What to mind that the decay alone cannot tell: number of emitters, energy of the photons, trace."""
 
 from __future__ import annotations
 
@@ -11,8 +11,6 @@ from photonstream.nodes.inference.antibunching import MORE_THAN_ONE
 EV_NM = 1239.842
 # Carrier multiplication needs a photon of two gaps.
 LEAST_GAPS = 2.0
-# With so many bins told wrongly for each visit, the lengths of visits are those of the mistakes.
-MOST_WRONG_PER_VISIT = 0.5
 
 
 def cautions(
@@ -20,30 +18,13 @@ def cautions(
     antibunching: Mapping[str, Any] | None,
     experiment: Mapping[str, Any],
     intensity: Mapping[str, Any],
-    states: Mapping[str, Any],
 ) -> list[str]:
-    """Sentences about the ``beta`` and ``eta`` of ``result``, none where there are neither; about trace and dwells."""
+    """Sentences about the ``beta`` and ``eta`` of ``result``, none where there are neither; about the trace."""
     return [
         *_emitters(result, antibunching),
         *_energy(result, experiment),
         *_trace(intensity),
-        *_dwells(intensity, states),
     ]
-
-
-def _dwells(intensity: Mapping[str, Any], states: Mapping[str, Any]) -> Iterator[str]:
-    """Single bins that are told wrongly cut long dwells into short ones, of which their errors know nothing."""
-    times, accuracy = states.get("dwell_times"), states.get("accuracy")
-    if times is None or accuracy is None:
-        return
-    visits = times["selected"]["dwells"] + times["selected"]["shorter"]
-    wrong = (1.0 - accuracy) * intensity["bins"] * intensity["bin_s"] / times["bin_s"]
-    if visits and wrong > MOST_WRONG_PER_VISIT * visits:
-        some, bin_ms = float(f"{wrong:.1g}"), 1e3 * times["bin_s"]
-        yield (
-            f"dwell times are not to be believed: some {some:,.0f} bins of {bin_ms:g} ms are expected to be wrong, "
-            f"and there are {visits:,} visits of the selected state; each wrong one cuts a dwell in two"
-        )
 
 
 def _trace(intensity: Mapping[str, Any]) -> Iterator[str]:

@@ -23,6 +23,8 @@ _TEXTS = (
     "notes",
 )
 _NUMBERS = ("excitation_nm", "power_w", "spot_um", "mean_n", "mean_n_stderr", "emission_nm", "eg_ev")
+# Nothing has these at 0.
+_POSITIVE = ("excitation_nm", "spot_um", "emission_nm", "eg_ev")
 FIELDS = (*_TEXTS, *_NUMBERS)
 
 # What the fit takes of it, too.
@@ -63,6 +65,8 @@ def check_experiment(given: Mapping[str, Any]) -> None:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             if value is not None and not (number and 0 <= value <= MOST):
                 raise ValueError(f"{key} must be a number from 0 on, not {value!r:.60}")
+            if key in _POSITIVE and value == 0:
+                raise ValueError(f"{key} must be above 0: leave it out where it is not known")
         elif key not in _TEXTS:
             raise ValueError(f"unknown field {key!r:.60} (known: {', '.join(FIELDS)})")
         elif not isinstance(value, str | None):

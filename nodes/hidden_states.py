@@ -7,15 +7,15 @@ chooses. What is learned depends on the recording alone, not on the model that l
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.brightness import FIRST_CHOICE_S, describe, dwell_time
+from photonstream.nodes.brightness import FIRST_CHOICE_S, NO_DWELL, describe, dwell_time
 from photonstream.nodes.decay import dtime_axis
-from photonstream.nodes.dwells import Dwells
+from photonstream.nodes.dwells import Dwells, why_unbelieved, without_models
 from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
 from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
 from photonstream.nodes.inference.hidden_markov import (
@@ -235,6 +235,7 @@ class HiddenStates:
     def describe(self, on: NDArray[np.bool_]) -> list[dict[str, Any]]:
         """What is said of each state that occurs, with its mean dwell time; ``on`` (STATES,) are selected."""
         found = []
+        unbelieved = self._why_unbelieved(np.flatnonzero(on).tolist())
         remarks = [] if self.model is None else self.model.remarks()
         for state in np.flatnonzero(self._bins).tolist():
             photons, timed, dtime_sum = (int(x) for x in self._sums[state])
@@ -249,10 +250,20 @@ class HiddenStates:
                 int(self._bins.sum()),
                 bool(on[state]),
             )
-            row |= dwell_time(time_s, int(self._visits[state]))
+            row |= dwell_time(time_s, int(self._visits[state])) if not unbelieved else NO_DWELL
             remark = remarks[state - 1] if 0 < state <= len(remarks) else ""
             found.append({"state": state, **row, "remark": remark})
         return found
+
+    def dwell_times(self, on_states: Sequence[int]) -> dict[str, Any] | None:
+        """How long visits of the selected states last (`Dwells.describe`), as far as that is to be believed."""
+        times, reason = self.dwells.describe(on_states, self.bin_s), self._why_unbelieved(on_states)
+        return without_models(times, reason) if times is not None and reason else times
+
+    def _why_unbelieved(self, on_states: Sequence[int]) -> str:
+        """Why nothing is to be said of how long visits last; empty where there is."""
+        wrong, visits = (1.0 - self.accuracy) * float(self._bins.sum()), self._visits[on_states].sum()
+        return why_unbelieved(wrong, int(visits), self.bin_s)
 
     @property
     def accuracy(self) -> float:

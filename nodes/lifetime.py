@@ -121,8 +121,9 @@ class Lifetime(ResultNode[LifetimeParameters]):
         if final:
             summary["systematics"] = self._systematics(data, fit, rows, selection)
             summary["calibration"] = self._calibration.summary(data, self._options, fit)
-        if final and selection["method"] == HIDDEN_MARKOV:
-            summary["other_selections"] = self._other_selections(fit, rows, selection)
+        if final:
+            by_states = selection["method"] == HIDDEN_MARKOV
+            summary["other_selections"] = self._other_selections(fit, rows, selection) if by_states else None
         if final and (second := self._latest.get("second_opinion")) is not None:
             summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
         told = {"summary": summary, "headline": headline(fit), "recorded_s": selection["recorded_s"]}
@@ -261,6 +262,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "irf_fwhm_s": plain_value(fit.irf_fwhm_s),
             "irf_tail_share": plain_value(fit.irf_tail_share),
             "irf_tail_s": plain_value(fit.irf_tail_s),
+            "irf_tail_reason": fit.irf_tail_reason,
             "likelihood_ratio": _gain(fit.likelihood_ratio),
             "goodness": {key: plain_number(value) for key, value in fit.goodness.items()},
             "s": fit.s,

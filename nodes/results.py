@@ -165,7 +165,7 @@ def summarise(
         "levels": [{key: level[key] for key in _OF_LEVEL if key in level} for level in levels],
         "on_time_s": selection["on_time_s"],
         "on_photons": selection["on_photons"],
-        **{key: plain(selection[key]) for key in _OF_STATES if key in selection},
+        **{key: plain(selection[key]) for key in _OF_STATES if key in selection and _used(key, selection)},
         "contamination": float(selection["contamination"].sum()) if "contamination" in selection else None,
         "dwell_times": dwell_summary(_dwell(latest)),
     }
@@ -185,12 +185,17 @@ def summarise(
         **lifetime["summary"],
         "calibration": with_names(lifetime["summary"]["calibration"], experiment, recording["sha256"]),
         "antibunching": antibunching,
-        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity, states),
+        "warnings": cautions(lifetime["summary"], antibunching, experiment, intensity),
         "interrupted": latest["source", "recording"]["interrupted"],
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),
         **({"nodes": others} if (others := _others(latest)) else {}),
     }
+
+
+def _used(key: str, selection: Mapping[str, Any]) -> bool:
+    """Whether what is said of states goes with the selection: with a window nobody asks how well they are told."""
+    return key == "model" or selection["method"] == HIDDEN_MARKOV
 
 
 def plain(value: Any) -> Any:

@@ -179,9 +179,7 @@ class States(PhotonNode[StatesParameters]):
         yield self.result("flid", self._brightness.flid(), final=final)
         if (hidden := self._hidden) is not None:
             on_states = np.flatnonzero(self._on_states(final=final)).tolist()
-            yield self.result(
-                "dwell", {"times": hidden.dwells.describe(on_states, hidden.bin_s)}, final=final
-            )
+            yield self.result("dwell", {"times": hidden.dwell_times(on_states)}, final=final)
         for tile in self._tiles.touched(0 if final else self._shown):
             first, states = self._tiles.tile(tile)
             yield self.result(state_tile_key(tile), {"first": first, "states": states[:, 0]}, final=final)

@@ -30,6 +30,10 @@ MEASURED: Shape = "measured"
 TAILED: Shape = "tailed"
 TAIL_WIDTHS, DOUBT_WIDTHS = 5.0, 12.0
 SHAPED_TAIL_WIDTHS, SHAPED_DOUBT_WIDTHS = 2.0, 8.0
+ALIKE_TAIL = (
+    "the fast component cannot be told from the fitted tail of the instrument response: at 95 % it may be as fast, and "
+    "the data determine only the sum of the two: give a measured IRF, or the figures of its tail"
+)
 # Background and tau_x, simulated with tau_x 46.8 ns: where the period was so short that the fit found 4 to 15 ns
 # and took the rest for background, the correlation was -0.90 to -0.999 and the background above 60 %. With either
 # one alone the fit found tau_x within its error.
@@ -42,6 +46,8 @@ MOST_PERIODS = 1.5
 # a Gaussian for a response with 30 % in a tail of 1 ns shifts beta from .257 to .18 at 0.16.
 MOST_MISFIT = 0.2
 LARGEST_BETA = 1.0
+# Standard errors to either end of a 95 % interval of a normal distribution.
+Z95 = 1.959964
 
 
 def tail_reason(tau_xx_s: float, width_s: float, shape: Shape) -> str:
@@ -64,6 +70,19 @@ def tail_reason(tau_xx_s: float, width_s: float, shape: Shape) -> str:
         f"{fast} instrument response ({1e9 * width_s:.3g} ns) and may be scattered light or the response's tail: "
         "give a measured IRF"
     )
+
+
+def tail_alike(tau_xx: Estimate, longest_tail_s: float) -> bool:
+    """Whether a fast component may be one with the tail of the response that is fitted beside it.
+
+    So it is unless its lower 95 % limit lies above the tail's upper one, ``longest_tail_s``. Where the two meet, the
+    fast component and the delayed part of the slow one are the same exponential: the data determine their sum alone.
+    """
+    low_s = None if tau_xx.ci95 is None else tau_xx.ci95[0]
+    if tau_xx.ci95 is None and tau_xx.stderr is not None:
+        # As the fit has it, in the logarithm.
+        low_s = tau_xx.value * math.exp(-Z95 * tau_xx.stderr / tau_xx.value)
+    return low_s is None or low_s <= longest_tail_s
 
 
 def tail_warning(tau_xx_s: float, width_s: float, shape: Shape) -> str:

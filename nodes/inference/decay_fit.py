@@ -10,9 +10,10 @@ from photonstream.nodes.inference.estimate import Estimate
 
 Model = Literal["mono", "bi", "none"]
 # What may be said of the decay: with "mono" and "bi" that the data decide it.
-Verdict = Literal["mono", "bi", "not enough photons yet", "does not fit", "none"]
+Verdict = Literal["mono", "bi", "fast component or tail", "not enough photons yet", "does not fit", "none"]
 TOO_FEW: Verdict = "not enough photons yet"
 MISFIT: Verdict = "does not fit"
+OR_TAIL: Verdict = "fast component or tail"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +82,14 @@ class DecayFit:
 
     ``verdict`` says what the data decide. "not enough photons yet": one component suffices, but a beta of
     ``select.TELLING_BETA`` would not have been seen, or there were too few photons to fit at all; "does not fit": the
-    best model misses so much that its components mean nothing (they are still given where they were found).
+    best model misses so much that its components mean nothing (they are still given where they were found); "fast
+    component or tail": the fast one may be the tail of the instrument response. Where that is fitted and cannot be told
+    from it, ``tau_xx_s``, the shares and both figures of the tail are None, and ``reason`` says so.
 
     ``likelihood_ratio`` is 2 ln(L_bi/L_mono); ``goodness`` is described at ``goodness.goodness``. ``irf_fwhm_s`` is
     that of the brightest channel, of its Gaussian where the response has a tail; ``irf_tail_share`` and ``irf_tail_s``
-    are that tail's, None without one (no time where the share is 0). ``parameters`` names the rows of ``covariance``,
+    are that tail's, None without one (no time where the share is 0), and ``irf_tail_reason`` says why either has no
+    value or no error. ``parameters`` names the rows of ``covariance``,
     the inverse Fisher information
     (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
 
@@ -116,6 +120,7 @@ class DecayFit:
     irf_fwhm_s: Estimate | None = None
     irf_tail_share: Estimate | None = None
     irf_tail_s: Estimate | None = None
+    irf_tail_reason: str = ""
     verdict: Verdict = "none"
     channels: tuple[ChannelFit, ...] = ()
     likelihood_ratio: float | None = None

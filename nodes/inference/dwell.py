@@ -9,7 +9,7 @@ ln S(t); S = exp(-(t - t0)/tau) or (t/t0)^(1 - alpha) (A. Clauset, C. R. Shalizi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,8 @@ LEAST_LEAD = 3.0
 # ln of tau over the cutoff and of alpha - 1 are looked for between these.
 _REACH = (-12.0, 25.0)
 _STEP = 1e-3
+# Correction for missed visits: rounds, when it has settled (relative), below which a quotient is its limit.
+_ROUNDS, _SETTLED, _SMALL = 200, 1e-9, 1e-9
 
 
 def exponential_survival(t_s: Floats, t0_s: float, tau_s: float) -> Floats:
@@ -73,6 +75,58 @@ def fit_dwells(edges_s: Floats, counts: Integers, cut_s: Floats) -> dict[str, An
         "favoured": favoured if abs(difference) > LEAST_LEAD else NEITHER,
         "reason": "",
     }
+
+
+def unbelieved(fit: Mapping[str, Any], reason: str) -> dict[str, Any]:
+    """What is left of the ``fit`` of dwells that mistakes have made, or joined: how many they are."""
+    return {**fit, "tau_s": None, "alpha": None, "difference": None, "favoured": None, "reason": reason}
+
+
+def without_missed(tau_s: float, other_s: float, dead_s: float) -> tuple[float, float] | None:
+    """Means of two states whose visits go unseen when they last less than ``dead_s``, from the means that are seen.
+
+    Seen dwells have the time constant of the slowest root of s + 1/a - (1 - e^(-k dead))/(a b k) = 0, with k = s + 1/b,
+    for means a and b (A. G. Hawkes, A. Jalali, D. Colquhoun, Phil. Trans. R. Soc. Lond. A 332, 511 (1990)); so with
+    s = -1/seen it gives a for b, and the other state's gives b for a. None where no pair of means does.
+    """
+
+    def mean(seen_s: float, beside_s: float) -> float:
+        k = 1.0 / beside_s - 1.0 / seen_s
+        missed_s = dead_s if abs(k * dead_s) < _SMALL else -math.expm1(-k * dead_s) / k
+        return seen_s * (1.0 - missed_s / beside_s)
+
+    a, b = tau_s, other_s
+    for _ in range(_ROUNDS):
+        last = a, b
+        a, b = mean(tau_s, b), mean(other_s, a)
+        if min(a, b) <= dead_s:
+            return None
+        if abs(a - last[0]) + abs(b - last[1]) < _SETTLED * (a + b):
+            return a, b
+    return None
+
+
+def correct_means(own: Mapping[str, Any], other: Mapping[str, Any], dead_s: float) -> dict[str, Any]:
+    """The mean of ``own`` dwells if all visits below ``dead_s`` were missed: ``corrected_s``, or null and a reason."""
+    taus = own["tau_s"], other["tau_s"]
+    if None in taus:
+        why = own["reason"] or f"nothing is known of the times between: {other['reason']}"
+        return {"corrected_s": None, "corrected_reason": why}
+    if POWER_LAW in (own["favoured"], other["favoured"]):
+        why = "of a power law nobody knows how many visits are too short to be seen"
+        return {"corrected_s": None, "corrected_reason": why}
+    values = [tau["value"] for tau in taus]
+    found = without_missed(values[0], values[1], dead_s)
+    moved = [
+        without_missed(values[0] * (1.0 + _STEP), values[1], dead_s),
+        without_missed(values[0], values[1] * (1.0 + _STEP), dead_s),
+    ]
+    if found is None or None in moved:
+        why = "too many visits may be shorter than a bin to restore them: take shorter ones"
+        return {"corrected_s": None, "corrected_reason": why}
+    slopes = [(each[0] - found[0]) / (_STEP * x) for each, x in zip(moved, values, strict=True) if each]
+    error = math.hypot(*(slope * tau["stderr"] for slope, tau in zip(slopes, taus, strict=True)))
+    return {"corrected_s": _value(found[0], error), "corrected_reason": ""}
 
 
 def expected_dwells(edges_s: Floats, counts: Integers, fit: dict[str, Any]) -> tuple[Floats, Floats]:

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference import claims, corrections, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
 from photonstream.nodes.inference.decay_data import AUTOMATIC, DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import MISFIT, TOO_FEW, DecayFit, FitStart, Verdict
+from photonstream.nodes.inference.decay_fit import (
+    MISFIT,
+    OR_TAIL,
+    TOO_FEW,
+    Components,
+    DecayFit,
+    FitStart,
+    Verdict,
+)
 from photonstream.nodes.inference.detector import Detector
+from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
 from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf, unlike
-from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, T0, Likelihood
+from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, T0, TAIL, TAIL_SHARE, Likelihood
 from photonstream.nodes.inference.live_bins import live_starts
 from photonstream.nodes.inference.means import at, recorded_means
 from photonstream.nodes.inference.profile import Profile, profile
@@ -254,18 +263,25 @@ def _choose(
             eta_reason=f"no eta: {refused}",
         )
     parts = report.components(theta, errors, profiles, double=double)
+    # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
+    response_tail = report.tail_figures(likelihood, theta, errors, box)
+    alike = isinstance(options.irf, FittedTail) and _alike(parts, response_tail)
+    if alike:
+        parts = replace(parts, tau_x_s=_beside_one(likelihood, optimum, box, intervals=intervals))
     background = report.background_share(likelihood, theta, errors)
     doubt = claims.lifetime_reason(
         parts.tau_x_s, period_s, background.value, claims.correlation(likelihood, errors)
     )
-    # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
-    response_tail = report.tail_figures(likelihood, theta, errors)
     width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s, report.tail_s(likelihood, theta))
-    if response_tail is not None and response_tail[1] is None:
-        notes = [*notes, "no tail of the instrument response is found"]
     shape = claims.GAUSSIAN if response_tail is None else claims.TAILED
     shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
     tail = claims.tail_reason(tau_xx_s, width_s, shape) if double else ""
+    if alike:
+        tail, response_tail = claims.ALIKE_TAIL, report.TailFigures(None, None, claims.ALIKE_TAIL, 0.0)
+    elif parts.amplitude_xx is not None and parts.amplitude_xx.stderr is None:
+        notes = [*notes, "the data do not determine the shares of the two components"]
+    if options.irf_fitted and response_tail is not None and response_tail.reason not in ("", tail):
+        notes = [*notes, response_tail.reason]
     beta = BetaFit(None, f"no beta: {doubt}")
     missed = claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx) if double else ""
     if not doubt:
@@ -280,9 +296,11 @@ def _choose(
     verdict: Verdict = "bi" if double else "mono"
     if missed:
         verdict = MISFIT
+    elif tail and shape != claims.MEASURED:
+        verdict = OR_TAIL
     elif not double and select.too_few(beta.signed, beta.upper95):
         verdict = TOO_FEW
-    return replace(
+    found = replace(
         common,
         model="bi" if double else "mono",
         verdict=verdict,
@@ -295,8 +313,9 @@ def _choose(
         reason="; ".join(note for note in (doubt, misfit, tail, *notes) if note),
         background_share=background,
         irf_fwhm_s=report.brightest_fwhm(options, likelihood, theta, errors),
-        irf_tail_share=None if response_tail is None else response_tail[0],
-        irf_tail_s=None if response_tail is None else response_tail[1],
+        irf_tail_share=None if response_tail is None else response_tail.share,
+        irf_tail_s=None if response_tail is None else response_tail.time_s,
+        irf_tail_reason="" if response_tail is None else response_tail.reason,
         channels=report.channel_fits(data, options, likelihood, fits.rows, theta, errors),
         parameters=report.parameter_names(numbers, tailed=response_tail is not None),
         covariance=errors,
@@ -311,6 +330,35 @@ def _choose(
         eta_reason=eta.reason,
         eta_models=eta.models,
         eta_models_reason=eta.models_reason,
+    )
+    return _without_parts(found) if alike else found
+
+
+def _alike(parts: Components, response_tail: report.TailFigures | None) -> bool:
+    """Whether a fast component may be one with a fitted tail of the response."""
+    if parts.tau_xx_s is None or response_tail is None:
+        return False
+    return claims.tail_alike(parts.tau_xx_s, response_tail.longest_s)
+
+
+def _beside_one(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
+    """tau_x where fast component and tail of the response are taken for one: with both, nothing bounds it."""
+    theta, free = optimum.theta.copy(), box.free.copy()
+    # The tail's share and time end the vector.
+    theta[-TAIL + TAIL_SHARE] = 0.0
+    free[-TAIL:] = False
+    one = replace(box, free=free)
+    found = maximise(likelihood, theta, one)
+    profiles: dict[int, Profile] = {}
+    if intervals:
+        found, profiles = _profiles(likelihood, found, one, (LN_TAU_X,))
+    return report.components(found.theta, covariance(found, one), profiles, double=True).tau_x_s
+
+
+def _without_parts(fit: DecayFit) -> DecayFit:
+    """The fit without what tells the fast component from the slow one."""
+    return replace(
+        fit, tau_xx_s=None, amplitude_x=None, amplitude_xx=None, photon_share_x=None, photon_share_xx=None
     )
 
 

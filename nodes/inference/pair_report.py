@@ -38,6 +38,8 @@ MEAN_N_DOMAIN = (1e-6, 20.0)
 _EV_NM = 1239.842
 # Without pulses the centre is this many bins, and the outer half of the window is the level it is compared with.
 CENTRE_BINS = 2
+# What is said of the number of emitters where something else than the number of pairs is in the way.
+NOT_JUDGED = "not judged"
 
 Summary = dict[str, Any]
 
@@ -200,7 +202,7 @@ def _late(
 ) -> Summary:
     """g2(0) of pairs of late photons, and what it says of the number of emitters."""
     late_s: float = pairs["late_s"]
-    empty = {"late_s": late_s, "verdict": "too few pairs"}
+    empty = {"late_s": late_s, "verdict": NOT_JUDGED}
     if why_none:
         return empty | {"reason": why_none}
     keep, late_shares = [], []

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
+from photonstream.nodes.inference.claims import Z95
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curves
 from photonstream.nodes.inference.decay_model import Floats
@@ -25,9 +27,13 @@ from photonstream.nodes.inference.likelihood import (
 )
 from photonstream.nodes.inference.means import at, component_shares, model_means
 from photonstream.nodes.inference.profile import Profile
+from photonstream.nodes.inference.scoring import Box
+from photonstream.nodes.inference.tail import MOST_FITTED_SHARE
 
 # A lifetime that is a bin over this is none: what it gives is the response itself.
 _AT_ONCE = 50.0
+# Of a logarithm, so that its exponential stays a number.
+_MOST_LN = 100.0
 
 
 def parameter_names(channels: tuple[int, ...], *, tailed: bool) -> tuple[str, ...]:
@@ -62,10 +68,10 @@ def _error(variance: float) -> float | None:
     return math.sqrt(variance) if variance > 0.0 else None
 
 
-def _share_error(variance: float) -> float | None:
-    """None where it is larger than a share can be: then two parts are one function, and nobody knows their shares."""
+def _error_within(most: float, variance: float) -> float | None:
+    """None where it is larger than ``most``, such as a share above 1: then the curvature says nothing of the figure."""
     error = _error(variance)
-    return None if error is None or error > 1.0 else error
+    return None if error is None or error > most else error
 
 
 def _exponential(interval: Interval) -> Interval:
@@ -77,7 +83,8 @@ def _exponential(interval: Interval) -> Interval:
 
 def _lifetime(theta: Floats, errors: Floats, profiles: dict[int, Profile], index: int) -> Estimate:
     value = math.exp(float(theta[index]))
-    stderr = _error(value * value * float(errors[index, index]))
+    # A curvature that leaves more than a factor of e is none; the profile may still close.
+    stderr = _error_within(value, value * value * float(errors[index, index]))
     if index not in profiles:
         return Estimate(value, stderr)
     return Estimate(value, stderr, _exponential(profiles[index].ci68), _exponential(profiles[index].ci95))
@@ -95,8 +102,8 @@ def components(theta: Floats, errors: Floats, profiles: dict[int, Profile], *, d
     slopes = np.zeros(theta.size)
     slopes[LN_TAU_X], slopes[LN_TAU_XX] = amplitude * (1.0 - amplitude), -amplitude * (1.0 - amplitude)
     slopes[MIX] = tau_x.value * tau_xx.value / (fast + slow) ** 2
-    amplitude_error = _share_error(float(slopes @ errors @ slopes))
-    share_error = _share_error(float(errors[MIX, MIX]))
+    amplitude_error = _error_within(1.0, float(slopes @ errors @ slopes))
+    share_error = _error_within(1.0, float(errors[MIX, MIX]))
     return Components(
         tau_x,
         tau_xx,
@@ -141,28 +148,46 @@ def irf_fwhm_s(options: FitOptions, likelihood: Likelihood, theta: Floats) -> fl
     return brightest_fwhm(options, likelihood, theta, np.zeros((theta.size, theta.size))).value
 
 
-def tail_figures(
-    likelihood: Likelihood, theta: Floats, errors: Floats
-) -> tuple[Estimate, Estimate | None] | None:
-    """Share and time of the response's tail, no time where the share is 0; None for a response without one.
+@dataclass(frozen=True, slots=True)
+class TailFigures:
+    """Share and time of the response's tail, no time where the share is 0; ``reason``: why one has no error or value.
 
-    Given figures have no errors.
+    ``longest_s``: the upper 95 % limit of its time, that of its range where the data set none.
     """
+
+    share: Estimate | None
+    time_s: Estimate | None
+    reason: str
+    longest_s: float
+
+
+def tail_figures(likelihood: Likelihood, theta: Floats, errors: Floats, box: Box) -> TailFigures | None:
+    """What is known of the response's tail; None for a response without one."""
     tail = tail_at(theta, likelihood.counts.shape[0])
     if tail is None:
         return None
     share, time = tail + TAIL_SHARE, tail + LN_TAIL
-    found = Estimate(float(theta[share]), _error(float(errors[share, share])))
-    if found.value <= 0.0:
-        return Estimate(0.0), None
-    tail_s = math.exp(float(theta[time]))
-    return found, Estimate(tail_s, _error(tail_s * tail_s * float(errors[time, time])))
+    found, tail_s = float(theta[share]), math.exp(float(theta[time]))
+    if not box.free[share]:
+        return TailFigures(Estimate(found), Estimate(tail_s), "given, without an error", tail_s)
+    range_s = math.exp(float(box.upper[time]))
+    if found <= 0.0:
+        return TailFigures(Estimate(0.0), None, "no tail of the instrument response is found", range_s)
+    spread = float(errors[time, time])
+    reach = math.exp(min(Z95 * math.sqrt(spread), _MOST_LN)) if spread > 0.0 else math.inf
+    known = (
+        Estimate(found, _error_within(MOST_FITTED_SHARE, float(errors[share, share]))),
+        Estimate(tail_s, _error_within(tail_s, tail_s * tail_s * spread)),
+    )
+    unsure = [name for name, each in zip(("share", "time"), known, strict=True) if each.stderr is None]
+    why = f"the data do not determine the {' and the '.join(unsure)} of the response's tail" if unsure else ""
+    return TailFigures(*known, why, min(tail_s * reach, range_s))
 
 
 def tail_s(likelihood: Likelihood, theta: Floats) -> float:
     """The time of the response's tail, 0 without one."""
-    figures = tail_figures(likelihood, theta, np.zeros((theta.size, theta.size)))
-    return 0.0 if figures is None or figures[1] is None else figures[1].value
+    tail = tail_at(theta, likelihood.counts.shape[0])
+    return 0.0 if tail is None or theta[tail + TAIL_SHARE] <= 0.0 else math.exp(float(theta[tail + LN_TAIL]))
 
 
 def unfitted_channels(data: DecayData) -> tuple[ChannelFit, ...]:

@@ -183,6 +183,9 @@ def test_settings_reach_the_nodes_and_the_result(tmp_path):
     assert result["fit"]["s"] == 3.5
     assert result["parameters"]["lifetime"]["min_photons"] == 500
     assert result["parameters"]["states"]["on"] == [15000.0, None]
+    # Of states that nobody selects by, nobody asks how well they are told.
+    assert result["other_selections"] is None
+    assert "accuracy" not in result["states"]
 
 
 def test_every_parameter_of_every_node_can_be_set(tmp_path):

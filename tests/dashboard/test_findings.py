@@ -201,10 +201,15 @@ def test_a_window_that_selects_everything_says_so(result):
 def test_lifetimes_of_a_model_that_does_not_fit_have_no_errors(result):
     result["fit"]["verdict"] = "does not fit"
     result["beta"], result["beta_reason"] = None, "no beta: the model misses the data"
+    result["eta"] = None
     rows = by_label(findings(result).rows())
     assert shown(rows["slow component lifetime τₓ"].value) == "46.8 ns (of a model that does not fit)"
     assert "±" not in rows["fast component lifetime τₓₓ"].value + rows["fast component, photon share"].value
-    assert "±" in rows["background share of the photons"].value
+    # Background and width are of the same description, the channels' own as well.
+    result["fit"]["channels"] = {"0": {"t0_s": {"value": 3e-9, "stderr": 1e-12, "ci68": None, "ci95": None}}}
+    of_fit = [*findings(result).rows(), *findings(result).detail_rows()]
+    assert shown(by_label(of_fit)["channel 0: t0"].value) == "3 ns (of a model that does not fit)"
+    assert [row.label for row in of_fit if "±" in row.value] == []
 
 
 def test_without_an_emitter_there_are_no_states(result):
@@ -253,3 +258,25 @@ def test_a_window_below_the_brightest_level_selects_no_exciton(result, brightest
     levels = [{"rate_hz": 12e3, "on": not brightest}, {"rate_hz": 25e3, "on": brightest}]
     result["states"] |= {"method": "window", "chosen": "given", "levels": levels}
     assert findings(result).lifetime_rows()[0].label.startswith(name)
+
+
+def test_a_fast_component_that_may_be_the_tail_is_no_number(result):
+    why = "the fast component cannot be told from the fitted tail"
+    result["beta"], result["beta_reason"] = None, f"no beta: {why}"
+    for key in ("tau_xx_s", "amplitude_x", "amplitude_xx", "photon_share_x", "photon_share_xx"):
+        result["fit"][key] = None
+    result["fit"] |= {"verdict": "fast component or tail", "reason": why, "irf_tail_reason": why}
+    found = findings(result)
+    assert "may be the instrument response's own tail" in found.verdict
+    row = by_label(found.rows())["fast component lifetime τₓₓ and shares"]
+    assert (row.value, row.remark) == ("none", why)
+    assert not any("unknown" in row.value for row in found.rows() if "component" in row.label)
+
+
+def test_figures_of_a_tail_have_an_error_or_say_why_not(result):
+    result["fit"] |= {
+        "irf_tail_share": {"value": 0.1, "stderr": None, "ci68": None, "ci95": None},
+        "irf_tail_reason": "the data do not determine the share of the response's tail",
+    }
+    row = by_label(findings(result).detail_rows())["instrument response, share in its tail"]
+    assert shown(row.value) == "10 % (the data do not determine the share of the response's tail)"

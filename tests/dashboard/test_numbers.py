@@ -91,8 +91,8 @@ def test_intervals():
     )
     assert interval_text({"value": 3.0, "stderr": 0.1, "ci95": [None, 3.25]}) == "below 3.25"
     assert interval_text({"value": 3.0, "stderr": None, "ci95": [2.5, None]}) == "above 2.50"
-    assert interval_text({"value": 3.0, "stderr": 0.1, "ci95": None}) == "not computed"
-    assert interval_text({"value": 3.0, "stderr": 0.1, "ci95": [None, None]}) == "not computed"
+    assert interval_text({"value": 3.0, "stderr": 0.1, "ci95": None}) == "the data set no limit"
+    assert interval_text({"value": 3.0, "stderr": 0.1, "ci95": [None, None]}) == "the data set no limit"
     assert interval_text(None) == ""
 
 

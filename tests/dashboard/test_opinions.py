@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from photonstream.dashboard.folder import Curve, RunFolder
-from photonstream.dashboard.opinions import dwell_table, selections_table
+from photonstream.dashboard.opinions import dwell_table, second_opinion_rows, selections_table
 from photonstream.dashboard.panels.dwell import draw_dwell, dwell_columns
 
 V = {"value": 0.257, "stderr": 0.01, "ci68": [0.247, 0.267], "ci95": [0.237, 0.277]}
@@ -44,6 +44,8 @@ MANY = {
     "difference": 23.9,
     "favoured": "exponential",
     "reason": "",
+    "corrected_s": {"value": 0.049, "stderr": 0.0078},
+    "corrected_reason": "",
 }
 
 
@@ -60,14 +62,16 @@ def test_dwell_times_with_units_and_errors_or_the_reason():
     html = dwell_table(run(states={"dwell_times": times}))
     nb = "\u00a0"
     favoured = "exponential, ahead by 23.9"
-    assert cells(html)[:5] == [
+    assert cells(html)[:6] == [
         "selected",
         "40 + 0",
-        f"0.0500{nb}±{nb}0.0080{nb}s",
+        f"50.0{nb}±{nb}8.0{nb}ms",
+        f"49.0{nb}±{nb}7.8{nb}ms",
         f"1.330{nb}±{nb}0.050",
         favoured,
     ]
-    assert cells(html)[5:] == ["not selected", "3 + 2", "–", "–", "too few"]
+    assert cells(html)[6:] == ["not selected", "3 + 2", "–", "–", "–", "–"]
+    assert "Too few." in html
     assert f"bins of 1{nb}ms" in html
 
 
@@ -136,3 +140,17 @@ def test_the_panel_is_drawn_with_and_without_dwells():
     assert full.x_range.start < 0.0015 < 0.0045 < full.x_range.end
     assert "(s)" in full.xaxis.axis_label.text
     assert draw_dwell(curve(dwells=[0.0, 0.0, 0.0]), width=300, height=200).xaxis.axis_label.text
+
+
+def test_the_terminal_has_the_second_opinion_in_a_row():
+    (row,) = second_opinion_rows(run(second_opinion={**SECOND, "tau_x_s": TAU}))
+    assert row.label == "second opinion: change points of the intensity"
+    assert row.value.replace("\u00a0", " ") == "τₓ 46.80 ± 0.21 ns, beta 25.7 ± 1.0 %"
+    assert row.remark.replace("\u00a0", " ") == "agrees 99.3 % of the time"
+    (row,) = second_opinion_rows(run(second_opinion={"reason": "no photons"}))
+    assert (row.value, row.remark) == ("none", "no photons")
+    assert list(second_opinion_rows(run())) == []
+    unfit = run(second_opinion={**SECOND, "tau_x_s": TAU, "beta": None}, fit={"verdict": "does not fit"})
+    (row,) = second_opinion_rows(unfit)
+    assert "±" not in row.value
+    assert "of a model that does not fit" in row.remark

@@ -44,7 +44,7 @@ def test_a_real_source_of_single_photons(real_data):
     assert a["all"]["g2_0"]["ci95"][1] < 0.02
     # Where everything is selected, what is corrected for one set of pairs is for the other.
     assert a["all"]["g2_0_corrected"] == a["selected"]["g2_0_corrected"] is not None
-    assert a["late"]["verdict"] == "too few pairs"
+    assert a["late"]["verdict"] == "not judged"
     assert "too short" in a["late"]["reason"]
     # Another program's histogram of the delays from one detector to the other, in bins of 16 ps up to 160 ns.
     expected = np.load(folder / "expected_200213_HH400_T3_80MHz_HBT.npz")["hist1"]
@@ -62,7 +62,7 @@ def test_dead_electronics_are_not_taken_for_antibunching(real_data):
     a = found(run(real_data / "fcs_picoharp_pt3" / "topfluorPE_2_1_1_1.pt3"))
     assert a["all"]["g2_0"] is None
     assert "electronics" in a["all"]["g2_0_reason"]
-    assert a["late"]["verdict"] == "too few pairs"
+    assert a["late"]["verdict"] == "not judged"
 
 
 def test_one_detector_gives_no_pairs(real_data):

@@ -6,7 +6,14 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photonstream.nodes.dwells import Dwells, dwell_summary, dwell_table, dwells_of_bins
+from photonstream.nodes.dwells import (
+    Dwells,
+    dwell_summary,
+    dwell_table,
+    dwells_of_bins,
+    why_unbelieved,
+    without_models,
+)
 
 
 def states(*runs):
@@ -112,3 +119,21 @@ def test_gaps_in_pieces_are_the_same(cuts):
         parts.add(bins[a:b], blind[a:b])
     for state in (1, 2, 3):
         assert repr(whole.describe([state], 1e-3)) == repr(parts.describe([state], 1e-3))
+
+
+def test_dwells_that_mistakes_have_made_have_no_models():
+    rng = np.random.default_rng(1)
+    on = states(*((k % 2, int(n)) for k, n in enumerate(2 + rng.geometric(0.05, 400))))
+    times = dwells_of_bins(on == 1, 0.001)
+    assert why_unbelieved(799.0, 200, 0.001) == ""
+    reason = why_unbelieved(811.0, 200, 0.001)
+    assert "some 800 bins of 1 ms" in reason
+    assert "200 visits" in reason
+    summary = dwell_summary(without_models(times, reason))
+    for name in ("selected", "other"):
+        side = summary[name]
+        assert {side[key] for key in ("tau_s", "alpha", "difference", "favoured", "corrected_s")} == {None}
+        assert side["reason"] == side["corrected_reason"] == reason
+        assert side["dwells"] == dwell_summary(times)[name]["dwells"]
+    columns = {c.name: c.values for c in dwell_table(without_models(times, reason))["dwell"]}
+    assert np.isnan(columns["exponential"]).all()

@@ -90,6 +90,8 @@ def test_a_parameter_of_earlier_versions_is_refused():
         ({"mean_n": -0.1}, "mean_n must be a number from 0 on"),
         ({"excitation_nm": "355"}, "excitation_nm must be a number"),
         ({"eg_ev": True}, "eg_ev must be a number"),
+        ({"eg_ev": 0}, "eg_ev must be above 0: leave it out"),
+        ({"excitation_nm": 0.0}, "excitation_nm must be above 0"),
         ({"power_w": [1.0]}, "power_w must be a number"),
         ({"particle": 7}, "particle must be a text"),
         ({"colour": "red"}, "unknown field 'colour'"),

@@ -232,3 +232,41 @@ def test_a_tail_that_is_not_there_is_said_not_to_be(truth):
     for fit in found:
         assert ("no tail of the instrument response is found" in fit.reason) == (fit in without)
         assert (fit.irf_tail_s is None) == (fit in without)
+
+
+@pytest.mark.parametrize(
+    "late", [{"share_xx": 0.06}, {"share_xx": 0.08, "tail_share": 0.25, "tail_s": 0.45 * NS}]
+)
+def test_a_fast_component_as_fast_as_a_fitted_tail_is_not_told_from_it(truth, late):
+    # As in recordings of single molecules: 2.8 ns, with a second exponential in the range of a diode's tail.
+    decay = truth(
+        photons=47_000, tau_x_s=2.84 * NS, tau_xx_s=0.45 * NS, background=0.045, t0_s=1.54 * NS,
+        fwhm_s=0.38 * NS, period_s=13.17 * NS, bin_s=4e-12, **late,
+    )  # fmt: skip
+    two = []
+    for seed in range(5):
+        counts = decay.draw(np.random.default_rng(seed))
+        fit = fit_decay(DecayData(counts[None], decay.bin_s, decay.period_s), FitOptions(irf=FittedTail()))
+        two += [fit] if fit.model == "bi" else []
+    assert len(two) >= 2
+    for fit in two:
+        assert fit.verdict == "fast component or tail"
+        assert (fit.beta, fit.tau_xx_s, fit.amplitude_xx, fit.photon_share_xx) == (None,) * 4
+        assert (fit.irf_tail_share, fit.irf_tail_s) == (None, None)
+        assert "cannot be told from the fitted tail" in fit.irf_tail_reason
+        assert fit.irf_tail_reason in fit.beta_reason
+        assert fit.irf_tail_reason in fit.reason
+        # With both of them nothing bounds tau_x.
+        assert 0.9 * fit.tau_x_s.ci95[0] < 2.84 * NS < 1.1 * fit.tau_x_s.ci95[1]
+
+
+@pytest.mark.parametrize(("photons", "share"), [(10_000, 0.0), (100_000, 0.1)])
+def test_a_biexciton_is_told_from_a_tail_however_little_is_known_of_it(truth, photons, share):
+    for seed in range(2):
+        counts = truth(photons=photons, tail_share=share).draw(np.random.default_rng(seed))
+        for intervals in (True, False):
+            fit = fit_decay(data_of(counts), FitOptions(irf=FittedTail(), intervals=intervals))
+            assert fit.tau_xx_s is not None
+            for figure in (fit.irf_tail_share, fit.irf_tail_s):
+                assert figure is None or figure.stderr is not None or fit.irf_tail_reason
+                assert figure is None or figure.stderr is None or figure.stderr <= max(figure.value, 0.5)
