@@ -16,7 +16,7 @@ BROKEN_RUN = 3
 # What a shell gives a command that was ended by Ctrl-C: here the second one, or one before the run began.
 ABORTED = 130
 COMMANDS = (
-    *("replay", "follow", "ctl", "dashboard", "report", "info", "irf", "background"),
+    *("replay", "follow", "ctl", "dashboard", "report", "figures", "info", "irf", "background"),
     *("attach", "record", "devices", "simulate", "validate", "soak", "faults", "node", "keys"),
 )
 
