@@ -40,7 +40,7 @@ commands:
   irf FILE|0.1ns|tail      instrument response
   mean-n 0.1               photons absorbed per pulse
   meta sample="NC 12" power_w=2e-9
-                           what is known of the experiment (docs/result.md)
+                           what is known of the experiment (docs/schema.md)
   set lifetime.s=3.5       any parameter of a node, as --set of replay takes it
   note "laser realigned"   into the run's log, and beside a recording that is being made
   next                     of attach: end the recording and begin the one of the next particle

@@ -16,7 +16,7 @@ from photonstream.cli.command import ABORTED
 BAD_INPUT = 2
 BROKEN_RUN = 3
 COMMANDS = (
-    *("replay", "follow", "ctl", "dashboard", "report", "info", "irf", "background"),
+    *("replay", "follow", "ctl", "dashboard", "report", "figures", "info", "irf", "background"),
     *("attach", "record", "devices", "simulate", "validate", "soak", "faults", "node", "keys"),
 )
 

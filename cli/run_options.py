@@ -69,7 +69,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
         "with s from them at their <N>, and their <N> at the given s",
     )
     parser.add_argument(
-        "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/result.md)"
+        "--meta", metavar="FILE.toml", help="what is known of the experiment (see docs/schema.md)"
     )
     add_set_option(parser, "any parameter of a node, such as lifetime.s=3.5")
     parser.add_argument(

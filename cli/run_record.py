@@ -1,7 +1,7 @@
 """What the folder of a run keeps of the run itself: what was done to it, and what it takes to do it all again.
 
 ``log.jsonl`` is only ever appended to, a line at a time; ``run.toml`` holds the nodes with their parameters as they are
-at present, and files that a parameter names are beside it. docs/result.md describes both.
+at present, and files that a parameter names are beside it. docs/schema.md describes both.
 """
 
 from __future__ import annotations

@@ -331,9 +331,21 @@ def ledger_table(run: RunFolder) -> str:
 
 
 def version_rows(run: RunFolder) -> Iterator[Row]:
-    """What made the result, and its schema."""
+    """What made the result, its schema, and the checksums of what went into it but for the recording's."""
     yield Row("photonstream", str(run.summary.get("photonstream") or "unknown"))
+    others = {name: each for name, each in run.section("versions").items() if name != "photonstream"}
+    if machine := others.pop("machine", None):
+        yield Row("machine", str(machine))
+    if others:
+        yield Row("computed with", ", ".join(f"{name} {each}" for name, each in others.items()))
     yield Row("schema of result.json", str(run.summary.get("schema", "unknown")))
+    response = run.section("fit").get("irf_sha256")
+    if response:
+        yield Row("SHA-256 of the instrument response", str(response))
+    runs = run.section("calibration").get("runs")
+    for each in runs if isinstance(runs, list) else ():
+        if isinstance(each, Mapping) and each.get("sha256"):
+            yield Row(f"SHA-256 of the recording of {each.get('folder')}", str(each["sha256"]))
 
 
 def discarded(run: RunFolder) -> list[str]:

@@ -31,7 +31,10 @@ def text(value: object) -> str:
 def rows_table(rows: Iterable[Row], *, intervals: str = "") -> str:
     """A table of quantities; with ``intervals``, the head of a third column, also their 95 % intervals."""
     head = (
-        f"<thead><tr><th></th><th>value ± σ</th><th>{text(intervals)}</th></tr></thead>" if intervals else ""
+        '<thead><tr><th scope="col">quantity</th><th scope="col">value ± σ</th>'
+        f'<th scope="col">{text(intervals)}</th></tr></thead>'
+        if intervals
+        else ""
     )
     body = "".join(_row(row, bool(intervals)) for row in rows)
     return f'<table class="rows">{head}<tbody>{body}</tbody></table>'
@@ -63,7 +66,8 @@ def items(sentences: Iterable[object]) -> str:
     return f"<ul>{inside}</ul>" if inside else ""
 
 
-def section(title: str, *parts: str) -> str:
-    """A block with a heading, nothing where it would be empty."""
+def section(title: str, *parts: str, kind: str = "") -> str:
+    """A block with a heading, nothing where it would be empty; ``kind``: a name by which it is styled."""
     inside = "".join(parts)
-    return f"<section><h2>{text(title)}</h2>{inside}</section>" if inside else ""
+    of_kind = f' class="{kind}"' if kind else ""
+    return f"<section{of_kind}><h2>{text(title)}</h2>{inside}</section>" if inside else ""

@@ -110,8 +110,16 @@ function onControls({place, wish}) {
     place("settings").setAttribute("aria-expanded", String(!place("controls").hidden));
   }
 
+  // Escape in a field takes back what was typed there; the next one closes the drawer.
+  function escape(event) {
+    if (event.key !== "Escape" || event.defaultPrevented || place("controls").hidden) return;
+    toggle();
+    place("settings").focus();
+  }
+
   function listen() {
     place("settings").addEventListener("click", toggle);
+    document.addEventListener("keydown", escape);
     twice("stop", "press again: it ends with what it has");
     twice("next", "press again: this recording ends");
     spoken("note", "put-note", "note", "text");

@@ -118,8 +118,10 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
 .discarded #problems { background: #b34700; color: #fff; font-weight: 600; padding: 3px 8px; margin-top: 4px; }
 .discarded #problems ul { margin: 0; }
 .discarded #beta { text-decoration: line-through; }
-.night { background: #000; }
-.night main { filter: invert(0.9) hue-rotate(180deg); background: #fff; }
+@media screen {
+  .night { background: #000; }
+  .night main { filter: invert(0.9) hue-rotate(180deg); background: #fff; }
+}
 """
 
 # Places of plots: name of the root, and of the words that stand there when there is nothing to draw.
@@ -150,7 +152,8 @@ _TEMPLATE = (
 <p id="notice" role="status"></p>
 <div class="clock">
 <button id="pause" type="button">pause</button>
-<div id="bar" role="slider" aria-label="place in recorded time"><div id="read" style="width: 0"></div>
+<div id="bar" role="slider" tabindex="0" aria-label="place in recorded time" aria-valuenow="0"
+aria-valuemin="0" aria-valuemax="100"><div id="read" style="width: 0"></div>
 <div id="due" hidden></div><div id="goto" hidden></div></div>
 <span id="place"></span>
 <label>speed <select id="speed"></select></label>

@@ -11,7 +11,8 @@ POLICY = (
 
 # What every page of ours looks like.
 BASE_CSS = """
-:root { --ink: #1a1a1a; --soft: #5f6368; --line: #d9d9d9; --accent: #0072b2; }
+/* A browser that darkens pages by itself would leave the plots bright. */
+:root { color-scheme: only light; --ink: #1a1a1a; --soft: #5f6368; --line: #d9d9d9; --accent: #0072b2; }
 * { box-sizing: border-box; }
 body { margin: 0; background: #fff; color: var(--ink); font: 14px/1.45 Helvetica, Arial, sans-serif;
        font-variant-numeric: tabular-nums; }
@@ -31,6 +32,7 @@ td, tbody th { padding: 3px 10px 3px 0; vertical-align: top; overflow-wrap: anyw
 td.figure { white-space: nowrap !important; }
 .rows tbody th { color: var(--soft); overflow-wrap: normal; }
 .rows th small { display: block; color: var(--soft); font-size: 12px; line-height: 1.35; max-width: 46ch; }
+.numbers .rows thead th:first-child { width: 40%; }
 .numbers .rows tbody th { color: var(--ink); }
 .numbers .rows td { overflow-wrap: break-word; }
 """
@@ -51,8 +53,9 @@ figcaption { margin: 10px 0 20px; font-size: 13px; line-height: 1.5; }
 .warnings ul { margin: 0; padding-left: 16px; }
 .facts { columns: 2; column-gap: 40px; border-top: 1.5px solid var(--ink); padding-top: 14px; }
 .facts section { break-inside: avoid; margin-bottom: 20px; }
-.facts section.long { break-inside: auto; }
 .facts .rows tbody th { width: 42%; }
+.facts .remarks tbody th { width: 72%; }
+.facts .remarks small { max-width: none; }
 .facts .rows thead + tbody td { overflow-wrap: break-word; }
 .facts p { color: var(--soft); font-size: 12px; margin: 4px 0 8px; }
 .facts ul { margin: 0; padding-left: 16px; font-size: 13px; overflow-wrap: anywhere; }
@@ -63,6 +66,11 @@ noscript p { border: 1px solid var(--line); padding: 12px; }
 @media print {
   main { zoom: 0.585; padding: 0; }
   .screen { display: none; }
+  td, tbody th { padding-top: 1.5px; padding-bottom: 1.5px; }
+  tr, figure, .facts section > div { break-inside: avoid; }
+  h2, thead { break-after: avoid; }
+  .numbers { margin-left: 10px; padding-left: 20px; }
+  .facts section { break-inside: auto; margin-bottom: 14px; }
 }
 """
 

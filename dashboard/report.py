@@ -144,7 +144,9 @@ def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
         (
             section("States", facts.states_table(run)),
             section("Calibration", calibration.calibration_html(run)),
-            section("Beside the statistical error", rows_table(parts), f"<p>{text(WORDS)}</p>")
+            section(
+                "Beside the statistical error", rows_table(parts), f"<p>{text(WORDS)}</p>", kind="remarks"
+            )
             if parts
             else "",
             section("Dwell times", plots.get("dwell", ""), opinions.dwell_table(run)),
@@ -165,6 +167,6 @@ def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
             else "",
             section("Ledger of events", facts.ledger_table(run)),
             section("Parameters", rows_table(facts.parameter_rows(run))) if run.section("parameters") else "",
-            section("Versions", rows_table(facts.version_rows(run))),
+            section("Versions and checksums", rows_table(facts.version_rows(run))),
         )
     )

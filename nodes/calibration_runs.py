@@ -1,6 +1,6 @@
 """Runs that calibrate another one: their result folders read back, and what the calibration says as result.json has it.
 
-A folder is one that a run has written (docs/result.md): its selected photons by channel and delay, what its fit was
+A folder is one that a run has written (docs/schema.md): its selected photons by channel and delay, what its fit was
 told of instrument and detectors, and what is known of its <N> and power.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -58,12 +59,32 @@ def load_irf(given: str | float) -> Irf:
             )
         except ValueError as error:
             raise ParameterError(f"IRF {given}: {error}") from error
-    path = Path(given)
+    return _from_file(*_as_it_is(Path(given)))
+
+
+def irf_checksum(given: str | float | None) -> str | None:
+    """SHA-256 of the file that `load_irf` takes for ``given``; None where that is none, or cannot be read."""
+    if not isinstance(given, str) or given == FITTED_TAIL or _TAILED.fullmatch(given.strip()):
+        return None
+    return _sha256(*_as_it_is(Path(given)))
+
+
+def _as_it_is(path: Path) -> tuple[Path, int, int]:
+    """A file with the time of its last change and its size, by which one that changed is told from what it was."""
     try:
         about = path.stat()
     except (OSError, ValueError):
-        return _from_file(path, 0, 0)
-    return _from_file(path, about.st_mtime_ns, about.st_size)
+        return path, 0, 0
+    return path, about.st_mtime_ns, about.st_size
+
+
+@lru_cache(maxsize=4)
+def _sha256(path: Path, _changed_ns: int, _bytes: int) -> str | None:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return None
 
 
 @lru_cache(maxsize=4)
@@ -93,7 +114,7 @@ def _from_tags(path: Path) -> MeasuredIrf:
 
 
 def read_tags(path: Path, bin_s: float | None = None) -> dict[str, Any]:
-    """A whole tag file: ``recording`` (docs/result.md), ``settings``, decay ``rows``, ``trace`` in bins of bin_s."""
+    """A whole tag file: ``recording`` (docs/schema.md), ``settings``, decay ``rows``, ``trace`` in bins of bin_s."""
     everything: dict[str, dict[str, Any]] = {
         "states": {"on": (0.0, float("inf")), "method": WINDOW},
         "source": {"path": str(path)},

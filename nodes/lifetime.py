@@ -21,7 +21,7 @@ from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on
 from photonstream.nodes.inference.precision import StoppingRule, forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.inference.systematics import systematics
-from photonstream.nodes.irf_files import load_irf
+from photonstream.nodes.irf_files import irf_checksum, load_irf
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.nodes.second_opinion import Fit, second_opinion
 from photonstream.stream.chunk import Result
@@ -42,6 +42,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
     def __init__(self, name: str, parameters: LifetimeParameters) -> None:
         super().__init__(name, parameters)
         self._options = parameters.options()
+        self._irf_sha256: str | None = None
         self._latest: dict[str, Mapping[str, Any]] = {}
         self._start: FitStart | None = None
         self._history = History()
@@ -80,6 +81,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             except ValueError as error:
                 raise ParameterError(str(error)) from error
         self._options = dataclasses.replace(parameters.options(), irf=irf)
+        self._irf_sha256 = irf_checksum(parameters.irf)
 
     def inherit(self, earlier: Any) -> None:
         self._rule = earlier._rule
@@ -118,6 +120,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
         summary = summarise(fit, rows["channels"])
         summary["precision"] = self._precision(fit, selection["recorded_s"], final=final)
         summary["fit"]["pulse_period_s"] = rows["pulse_period_s"]
+        summary["fit"]["irf_sha256"] = self._irf_sha256
         if final:
             summary["systematics"] = self._systematics(data, fit, rows, selection)
             summary["calibration"] = self._calibration.summary(data, self._options, fit)
@@ -244,7 +247,7 @@ def _no_fit(reason: str) -> DecayFit:
 
 
 def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
-    """The parts of result.json that come from the fit (docs/result.md); ``channels`` numbers those of the data."""
+    """The parts of result.json that come from the fit (docs/schema.md); ``channels`` numbers those of the data."""
     return {
         "fit": {
             "model": fit.model,

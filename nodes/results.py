@@ -7,7 +7,6 @@ import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from photonstream.nodes.recording import describe_recording
 from photonstream.nodes.tables import EXPORTS, Column, write_atomically
 from photonstream.nodes.tag_source import EVENTS
 from photonstream.nodes.trace import TRACE, assemble, state_tile_key
+from photonstream.nodes.versions import versions
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import LEDGER, ResultNode
 from photonstream.stream.orders import Orders
@@ -141,7 +141,7 @@ Latest = Mapping[tuple[str, str], Mapping[str, Any]]
 def summarise(
     latest: Latest, nodes: Iterable[str], own: str, orders: Orders, experiment: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of result.json (its fields are described in docs/result.md).
+    """The content of result.json (its fields are described in docs/schema.md).
 
     ``nodes`` in the ledger's order; ``own``: the node that writes it, whose parameters say nothing of the results.
     """
@@ -171,7 +171,8 @@ def summarise(
     }
     return {
         "schema": SCHEMA,
-        "photonstream": version("photonstream"),
+        "photonstream": versions()["photonstream"],
+        "versions": versions(),
         "parameters": {
             node: {key: plain(each) for key, each in values.items() if (node, key) != LEARNED}
             for node, values in orders.parameters.items()

@@ -12,6 +12,7 @@ ALLOWED = {
     "zmq": ("stream/link/", "stream/control.py", "stream/keys.py"),
     "msgpack": ("stream/wire.py",),
     "bokeh": ("dashboard/",),
+    "matplotlib": ("dashboard/paper.py",),
 }
 PURE = ("nodes/kernels/", "nodes/inference/")
 

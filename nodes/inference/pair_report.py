@@ -51,7 +51,7 @@ def report(
     experiment: Mapping[str, Any],
     recording: Mapping[str, Any],
 ) -> Summary:
-    """The section ``antibunching`` of result.json (docs/result.md).
+    """The section ``antibunching`` of result.json (docs/schema.md).
 
     ``pairs`` is the result of the node, ``fit`` and ``experiment`` and ``recording`` are sections of result.json.
     """

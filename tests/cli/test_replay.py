@@ -9,6 +9,7 @@ import signal
 import struct
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -52,6 +53,9 @@ def test_result_json_has_every_field_and_balances(folder):
     truth = next(entry for entry in manifest["files"] if entry["file"] == NC_355.name)
     recording = result["recording"]
     assert result["schema"] == 1
+    assert result["versions"]["photonstream"] == result["photonstream"]
+    assert result["versions"]["numba"] == version("numba")
+    assert "pytest" not in result["versions"]
     assert recording["sha256"] == truth["sha256"]
     assert recording["records"] == truth["truth"]["records"]
     assert recording["photons_per_channel"] == truth["truth"]["photons_per_channel"]

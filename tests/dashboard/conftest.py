@@ -48,6 +48,12 @@ def summary():
     return {
         "schema": 1,
         "photonstream": "0.1.0",
+        "versions": {
+            "photonstream": "0.1.0",
+            "python": "3.11.2",
+            "numpy": "2.1.0",
+            "machine": "Linux x86_64",
+        },
         "parameters": {"source": {"path": "nc.ptu"}, "lifetime": {"irf": None, "s": 4.0}},
         "experiment": {"particle": "NC 12", "excitation_nm": 355.0, "mean_n": 0.1, "sample": None},
         "recording": {

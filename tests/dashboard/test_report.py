@@ -46,6 +46,15 @@ def test_it_shows_what_was_recorded(write_run, result):
     )
 
 
+def test_it_shows_what_made_it_and_the_checksums_of_what_went_in(write_run, result):
+    result["fit"]["irf_sha256"] = "cd" * 32
+    result["calibration"] = {"reason": "", "runs": [{"folder": "runs/red", "sha256": "ef" * 32}]}
+    page = visible(write_report(write_run(result)).read_text(encoding="utf-8"))
+    versions = page.partition("Versions and checksums")[2]
+    for words in ("0.1.0", "python 3.11.2, numpy 2.1.0", "Linux x86_64", "cd" * 32, "runs/red", "ef" * 32):
+        assert words in versions, words
+
+
 def test_text_is_escaped_wherever_it_stands(write_run, result):
     places = {
         "recording": ("comment", "path", "created", "sha256", "format"),

@@ -3,6 +3,8 @@
 import re
 from types import SimpleNamespace
 
+import numpy as np
+import pypdfium2
 import pytest
 
 from photonstream.dashboard.report import write_report
@@ -132,3 +134,47 @@ def test_an_empty_run_draws_without_complaint(visit, write_run):
     visited = visit(write_report(write_run({}, leave_out=("trace", "decay", "flid"))))
     assert visited.complaints == []
     assert "no beta" in visited.page.locator(".headline").inner_text()
+
+
+def printed(visit, path, **media):
+    """The pages that a printer gets, as text and as pictures."""
+    page = visit(path).page
+    page.emulate_media(**media)
+    document = pypdfium2.PdfDocument(page.pdf(prefer_css_page_size=True, print_background=True))
+    pages = [document[k] for k in range(len(document))]
+    assert all(page.get_size() == pytest.approx((595, 842), abs=1) for page in pages)
+    texts = [page.get_textpage().get_text_range().replace("\r\n", "\n") for page in pages]
+    return texts, [page.render(scale=1.0).to_numpy() for page in pages]
+
+
+def test_it_prints_on_two_sheets_with_the_figure_whole_on_the_first(visit, write_run, result):
+    path = write_report(write_run(result))
+    texts, pictures = printed(visit, path)
+    assert 1 <= len(texts) <= 2
+    for words in (
+        "Intensity (kcps)",
+        "Time (s)",
+        "Mean delay (ns)",
+        "Residual (σ)",
+        "Delay after the pulse (ns)",
+    ):
+        letters, found = "".join(words.split()), "".join(texts[0].split())
+        # Bokeh strokes and fills each letter, and the reader of the PDF may find both.
+        assert letters in found or "".join(2 * letter for letter in letters) in found, words
+    assert "β = 27.0 ± 1.1 %" in texts[0].replace("\u00a0", " ")
+    whole = "\n".join(texts)
+    for words in ("Versions and checksums", "lifetime.s", "Ledger of events"):
+        assert words in whole, words
+    assert "drag to zoom" not in whole
+    for picture in pictures:
+        # Nothing reaches into the margins of 11 mm, so nothing is cut at them.
+        margin = np.ones(picture.shape[:2], bool)
+        margin[29:-29, 29:-29] = False
+        assert (picture[margin] == 255).all()
+
+
+def test_a_dark_screen_prints_on_white_paper_like_a_bright_one(visit, write_run, result):
+    path = write_report(write_run(result))
+    _, bright = printed(visit, path, color_scheme="light")
+    _, dark = printed(visit, path, color_scheme="dark")
+    assert all((a == b).all() for a, b in zip(bright, dark, strict=True))

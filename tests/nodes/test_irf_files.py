@@ -1,5 +1,8 @@
 """The instrument response as people have it: a width, a recording, two columns of text."""
 
+import hashlib
+import os
+
 import numpy as np
 import pytest
 
@@ -7,7 +10,7 @@ from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, fwhm_s
 from photonstream.nodes.inference.tail import FittedTail, TailedIrf
-from photonstream.nodes.irf_files import load_irf
+from photonstream.nodes.irf_files import irf_checksum, load_irf
 from photonstream.nodes.kernels.encode import encode_t3, new_carry, t3_capacity
 from photonstream.nodes.pipeline import standard
 from photonstream.stream.node import ParameterError
@@ -42,6 +45,24 @@ def test_a_file_may_bear_the_name_of_a_response(tmp_path, monkeypatch):
         (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
         assert not isinstance(load_irf(name), MeasuredIrf)
         assert isinstance(load_irf(f"./{name}"), MeasuredIrf)
+
+
+def test_the_checksum_is_that_of_the_file_as_it_is_now(tmp_path):
+    path = tmp_path / "irf.txt"
+    for k, content in enumerate(("0 1\n", "0 2\n")):
+        path.write_text(content, encoding="utf-8")
+        # Two writes may fall into one tick of the file system's clock.
+        os.utime(path, ns=(k, k))
+        assert irf_checksum(str(path)) == hashlib.sha256(content.encode()).hexdigest()
+    for no_file in (
+        None,
+        1e-10,
+        "tail",
+        "0.1ns+10%@0.3ns",
+        str(tmp_path / "no_such_file.txt"),
+        str(tmp_path),
+    ):
+        assert irf_checksum(no_file) is None
 
 
 def test_two_columns_of_text(tmp_path):

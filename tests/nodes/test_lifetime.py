@@ -1,5 +1,7 @@
 """The lifetime node: its parameters, fits while a run goes on, and their history."""
 
+import hashlib
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -175,6 +177,16 @@ def test_an_irf_that_cannot_be_is_refused_and_the_old_one_stays(tmp_path, irf, w
     assert look(lifetime, final=True)["fit"] == before
     with pytest.raises(ParameterError, match=words):
         node(irf=irf)
+
+
+def test_the_checksum_of_a_response_that_is_a_file_is_said(tmp_path):
+    path = tmp_path / "irf.txt"
+    path.write_text("\n".join(f"{t} {1000 if 8 <= t < 11 else 1}" for t in range(100)), encoding="utf-8")
+    lifetime = fed(decays(3000), irf=str(path))
+    said = look(lifetime)["fit"]["summary"]["fit"]["irf_sha256"]
+    assert said == hashlib.sha256(path.read_bytes()).hexdigest()
+    lifetime.change(LifetimeParameters(irf=1e-9))
+    assert look(lifetime)["fit"]["summary"]["fit"]["irf_sha256"] is None
 
 
 def test_the_history_follows_the_fits_and_stays_out_of_the_result():
