@@ -6,7 +6,13 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from photonstream.dashboard.detail import correction_rows, detail_rows, estimate_row, model_range_row
+from photonstream.dashboard.detail import (
+    correction_rows,
+    detail_rows,
+    estimate_row,
+    fitted_row,
+    model_range_row,
+)
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
@@ -155,7 +161,7 @@ class Findings:
         rows += [
             self._row("background share of the photons", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given" if given else NO_ERROR),
-            Row("photons fitted", counted(self._fit.get("photons"))),
+            fitted_row(self._fit),
             self.precision_row(),
             *correction_rows(self._fit),
         ]

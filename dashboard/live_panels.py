@@ -22,6 +22,7 @@ from photonstream.dashboard.panels.decay import (
     parts_drawn,
     residual_end,
     time_ends,
+    unfitted_sides,
 )
 from photonstream.dashboard.panels.flid import flid_columns, most_bins
 from photonstream.dashboard.panels.histogram import histogram_columns
@@ -178,7 +179,7 @@ def _flid_curve(flid: Mapping[str, Any]) -> Curve:
 def decay_view(latest: Latest) -> Update:
     """Decay of the selected photons with fit and residuals, or why there is none."""
     value = latest.value("lifetime", "decay")
-    decay = view_decay(_decay_curve(value) if value else Curve(), LIVE_DECAY_BINS)
+    decay = view_decay(_decay_curve(value) if value else Curve(), LIVE_DECAY_BINS, value.get("fit_range_s"))
     parts = parts_drawn(decay)
     words = "" if "fit" in decay.model else _no_fit(latest)
     fewest, most = count_ends(decay)
@@ -189,6 +190,9 @@ def decay_view(latest: Latest) -> Update:
     legend |= {f"legend {name}": {"visible": name in decay.extras} for name in EXTRAS}
     for name, channel in zip(EXTRAS[1:], _channels(value), strict=False):
         legend[f"legend {name}"]["label"] = {"value": f"channel {channel}"}
+    shades = {
+        f"{plot} {side}": of for plot in ("decay", "residuals") for side, of in unfitted_sides(decay).items()
+    }
     photons = {f"legend {name}": {"visible": bool(decay.photons)} for name in ("selected", "everything")}
     return {
         "data": decay_columns(decay),
@@ -197,7 +201,7 @@ def decay_view(latest: Latest) -> Update:
             "counts": log_ends(fewest, max(HEADROOM * most, LEAST_SPAN * fewest)),
             "residuals": (-residuals, residuals),
         },
-        "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons},
+        "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons, **shades},
         "say": {"decay": "" if decay.photons else words, "residuals": words if decay.photons else ""},
     }
 
