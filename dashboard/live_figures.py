@@ -18,7 +18,7 @@ from bokeh.models.annotations import LabelSet
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.live_panels import NO_TRACE
+from photonstream.dashboard.live_trace import NO_TRACE
 from photonstream.dashboard.panels.coincidence import centre_mark, coincidence_columns, coincidence_figure
 from photonstream.dashboard.panels.decay import (
     DELAY,

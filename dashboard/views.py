@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -67,6 +68,8 @@ class Envelope:
     on_low: Floats
     on_high: Floats
     on_share: Floats
+    # Extremes of the bins in each state that is known and not selected, by its number.
+    others: Mapping[int, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 def envelope(trace: Trace, columns: int) -> Envelope:
