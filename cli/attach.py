@@ -33,7 +33,7 @@ from photonstream.stream.topology_file import TopologyFile
 PREFIX = "device."
 LOOK_S = 0.02
 # Options that say what stands in the nodes of a run.
-_IN_NODES = ("bin", "states", "on", "irf", "mean_n", "calibrate", "meta", "topology", "export")
+_IN_NODES = ("bin", "states", "on", "irf", "fit_range", "mean_n", "calibrate", "meta", "topology", "export")
 
 _DESCRIPTION = """\
 Records a device and shows and measures what photonstream replay does while it runs. The recorder is a process of its

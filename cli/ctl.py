@@ -10,7 +10,7 @@ from typing import Any
 from photonstream.cli.folders import address_of, live_runs
 from photonstream.cli.keys import add_keys_option
 from photonstream.cli.parameters import literal, owner
-from photonstream.cli.quantities import address, duration, irf, setting, speed, window
+from photonstream.cli.quantities import address, duration, fit_range, irf, setting, speed, window
 from photonstream.cli.remote import Remote
 from photonstream.cli.status_table import status_table
 from photonstream.nodes.experiment import FIELDS, experiment_settings
@@ -38,6 +38,7 @@ commands:
   states hmm|window        how states are found; everything is read again
   on 20k:80k|auto          rates of the bins that are selected
   irf FILE|0.1ns|tail      instrument response
+  fit-range 2ns:150ns|all  delays that are fitted
   mean-n 0.1               photons absorbed per pulse
   meta sample="NC 12" power_w=2e-9
                            what is known of the experiment (docs/schema.md)
@@ -227,6 +228,10 @@ def _irf(text: str) -> float | str | None:
     return str(Path(given).absolute()) if isinstance(given, str) and Path(given).exists() else given
 
 
+def _fit_range(text: str) -> tuple[float, float] | None:
+    return None if text == "all" else fit_range(text)
+
+
 def _number(text: str) -> float | None:
     value = literal(text)
     if isinstance(value, bool) or not isinstance(value, int | float | None):
@@ -250,5 +255,6 @@ COMMANDS: dict[str, Maker] = {
     "states": _parameter("states", "method", _method),
     "on": _parameter("states", "on", window),
     "irf": _parameter("lifetime", "irf", _irf),
+    "fit-range": _parameter("lifetime", "fit_range_s", _fit_range),
     "mean-n": _parameter("lifetime", "mean_n", _number, mean_n_stderr=None),
 }

@@ -50,6 +50,7 @@ def build_nodes(
         "--bin": (("intensity", "bin_s"), arguments.bin),
         "--on": (("states", "on"), arguments.on),
         "--irf": (("lifetime", "irf"), arguments.irf),
+        "--fit-range": (("lifetime", "fit_range_s"), arguments.fit_range),
         "--states": (("states", "method"), arguments.states),
         "--until-sigma": (("lifetime", "target_sigma"), arguments.until_sigma),
         "--calibrate": (("lifetime", "calibrate"), arguments.calibrate),

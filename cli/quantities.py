@@ -79,6 +79,24 @@ def window(text: str) -> str | tuple[float, float]:
     return limits
 
 
+def fit_range(text: str) -> tuple[float, float]:
+    """Delays in seconds from text such as 2ns:150ns, either of which may be left out."""
+    low, colon, high = text.partition(":")
+    if not colon:
+        raise argparse.ArgumentTypeError(f"{text!r} is no range of delays (for example 2ns:150ns)")
+    limits = (_delay(low) if low.strip() else 0.0, _delay(high) if high.strip() else math.inf)
+    if not 0 <= limits[0] < limits[1]:
+        raise argparse.ArgumentTypeError(f"the range of delays {text!r} must rise from 0 or more")
+    return limits
+
+
+def _delay(text: str) -> float:
+    value = _parse(text, _SECONDS, "a delay", "2ns")
+    if value and not _NUMBER.fullmatch(text)[2]:  # type: ignore[index]
+        raise argparse.ArgumentTypeError(f"{text!r} is a delay without a unit (for example 2ns)")
+    return value
+
+
 def irf(text: str) -> float | str:
     """A full width in seconds from text such as 0.1ns, else text for `irf_files.load_irf`: with a tail, or a file."""
     match = _NUMBER.fullmatch(text)

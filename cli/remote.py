@@ -50,6 +50,11 @@ class Remote:
                 heard = time.monotonic()
         return self._latest
 
+    def hear(self) -> Latest:
+        """What it has said by now, or says within a moment."""
+        self._hear()
+        return self._latest
+
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
         """Those of its nodes, as they are now."""
         until = time.monotonic() + PATIENCE_S

@@ -15,7 +15,15 @@ from photonstream.cli.like import Earlier
 from photonstream.cli.parameters import build_nodes, of_file
 from photonstream.cli.preparation import prepare
 from photonstream.cli.progress import ProgressLine
-from photonstream.cli.quantities import add_set_option, address, duration, irf, standard_error, window
+from photonstream.cli.quantities import (
+    add_set_option,
+    address,
+    duration,
+    fit_range,
+    irf,
+    standard_error,
+    window,
+)
 from photonstream.cli.running import Run, add_page_options
 from photonstream.nodes.experiment import read_experiment
 from photonstream.nodes.inference.rows import METHODS
@@ -48,6 +56,13 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
         "photonstream irf has stored), or the full width of a Gaussian such as 0.1ns, with an exponential tail such as "
         "0.1ns+10%%@0.3ns (10 %% of the photons late by 0.3 ns on average); tail fits width, share and time; without "
         "it the width of a Gaussian is fitted; a file of such a name is given as ./NAME",
+    )
+    parser.add_argument(
+        "--fit-range",
+        type=fit_range,
+        metavar="FROM:TO",
+        help="delays that are fitted, on the axis of the decay, such as 2ns:150ns, either of which may be left out "
+        "(default: the whole period)",
     )
     parser.add_argument(
         "--mean-n",

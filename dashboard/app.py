@@ -16,7 +16,7 @@ from bokeh.server.session import ServerSession
 from photonstream.dashboard.desk import Desk, Role
 from photonstream.dashboard.live_figures import live_figures
 from photonstream.dashboard.live_page import PAGE, VARIABLES
-from photonstream.dashboard.live_panels import Part, part_of
+from photonstream.dashboard.live_trace import Part, part_of
 from photonstream.dashboard.updates import Updates, pack
 from photonstream.dashboard.wishes import WishError
 from photonstream.stream.latency import stamp_now

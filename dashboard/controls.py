@@ -24,6 +24,7 @@ class Field:
     """A parameter ``name`` of ``node`` with its words, unit, choices (value and words), and what an empty field says.
 
     ``anew``: a change has the recording read from its start again. ``plain_text``: the value is a text as it stands.
+    ``span``: the value is two numbers, low:high, either of which may be left out.
     """
 
     node: str
@@ -34,6 +35,7 @@ class Field:
     empty: str = ""
     anew: bool = False
     plain_text: bool = False
+    span: bool = False
 
     @property
     def key(self) -> str:
@@ -44,6 +46,9 @@ class Field:
         """A value as the field shows it."""
         if value is None:
             return ""
+        if self.span:
+            low, high = (f"{end * self.unit.per_si:.6g}" if math.isfinite(end) else "" for end in value)
+            return f"{low}:{high}"
         if isinstance(value, int | float) and not isinstance(value, bool):
             if self.plain_text:
                 return f"{1e9 * value:.6g}ns"
@@ -61,6 +66,20 @@ class Field:
             return None
         if self.plain_text:
             return text
+        if self.span:
+            return self._span(text)
+        return self._number(text)
+
+    def _span(self, text: str) -> list[float]:
+        low, colon, high = text.partition(":")
+        if not colon:
+            raise ValueError(f"{self.words} is two numbers of {self.unit.name} such as 2:150")
+        ends = [self._number(low) if low.strip() else 0.0, self._number(high) if high.strip() else math.inf]
+        if not 0.0 <= ends[0] < ends[1]:
+            raise ValueError(f"{self.words} rises from 0 {self.unit.name} or more")
+        return ends
+
+    def _number(self, text: str) -> float:
         try:
             value = float(text.replace(",", "."))
         except ValueError:
@@ -86,6 +105,7 @@ FIELDS = (
         choices=(("auto", "by the data"), ("mono", "one"), ("bi", "two")),
     ),
     Field("lifetime", "irf", "response", empty="fitted", plain_text=True),
+    Field("lifetime", "fit_range_s", "fit range, delay", NS, empty="all", span=True),
     Field("lifetime", "mean_n", "<N> per pulse", empty=OPTIONAL),
     Field("lifetime", "mean_n_stderr", "error of <N>", empty="30 %"),
     Field("lifetime", "s", "s, XX over X"),

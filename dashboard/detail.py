@@ -13,6 +13,7 @@ from photonstream.dashboard.numbers import (
     PERCENT,
     PLUS_MINUS,
     Unit,
+    counted,
     decimals_of,
     estimate_text,
     fixed,
@@ -104,6 +105,15 @@ def model_range_row(
         interval_text(wide, "ci95", PERCENT),
         "; ".join([f"by model: {by_model}{spread}", *silent]),
     )
+
+
+def fitted_row(fit: Mapping[str, Any]) -> Row:
+    """The photons that were fitted, and their delays where these are a part of the period."""
+    span = fit.get("fit_range_s")
+    ends = span if isinstance(span, list | tuple) and len(span) == 2 else ()
+    words = " to ".join(quantity(end, NS, 4) for end in ends)
+    words = words and f"delays {words}"
+    return Row("photons fitted", counted(fit.get("photons")), remark=words)
 
 
 def correction_rows(fit: Mapping[str, Any]) -> Iterator[Row]:

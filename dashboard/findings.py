@@ -12,6 +12,7 @@ from photonstream.dashboard.detail import (
     correction_rows,
     detail_rows,
     estimate_row,
+    fitted_row,
     model_range_row,
     unfit_row,
 )
@@ -170,7 +171,7 @@ class Findings:
         rows += [
             self._row("background share of the photons", "background_share", PERCENT),
             self._row("instrument response, FWHM", "irf_fwhm_s", NS, self._width_without_error),
-            Row("photons fitted", counted(self._fit.get("photons"))),
+            fitted_row(self._fit),
             self.precision_row(),
             *correction_rows(self._fit),
         ]

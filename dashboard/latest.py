@@ -16,7 +16,7 @@ from photonstream.stream.wire import Close, Message, Open, ResultSent
 
 # A run that says nothing and answers nothing for so long cannot be heard.
 SILENT_S = 3.0
-RUN, STATUS, TRACE, TILE, STATE_TILE = "run", "status", "trace", "trace/", "states/"
+RUN, STATUS, TRACE, TILE, STATE_TILE, FINE_TILE = "run", "status", "trace", "trace/", "states/", "fine/"
 
 Link = Literal["waiting", "connected", "silent", "ended"]
 # The on window as it is asked for: rates in Hz, None for an open end; or "auto".
@@ -97,10 +97,13 @@ class Latest:
         if into is None:
             return
         self._revision += 1
-        if message.key.startswith((TILE, STATE_TILE)):
-            of_trace = message.key.startswith(TILE)
+        kind = message.key[: message.key.find("/") + 1]
+        tiles = into.tiles
+        takers = {TILE: tiles.take, STATE_TILE: tiles.take_states, FINE_TILE: tiles.fine.take}
+        if kind in takers:
+            of_trace = kind == TILE
             try:
-                (into.tiles.take if of_trace else into.tiles.take_states)(message.value)
+                takers[kind](message.value)
             except (KeyError, TypeError, ValueError, OverflowError):
                 self.refused += 1
                 return

@@ -18,15 +18,17 @@ from bokeh.models.annotations import LabelSet
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.live_panels import NO_TRACE
+from photonstream.dashboard.live_trace import NO_TRACE
 from photonstream.dashboard.panels.coincidence import centre_mark, coincidence_columns, coincidence_figure
 from photonstream.dashboard.panels.decay import (
     DELAY,
     GAP,
+    SIDES,
     STYLES,
     counts_figure,
     decay_columns,
     residuals_figure,
+    unfitted,
 )
 from photonstream.dashboard.panels.dwell import dwell_figure, dwell_sides
 from photonstream.dashboard.panels.flid import PALETTE, color_bar, flid_columns, flid_figure
@@ -148,6 +150,9 @@ def _decay(axes: dict[str, Range1d]) -> dict[str, figure]:
         item.name, item.visible = f"legend {name}", False
     residuals = residuals_figure(sources["residuals"], axes["delay"], axes["residuals"], None)
     label_axes(residuals, DELAY, "Residual (σ)")
+    for name, plot in (("decay", counts), ("residuals", residuals)):
+        for side in SIDES:
+            plot.add_layout(unfitted(name=f"{name} {side}", visible=False))
     return {"decay": counts, "residuals": residuals}
 
 

@@ -63,7 +63,8 @@ button:hover, select:hover { border-color: var(--accent); }
 .window input { width: 66px; text-align: right; height: 24px; }
 .window button { height: 24px; }
 .window select { height: 24px; margin-right: 16px; }
-#window-note { color: var(--soft); margin-left: 4px; }
+#window-note { color: var(--soft); margin-left: 4px; min-width: 0; overflow: hidden; text-overflow: ellipsis;
+               white-space: nowrap; }
 .rates { grid-column: 1 / -1; display: grid; grid-template-columns: minmax(0, 1fr) 170px 25%;
          column-gap: 8px; }
 .panel { min-width: 0; min-height: 0; display: flex; flex-direction: column; position: relative; }
@@ -76,6 +77,8 @@ button:hover, select:hover { border-color: var(--accent); }
 .flid .say { right: 24%; left: 8%; }
 .unit { position: absolute; right: 14px; top: -11px; font-size: 12px; }
 .key { position: absolute; right: 8px; top: -10px; font-size: 11px; color: var(--soft); }
+#trace-key { margin-left: auto; padding-right: 34px; font-size: 12px; color: var(--soft); white-space: nowrap; }
+#trace-key i { display: inline-block; width: 9px; height: 9px; margin: 0 4px 0 9px; }
 .residuals { flex: 0 0 38%; }
 .numbers { padding: 2px 0 0 20px; overflow: hidden; }
 #reason { max-height: 3.9em; margin: 0 0 6px; font-size: 12px; line-height: 1.3; color: var(--soft);
@@ -175,7 +178,7 @@ aria-valuemin="0" aria-valuemax="100"><div id="read" style="width: 0"></div>
 {{ cell("tau-xx", "fast component lifetime τₓₓ") }}
 <div><small>model</small><b id="model">not yet</b><small id="verdict"></small></div>
 {{ cell("g2", "late g⁽²⁾(0)") }}
-<div><small>photons fitted</small><b id="photons">–</b><small id="share"></small></div>
+<div><small id="photons-label">photons fitted</small><b id="photons">–</b><small id="share"></small></div>
 {{ cell("to-go", "still to measure") }}
 {{ cell("rates", "detectors, last second") }}
 {{ cell("recording", "recording") }}
@@ -187,7 +190,7 @@ aria-valuemin="0" aria-valuemax="100"><div id="read" style="width: 0"></div>
 window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 <input id="high" inputmode="decimal" placeholder="open" aria-label="upper rate in kcps"> kcps
 <button id="auto" type="button" title="let the program choose the neutral state">auto</button>
-<span id="window-note"></span></div>
+<span id="window-note"></span><span id="trace-key"></span></div>
 <div class="rates">
 <div class="panel"><b>a</b>{{ plot("trace") }}</div>
 <div class="panel"><b>b</b>{{ plot("histogram") }}</div>

@@ -13,7 +13,7 @@ import numpy as np
 
 from photonstream.dashboard.axes import linear_ends, log_ends, round_above
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.latest import RUN, STATUS, Latest
+from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.panels.decay import (
     STYLES,
     count_ends,
@@ -22,19 +22,14 @@ from photonstream.dashboard.panels.decay import (
     parts_drawn,
     residual_end,
     time_ends,
+    unfitted_sides,
 )
 from photonstream.dashboard.panels.flid import flid_columns, most_bins
 from photonstream.dashboard.panels.histogram import histogram_columns
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_ends
-from photonstream.dashboard.panels.trace import trace_columns
-from photonstream.dashboard.recording_events import gap_spans, note_marks
-from photonstream.dashboard.tiles import TraceTiles
-from photonstream.dashboard.views import EXTRAS, Envelope, Floats, rate_classes, view_decay
+from photonstream.dashboard.views import EXTRAS, Floats, rate_classes, view_decay
 from photonstream.nodes.history import ENDS
-from photonstream.nodes.tag_source import EVENTS
 
-# As many columns as a wide screen has pixels in the trace's frame, or fewer.
-TRACE_COLUMNS = 1200
 # A browser draws that many points of a decay without effort, several times a second.
 LIVE_DECAY_BINS = 700
 FEWEST_PHOTONS = 100.0
@@ -44,94 +39,10 @@ LEAST_SPAN = 101.0
 HEADROOM = 4.0
 
 _NOTHING = np.empty(0)
-NO_TRACE = Envelope(np.zeros(1), _NOTHING, _NOTHING, _NOTHING, _NOTHING, _NOTHING)
 
 # "data": columns by source, "ranges": ends by axis, "models": attributes by model, "say": words in place of a panel,
 # "text" and "html": what stands in an element, "window": the on window.
 Update = dict[str, Any]
-
-
-# A part of the trace: first and last second, or how many of its last seconds; None: all of it.
-Part = tuple[float, float] | float | None
-
-
-def part_of(value: object) -> Part:
-    """A part as a browser says it. Raises TypeError or ValueError for what is none."""
-    if value is None:
-        return None
-    ends = [value] if isinstance(value, int | float) else [*value] if isinstance(value, list | tuple) else []
-    numbers = [float(end) for end in ends]
-    if len(numbers) not in (1, 2) or not all(map(math.isfinite, numbers)) or numbers[-1] <= 0:
-        raise ValueError("a part of the trace is two times, or how many of its last seconds")
-    return numbers[0] if len(numbers) == 1 else (numbers[0], numbers[1])
-
-
-def trace_view(latest: Latest, part_s: Part = None) -> Update:
-    """The whole trace, or ``part_s`` of it, decimated to the screen."""
-    tiles = latest.tiles
-    if not tiles.bins:
-        return {"data": trace_columns(NO_TRACE), "say": {"trace": _no_trace_yet(latest)}}
-    start_s, stop_s = _ends(latest, part_s)
-    shown = live_envelope(tiles, start_s, stop_s)
-    gaps_s = gap_spans(latest.value("source", EVENTS).get("events"))
-    update: Update = {"data": trace_columns(shown, gaps_s), "say": {"trace": ""}}
-    update["ranges"] = {"rates": rate_ends(tiles)}
-    if not isinstance(part_s, tuple):
-        update["ranges"]["time"] = (start_s, stop_s)
-    return update
-
-
-def notes_view(latest: Latest) -> Update:
-    """Where on the trace somebody has said something, and what."""
-    said = latest.value(RUN, STATUS).get("notes")
-    marks = note_marks(latest.value("source", EVENTS).get("events"), said)
-    columns = {"x": [time_s for time_s, _ in marks], "text": [text for _, text in marks]}
-    return {"data": {"trace_notes": columns}}
-
-
-def _ends(latest: Latest, part_s: Part) -> tuple[float, float]:
-    if isinstance(part_s, tuple):
-        return part_s
-    if part_s is None:
-        return 0.0, _trace_end_s(latest)
-    reached_s = latest.tiles.bins * latest.bin_s
-    return max(0.0, reached_s - part_s), max(part_s, reached_s)
-
-
-def live_envelope(tiles: TraceTiles, start_s: float, stop_s: float) -> Envelope:
-    """The extremes of the rates from ``start_s`` to ``stop_s`` (seconds), in TRACE_COLUMNS columns or fewer."""
-    bins = max(1.0, (stop_s - start_s) / tiles.bin_s)
-    per_column = math.ceil(bins / TRACE_COLUMNS)
-    columns = tiles.columns(math.floor(start_s / tiles.bin_s), math.ceil(stop_s / tiles.bin_s), per_column)
-    kcps = 1.0 / (1e3 * tiles.bin_s)
-    return Envelope(
-        columns.edges.astype(np.float64) * tiles.bin_s,
-        columns.low * kcps,
-        columns.high * kcps,
-        columns.on_low * kcps,
-        columns.on_high * kcps,
-        columns.on_share,
-    )
-
-
-def rate_ends(tiles: TraceTiles) -> tuple[float, float]:
-    """Ends of the rate axis in kcps."""
-    highest = tiles.highest / (1e3 * tiles.bin_s) if tiles.bin_s else 0.0
-    top = round_above(1.03 * highest) if highest > 0 else 1.0
-    return -0.03 * top, top
-
-
-def _trace_end_s(latest: Latest) -> float:
-    """Where the axis of time ends: the recording's end where it is known, else the next round number."""
-    reached_s = latest.tiles.bins * latest.bin_s
-    ended = latest.end_s
-    if ended is not None and ended[1]:
-        return max(ended[0], reached_s)
-    return round_above(max(reached_s, latest.bin_s))
-
-
-def _no_trace_yet(latest: Latest) -> str:
-    return "No bin of the trace yet." if latest.opening is not None else "No data yet."
 
 
 def histogram_view(latest: Latest) -> Update:
@@ -178,7 +89,7 @@ def _flid_curve(flid: Mapping[str, Any]) -> Curve:
 def decay_view(latest: Latest) -> Update:
     """Decay of the selected photons with fit and residuals, or why there is none."""
     value = latest.value("lifetime", "decay")
-    decay = view_decay(_decay_curve(value) if value else Curve(), LIVE_DECAY_BINS)
+    decay = view_decay(_decay_curve(value) if value else Curve(), LIVE_DECAY_BINS, value.get("fit_range_s"))
     parts = parts_drawn(decay)
     words = "" if "fit" in decay.model else _no_fit(latest)
     fewest, most = count_ends(decay)
@@ -189,6 +100,9 @@ def decay_view(latest: Latest) -> Update:
     legend |= {f"legend {name}": {"visible": name in decay.extras} for name in EXTRAS}
     for name, channel in zip(EXTRAS[1:], _channels(value), strict=False):
         legend[f"legend {name}"]["label"] = {"value": f"channel {channel}"}
+    shades = {
+        f"{plot} {side}": of for plot in ("decay", "residuals") for side, of in unfitted_sides(decay).items()
+    }
     photons = {f"legend {name}": {"visible": bool(decay.photons)} for name in ("selected", "everything")}
     return {
         "data": decay_columns(decay),
@@ -197,7 +111,7 @@ def decay_view(latest: Latest) -> Update:
             "counts": log_ends(fewest, max(HEADROOM * most, LEAST_SPAN * fewest)),
             "residuals": (-residuals, residuals),
         },
-        "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons},
+        "models": {"counts axis": {"axis_label": counts_label(decay)}, **legend, **photons, **shades},
         "say": {"decay": "" if decay.photons else words, "residuals": words if decay.photons else ""},
     }
 
@@ -258,14 +172,14 @@ def history_view(latest: Latest) -> Update:
     history = history or dict.fromkeys(names, _NOTHING)
     update: Update = {"data": {}, "ranges": {}, "say": {}}
     anything = False
-    for quantity in QUANTITIES:
-        columns: Any = history_columns(history, quantity)
+    for followed in QUANTITIES:
+        columns: Any = history_columns(history, followed)
         update["data"] |= columns
-        ends = history_ends(columns[quantity.name])
-        update["say"][quantity.name] = "" if ends else "none so far"
+        ends = history_ends(columns[followed.name])
+        update["say"][followed.name] = "" if ends else "none so far"
         if ends:
             anything = True
-            update["ranges"][quantity.name] = ends
+            update["ranges"][followed.name] = ends
     photons = np.asarray(history["photons"], float)
     if not anything:
         update["say"] = {q.name: "" for q in QUANTITIES} | {"tau_x_s": _no_fit(latest)}

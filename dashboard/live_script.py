@@ -184,7 +184,10 @@ const photonstream = (() => {
   // Zooming
 
   function zoomed(plot) {
-    for (const axis of [plot.x_range, plot.y_range]) held.add(axis.name.replace("axis ", ""));
+    for (const axis of [plot.x_range, plot.y_range]) {
+      const name = axis.name.replace("axis ", ""), usual = axes.get(name);
+      if (usual === undefined || axis.start !== usual[0] || axis.end !== usual[1]) held.add(name);
+    }
     const {start, end} = model("axis time");
     if (plot.name === "trace") say("view", [start, end]);
   }

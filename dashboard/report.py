@@ -50,7 +50,10 @@ def write_report(folder: Path) -> Path:
 def render(run: RunFolder) -> str:
     """The page as HTML that needs nothing from outside itself."""
     findings = Findings(run)
-    trace, decay = view_trace(run.curve("trace")), view_decay(run.curve("decay"))
+    trace, decay = (
+        view_trace(run.curve("trace")),
+        view_decay(run.curve("decay"), fitted_s=run.section("fit").get("fit_range_s")),
+    )
     script, plots = components(_plots(run, findings, trace, decay))
     # Bokeh can put the title of a colour bar only where it disturbs.
     plots["flid"] += "<i>bins</i>" if run.curve("flid").rows else ""
@@ -131,9 +134,10 @@ def _decay_words(findings: Findings, decay: Decay) -> str:
         return f"Decay of the selected photons (blue) and of all states (grey){merged}; no fit."
     black = "fit" if findings.model != "none" else "best fit, which was not accepted"
     parts = "its slow and fast component and background" if findings.model == "bi" else "its parts"
+    shaded = "; shaded: not fitted" if decay.fitted_ns else ""
     return (
-        f"Decay of the selected photons (blue) and of all states (grey){merged}; black: {black}, with {parts}; below: "
-        "residuals in standard deviations, dashed at ±2."
+        f"Decay of the selected photons (blue) and of all states (grey){merged}; black: {black}, with {parts}{shaded}; "
+        "below: residuals in standard deviations, dashed at ±2."
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from photonstream.dashboard.detail import fitted_row
 from photonstream.dashboard.findings import DASH, Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
@@ -34,6 +35,7 @@ def strip_view(latest: Latest) -> Update:
             **_cell("tau-xx", fast, findings.interval("tau_xx_s", NS)),
             "model": _model(run, findings),
             "verdict": findings.verdict if run.section("fit") else "No fit yet",
+            "photons-label": _fitted(run),
             "photons": _or_dash(counted(run.section("fit").get("photons"))),
             "share": _share(run),
             **_to_go(findings.precision_row()),
@@ -54,6 +56,12 @@ def _model(run: RunFolder, findings: Findings) -> str:
     """``mono``, ``bi``, or that the data cannot say yet."""
     verdict = run.section("fit").get("verdict")
     return _MODELS.get(str(verdict or findings.model), "not yet" if verdict != "does not fit" else "neither")
+
+
+def _fitted(run: RunFolder) -> str:
+    """What the number of photons is of."""
+    row = fitted_row(run.section("fit"))
+    return f"{row.label}, {row.remark.removeprefix('delays ')}" if row.remark else row.label
 
 
 def _share(run: RunFolder) -> str:

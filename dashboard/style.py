@@ -15,6 +15,8 @@ PINK = "#cc79a7"
 INK, GREY, PALE = "#1a1a1a", "#8c8c8c", "#c4c4c4"
 
 SELECTED, REST = BLUE, "#9a9a9a"
+# States that are not selected, in the order of their numbers.
+OTHER_STATES = (ORANGE, PINK, GREEN)
 FIT, EXCITON, FAST, BACKGROUND = INK, GREEN, VERMILLION, ORANGE
 # Where the device lost data.
 LOST = VERMILLION

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.dashboard.fine import FineTrace
 from photonstream.nodes.inference.levels import first_count
 from photonstream.nodes.inference.rows import STATES
 
@@ -33,7 +34,7 @@ Range = tuple[int, int]
 @dataclass(frozen=True)
 class Columns:
     """The bins of ``edges[k]`` to ``edges[k + 1]`` in column k: smallest and largest count of all and of the selected
-    ones (NaN where there is none), and the share of these.
+    ones (NaN where there is none), and the share of these; and the extremes of those in each state, (STATES, columns).
     """
 
     edges: NDArray[np.int64]
@@ -42,6 +43,8 @@ class Columns:
     on_low: NDArray[np.float64]
     on_high: NDArray[np.float64]
     on_share: NDArray[np.float64]
+    state_low: NDArray[np.float64]
+    state_high: NDArray[np.float64]
 
 
 def count_ranges(on_levels: NDArray[np.bool_]) -> list[Range]:
@@ -74,6 +77,7 @@ class TraceTiles:
         self._selection: list[Range] | NDArray[np.bool_] = []
         # Counts by bin and channel of the newest two tiles, by their first bin.
         self._newest: dict[int, Counts] = {}
+        self.fine = FineTrace()
 
     def take(self, tile: Mapping[str, Any]) -> None:
         """Take the present state of a tile. Raises ValueError, KeyError or TypeError for what is none."""
@@ -154,7 +158,13 @@ class TraceTiles:
         on &= counts != UNKNOWN
         low, high = first // BLOCK, -(-stop // BLOCK)
         whole = slice(low * BLOCK, high * BLOCK)
-        self._blocks.replace(low, self._counts[whole].reshape(-1, BLOCK), self._on[whole].reshape(-1, BLOCK))
+        shape = (-1, BLOCK)
+        self._blocks.replace(
+            low,
+            self._counts[whole].reshape(shape),
+            self._on[whole].reshape(shape),
+            self._states[whole].reshape(shape),
+        )
 
     def columns(self, first: int, stop: int, per_column: int) -> Columns:
         """The bins of ``first`` to ``stop``, ``per_column`` in each column.
@@ -171,26 +181,45 @@ class TraceTiles:
         edges = np.append(np.arange(first, max(first, stop), per_column), max(first, stop))
         if len(edges) < 2:
             nothing = np.empty(0)
-            return Columns(edges[:1], nothing, nothing, nothing, nothing, nothing)
+            none = np.empty((STATES, 0))
+            return Columns(edges[:1], nothing, nothing, nothing, nothing, nothing, none, none)
         if per_column <= 2 * BLOCK:
             return self._from_bins(edges)
         return self._blocks.columns(edges)
 
     def _from_bins(self, edges: NDArray[np.int64]) -> Columns:
-        counts, on = self._counts[edges[0] : edges[-1]], self._on[edges[0] : edges[-1]]
-        known = counts != UNKNOWN
-        starts = edges[:-1] - edges[0]
-        every = np.where(known, counts, np.nan)
-        selected = np.where(on, every, np.nan)
-        return Columns(
-            edges,
-            np.fmin.reduceat(every, starts),
-            np.fmax.reduceat(every, starts),
-            np.fmin.reduceat(selected, starts),
-            np.fmax.reduceat(selected, starts),
-            np.add.reduceat(on, starts, dtype=np.int64)
-            / np.maximum(np.add.reduceat(known, starts, dtype=np.int64), 1),
-        )
+        here = slice(edges[0], edges[-1])
+        return columns_of(edges, self._counts[here], self._on[here], self._states[here])
+
+    def fine_columns(self, first: int, stop: int, per_column: int) -> Columns | None:
+        """The short bins of the bins ``first`` to ``stop``, ``per_column`` of them in each column; edges are in those.
+
+        None where they are not known.
+        """
+        stop = min(stop, self.bins)
+        per_bin, first = self.fine.per_bin, max(0, first)
+        found = self.fine.bins(first * per_bin, stop * per_bin) if per_bin else None
+        if found is None or abs(self.fine.bin_s * per_bin - self.bin_s) > 1e-6 * self.bin_s:
+            return None
+        counts, states = found
+        # A window selects bins of the trace.
+        by_bin = isinstance(self._selection, list)
+        on = np.repeat(self._on[first:stop], per_bin) if by_bin else self._on_states[states]
+        edges = np.append(np.arange(first * per_bin, stop * per_bin, max(1, per_column)), stop * per_bin)
+        return columns_of(edges, counts, on, states)
+
+    @property
+    def states_seen(self) -> list[int]:
+        """The states that bins were found in, where states are what is selected; none where rates are."""
+        return [] if isinstance(self._selection, list) else self._blocks.states()
+
+    def is_on(self, state: int) -> bool:
+        """Whether this state is selected."""
+        return bool(self._on_states[state])
+
+    @property
+    def _on_states(self) -> NDArray[np.bool_]:
+        return np.zeros(STATES, bool) if isinstance(self._selection, list) else self._selection
 
     def histogram(self) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
         """Bins by their counts: all of them, the selected ones, and how many counts one class holds."""
@@ -236,41 +265,69 @@ def _end(first: int, bins: int) -> int:
     return first + bins
 
 
+def columns_of(
+    edges: NDArray[np.int64], counts: Counts, on: NDArray[np.bool_], states: NDArray[np.uint8]
+) -> Columns:
+    """Columns between ``edges``, of the bins from the first of these on: their counts, selection and states."""
+    known = counts != UNKNOWN
+    starts = edges[:-1] - edges[0]
+    every = np.where(known, counts, np.nan)
+    selected = np.where(on, every, np.nan)
+    state_low, state_high = np.full((2, STATES, len(starts)), np.nan)
+    for state in np.flatnonzero(np.bincount(states, minlength=STATES)).tolist():
+        of_state = np.where(states == state, every, np.nan)
+        state_low[state] = np.fmin.reduceat(of_state, starts)
+        state_high[state] = np.fmax.reduceat(of_state, starts)
+    return Columns(
+        edges,
+        np.fmin.reduceat(every, starts),
+        np.fmax.reduceat(every, starts),
+        np.fmin.reduceat(selected, starts),
+        np.fmax.reduceat(selected, starts),
+        np.add.reduceat(on, starts, dtype=np.int64)
+        / np.maximum(np.add.reduceat(known, starts, dtype=np.int64), 1),
+        state_low,
+        state_high,
+    )
+
+
 class _Blocks:
-    """What is known of each block of bins: the extremes of all of them and of the selected ones."""
+    """What is known of each block of bins: the extremes of all of them, of the selected ones and of each state."""
 
     def __init__(self) -> None:
-        # Rows: bins, lowest, highest; selected bins, lowest of them, highest.
-        self._summary = np.zeros((6, 1), np.uint32)
+        # Rows of three, bins, lowest and highest count: of all, of the selected ones, of those in each state.
+        self._summary = np.zeros((3 * (2 + STATES), 1), np.uint32)
+
+    def states(self) -> list[int]:
+        """The states that any bin was in."""
+        return np.flatnonzero(self._summary[6::3].any(axis=1)).tolist()
 
     def reserve(self, blocks: int) -> None:
         self._summary = np.pad(self._summary, ((0, 0), (0, blocks - self._summary.shape[1])))
 
-    def replace(self, first: int, counts: Counts, on: NDArray[np.bool_]) -> None:
+    def replace(self, first: int, counts: Counts, on: NDArray[np.bool_], states: NDArray[np.uint8]) -> None:
         """New bins, (blocks, BLOCK), for the blocks from ``first`` on."""
         rows = slice(first, first + len(counts))
-        for row, which in ((0, counts != UNKNOWN), (3, on)):
-            self._summary[row, rows] = np.count_nonzero(which, axis=1)
-            self._summary[row + 1, rows] = np.where(which, counts, UNKNOWN).min(axis=1)
-            self._summary[row + 2, rows] = np.where(which, counts, 0).max(axis=1)
+        known = counts != UNKNOWN
+        here = np.bincount(states[known], minlength=STATES)
+        for k in range(2 + STATES):
+            if k >= 2 and not here[k - 2]:
+                self._summary[3 * k, rows] = 0
+                continue
+            which = (known, on)[k] if k < 2 else known & (states == k - 2)
+            self._summary[3 * k, rows] = np.count_nonzero(which, axis=1)
+            self._summary[3 * k + 1, rows] = np.where(which, counts, UNKNOWN).min(axis=1)
+            self._summary[3 * k + 2, rows] = np.where(which, counts, 0).max(axis=1)
 
     def columns(self, edges: NDArray[np.int64]) -> Columns:
         """Columns whose edges lie at blocks, but for the last one."""
         begin, end = edges[0] // BLOCK, -(-edges[-1] // BLOCK)
         starts = edges[:-1] // BLOCK - begin
-        bins, low, high, on_bins, on_low, on_high = self._summary[:, begin:end]
-        known = np.add.reduceat(bins, starts, dtype=np.int64)
-        selected = np.add.reduceat(on_bins, starts, dtype=np.int64)
-
-        def extreme(ufunc: np.ufunc, values: Counts, there: NDArray[np.int64]) -> NDArray[np.float64]:
-            found = ufunc.reduceat(values, starts)
-            return np.where(there > 0, found, np.nan)
-
-        return Columns(
-            edges,
-            extreme(np.minimum, low, known),
-            extreme(np.maximum, high, known),
-            extreme(np.minimum, on_low, selected),
-            extreme(np.maximum, on_high, selected),
-            selected / np.maximum(known, 1),
-        )
+        # Blocks without such a bin have none of its extremes.
+        bins, low, high = (self._summary[row::3, begin:end] for row in range(3))
+        there = np.add.reduceat(bins, starts, axis=1, dtype=np.int64)
+        lowest = np.minimum.reduceat(np.where(bins > 0, low, UNKNOWN), starts, axis=1)
+        highest = np.maximum.reduceat(np.where(bins > 0, high, 0), starts, axis=1)
+        least, most = (np.where(there > 0, each, np.nan) for each in (lowest, highest))
+        share = there[1] / np.maximum(there[0], 1)
+        return Columns(edges, least[0], most[0], least[1], most[1], share, least[2:], most[2:])

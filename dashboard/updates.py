@@ -20,15 +20,13 @@ from photonstream.dashboard.latest import RUN, STATUS, TILE, TRACE, Latest, Wind
 from photonstream.dashboard.live_dwell import dwell_view
 from photonstream.dashboard.live_pairs import pairs_view
 from photonstream.dashboard.live_panels import (
-    Part,
     Update,
     decay_view,
     flid_view,
     histogram_view,
     history_view,
-    notes_view,
-    trace_view,
 )
+from photonstream.dashboard.live_trace import Part, notes_view, trace_view
 from photonstream.dashboard.live_words import numbers_view, status_view, window_view
 from photonstream.dashboard.strip import strip_view
 from photonstream.stream.latency import Latency

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from photonstream.dashboard.decimate import column_starts, extremes, rebin
 from photonstream.dashboard.folder import Curve
+from photonstream.dashboard.numbers import number
 
 Floats = NDArray[np.float64]
 
@@ -66,6 +68,8 @@ class Envelope:
     on_low: Floats
     on_high: Floats
     on_share: Floats
+    # Extremes of the bins in each state that is known and not selected, by its number.
+    others: Mapping[int, tuple[Floats, Floats]] = field(default_factory=dict)
 
 
 def envelope(trace: Trace, columns: int) -> Envelope:
@@ -118,7 +122,8 @@ class Decay:
     """Histogram of delays as shown: ``edges_ns``, counts of selected and of all photons, the model's parts.
 
     ``model`` is empty without a fit. ``bin_ns`` is the width of the bins shown, ``merged`` how many of the
-    recording's bins are in one. ``extras`` has what is known of EXTRAS.
+    recording's bins are in one. ``extras`` has what is known of EXTRAS. ``fitted_ns``: from where to where the fit is
+    of these counts, None for everywhere.
     """
 
     edges_ns: Floats
@@ -127,6 +132,7 @@ class Decay:
     model: dict[str, Floats]
     merged: int
     extras: dict[str, Floats] = field(default_factory=dict)
+    fitted_ns: tuple[float, float] | None = None
 
     @property
     def centre_ns(self) -> Floats:
@@ -143,14 +149,19 @@ class Decay:
 
     @property
     def residual(self) -> Floats:
-        """(counts - fit) / sqrt(fit) of the bins as shown; NaN where the fit expects nothing."""
+        """(counts - fit) / sqrt(fit) of the bins as shown; NaN where the fit expects nothing or was not made."""
         fit = self.model["fit"]
+        low, high = self.fitted_ns or (-np.inf, np.inf)
+        inside = (self.edges_ns[:-1] >= low - 1e-6) & (self.edges_ns[1:] <= high + 1e-6)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(fit > 0, (self.selected - fit) / np.sqrt(fit), np.nan)
+            return np.where(inside & (fit > 0), (self.selected - fit) / np.sqrt(fit), np.nan)
 
 
-def view_decay(curve: Curve, most: int = MOST_DECAY_BINS) -> Decay:
-    """The decay of ``decay.csv``, neighbouring bins added up until at most ``most`` are left."""
+def view_decay(curve: Curve, most: int = MOST_DECAY_BINS, fitted_s: object = None) -> Decay:
+    """The decay of ``decay.csv``, neighbouring bins added up until at most ``most`` are left.
+
+    ``fitted_s``: the ``fit_range_s`` of result.json.
+    """
     factor = max(1, -(-curve.rows // most))
     start_ns, stop_ns = curve["time_start"], curve["time_stop"]
     edges_ns = np.append(start_ns[::factor], stop_ns[-1:])
@@ -163,4 +174,12 @@ def view_decay(curve: Curve, most: int = MOST_DECAY_BINS) -> Decay:
         {name: rebin(curve[name], factor) for name in parts},
         factor,
         {name: rebin(curve[name], factor) for name in EXTRAS if name in curve},
+        _span_ns(fitted_s) if has_fit else None,
     )
+
+
+def _span_ns(span_s: object) -> tuple[float, float] | None:
+    ends = [number(end) for end in span_s] if isinstance(span_s, list | tuple) else []
+    if len(ends) != 2 or ends[0] is None or ends[1] is None:
+        return None
+    return 1e9 * ends[0], 1e9 * ends[1]

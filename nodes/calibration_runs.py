@@ -244,6 +244,7 @@ def _check_energy(path: Path, experiment: Mapping[str, Any]) -> None:
 def _options(path: Path, summary: Mapping[str, Any]) -> FitOptions:
     given = dict((summary.get("parameters") or {}).get("lifetime") or {})
     given.pop("calibrate", None)
+    given["fit_range_s"] = (summary.get("fit") or {}).get("fit_range_s")
     try:
         parameters = LifetimeParameters(**given)
     except (TypeError, ValueError) as error:

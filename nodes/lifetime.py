@@ -17,6 +17,7 @@ from photonstream.nodes.inference.decay_data import DecayData, Irf, check_irf_wi
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
 from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.fit_range import check_span
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
 from photonstream.nodes.inference.precision import StoppingRule, forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
@@ -57,27 +58,30 @@ class Lifetime(ResultNode[LifetimeParameters]):
         self._start = None
         self._history = History()
         self._period_s = opening.facts["pulse_period_s"]
-        self._use_irf(self.parameters)
+        self._use(self.parameters)
         self._calibration = CalibrationRuns(self.parameters.calibrate)
         return opening
 
     def change(self, parameters: LifetimeParameters) -> None:
-        """Fit with other figures from now on. Raises ParameterError for an IRF that cannot be; then nothing changes."""
-        if parameters.irf == self.parameters.irf:
-            self._options = dataclasses.replace(parameters.options(), irf=self._options.irf)
-        else:
-            self._use_irf(parameters)
+        """Fit with other figures from now on. Raises ParameterError for what this decay cannot be fitted with; then
+        nothing changes.
+        """
+        self._use(parameters)
         self._start = None
         self._history = History()
         self._enough = StoppingRule()
         super().change(parameters)
 
-    def _use_irf(self, parameters: LifetimeParameters) -> None:
-        """Take over ``parameters`` with the IRF that they name."""
-        irf = None if parameters.irf is None else load_irf(parameters.irf)
+    def _use(self, parameters: LifetimeParameters) -> None:
+        """Take over ``parameters`` with the IRF that they name; one that is in use is not read again."""
+        irf = None if parameters.irf is None else self._options.irf
+        if irf is None or parameters.irf != self.parameters.irf:
+            irf = None if parameters.irf is None else load_irf(parameters.irf)
         if self._period_s is not None:
             try:
                 _check_irf(irf, self._period_s)
+                if parameters.fit_range_s is not None:
+                    check_span(parameters.fit_range_s, self._period_s)
             except ValueError as error:
                 raise ParameterError(str(error)) from error
         self._options = dataclasses.replace(parameters.options(), irf=irf)
@@ -109,7 +113,10 @@ class Lifetime(ResultNode[LifetimeParameters]):
         if selection["method"] == HIDDEN_MARKOV and selection["chosen"] == "given" and not on.any():
             data = f"no photons: there is no such state, only {len(selection['levels'])} (--set states.state)"
         fit = self._fit(data, final=final)
-        fit = dataclasses.replace(fit, photons_outside=int(rows["beyond"][on].sum()))
+        beyond = int(rows["beyond"][on].sum())
+        fit = dataclasses.replace(
+            fit, photons_outside=beyond + (fit.fit_range_s is not None) * fit.photons_outside
+        )
         self._start = fit.start
         # With a window moved by hand a new history begins: its fits are of other photons.
         given = selection["method"] == WINDOW and selection["chosen"] == "given"
@@ -139,6 +146,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             "model": model,
             "resolution_s": rows["resolution_s"],
             "pulse_period_s": rows["pulse_period_s"],
+            "fit_range_s": fit.fit_range_s,
         }
         yield self.result("decay", value, final=final)
         yield self.result("history", self._history.value(), final=final)
@@ -255,6 +263,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
             "reason": fit.reason,
             "photons": fit.photons,
             "photons_outside": fit.photons_outside,
+            "fit_range_s": None if fit.fit_range_s is None else list(fit.fit_range_s),
             "tau_x_s": plain_value(fit.tau_x_s),
             "tau_xx_s": plain_value(fit.tau_xx_s),
             "amplitude_x": plain_value(fit.amplitude_x),

@@ -25,6 +25,7 @@ class LifetimeParameters:
     beta up to which it is told what is still missing; ``until_target``: the run ends when it is reached
     (`StoppingRule`). ``excitation_nm`` is compared with that of a stored IRF.
     ``model``: "auto" lets the data decide between one and two components; "mono" and "bi" take what is asked for.
+    ``fit_range_s``: the delays after the laser pulse that are fitted, from and to; None: the whole period.
     """
 
     irf: str | float | None = None
@@ -43,6 +44,7 @@ class LifetimeParameters:
     until_target: bool = False
     excitation_nm: float | None = None
     model: str = AUTOMATIC
+    fit_range_s: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         self.options()
@@ -74,4 +76,5 @@ class LifetimeParameters:
             afterpulse_s=self.afterpulse_s,
             excitation_nm=self.excitation_nm,
             model=self.model,
+            fit_range_s=self.fit_range_s,
         )

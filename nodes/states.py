@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.brightness import Brightness
-from photonstream.nodes.hidden_states import HiddenStates
+from photonstream.nodes.hidden_states import STATE_BIN_S, HiddenStates
 from photonstream.nodes.inference.hidden_markov import StateModel, model_of
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, METHODS, STATES, WINDOW, label_of
-from photonstream.nodes.trace import Tiles, state_tile_key
+from photonstream.nodes.kernels.hidden_markov import divide_bins
+from photonstream.nodes.trace import FineTiles, Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
 
@@ -77,12 +78,17 @@ class States(PhotonNode[StatesParameters]):
         self._own, self._others = np.empty(0, np.int64), np.empty(0, np.int64)
         self._tiles = Tiles()
         self._shown = 0
+        bin_s: float = opening.facts["bin_s"]
+        per_bin = min(max(1, round(bin_s / STATE_BIN_S)), self._bin_ticks)
+        self._fine = FineTiles(per_bin if self._hidden is None else self._hidden.per_bin, bin_s)
+        self._fine_shown = 0
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
         level = self._brightness.add(chunk)
         hidden = self._hidden
         if hidden is None:
+            self._count_fine(chunk)
             return [_without_states(chunk, level)]
         own, others = hidden.take(chunk)
         if hidden.model is None:
@@ -91,11 +97,19 @@ class States(PhotonNode[StatesParameters]):
             unknown = np.zeros(len(offsets) - 1, np.int64)
             blind = hidden.parts_of(chunk["blind"], len(unknown), hidden.per_bin)
             hidden.account(unknown, unknown, blind, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
+            self._fine.add(np.diff(offsets), unknown)
             self._tiles.add(np.zeros((len(level), 1), np.uint32))
             return [_without_states(chunk, level)]
         self._stop = chunk.stop
         self._hold(chunk, level, own, others)
         return self._ready(len(self._own) // hidden.per_bin)
+
+    def _count_fine(self, chunk: Chunk) -> None:
+        per_bin, ticks = self._fine.per_bin, self._bin_ticks
+        first, parts = chunk.start // ticks, -(-(chunk.stop - chunk.start) * per_bin // ticks)
+        offsets = np.empty(parts + 1, np.int64)
+        divide_bins(chunk["macrotime"], first, ticks, per_bin, offsets)
+        self._fine.add(np.diff(offsets), np.zeros(parts, np.int64))
 
     def close(self) -> Iterable[Chunk]:
         hidden = self._hidden
@@ -138,6 +152,7 @@ class States(PhotonNode[StatesParameters]):
         own, others = (np.where(blind, 0, states[:pieces]) for states in (self._own, self._others))
         dtime = self._held["dtime"][:photons]
         hidden.account(own, others, blind, offsets, dtime, hidden.missing_s(stop))
+        self._fine.add(np.diff(offsets), own)
         in_bin = np.arange(pieces) // hidden.per_bin
         self._tiles.add(_most(own, in_bin, bins)[:, None])
         label = label_of(self._held["level"][in_bin], own, others)
@@ -173,7 +188,8 @@ class States(PhotonNode[StatesParameters]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``selection``: what is selected (`rows.selected`), the levels or states with rates, shares, mean dtimes;
         ``flid``: the map; ``dwell``: how long the selected state lasts (`Dwells.describe`), by states only;
-        ``states/K``: the state in which each bin of the trace mostly was, in tiles like the trace's.
+        ``states/K``: the state in which each bin of the trace mostly was, in tiles like the trace's;
+        ``fine/K``: photons and state of each bin of the states (`FineTiles`).
         """
         yield self.result("selection", self._selection(final=final), final=final)
         yield self.result("flid", self._brightness.flid(), final=final)
@@ -184,6 +200,10 @@ class States(PhotonNode[StatesParameters]):
             first, states = self._tiles.tile(tile)
             yield self.result(state_tile_key(tile), {"first": first, "states": states[:, 0]}, final=final)
         self._shown = self._tiles.bins
+        if self._fine.per_bin > 1:
+            for key, value in self._fine.results(0 if final else self._fine_shown):
+                yield self.result(key, value, final=final)
+            self._fine_shown = self._fine.bins
 
     def _selection(self, *, final: bool) -> dict[str, Any]:
         on = self.parameters.on

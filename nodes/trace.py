@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 # Bins of a tile. Every tile but the last has so many and never changes again.
 TILE_BINS = 16384
+# The trace in the bins of the states, mostly of 1 ms: bins of a tile, and how many of the newest tiles are kept. Those
+# are more than two hours in 25 MB, whatever the length of the run.
+FINE_TILE_BINS = 4096
+FINE_TILES = 2048
 # Key of the result that says how many tiles there are; tile K has the key of `tile_key`.
 TRACE = "trace"
 
@@ -22,6 +26,51 @@ def tile_key(tile: int) -> str:
 def state_tile_key(tile: int) -> str:
     """Key of the result that holds the states of the bins of tile ``tile``."""
     return f"states/{tile}"
+
+
+def fine_tile_key(tile: int) -> str:
+    """Key of the result that holds tile ``tile`` of the fine trace: a newer one takes the place of the oldest."""
+    return f"fine/{tile % FINE_TILES}"
+
+
+class FineTiles:
+    """Photons and state of every short bin, all channels together, of the newest ``FINE_TILES`` tiles.
+
+    ``per_bin`` of them are in a bin of the trace. What was handed out stays as it was, as with `Tiles`.
+    """
+
+    def __init__(self, per_bin: int, bin_s: float) -> None:
+        self.per_bin = per_bin
+        self._bin_s = bin_s / per_bin
+        self._tiles: dict[int, tuple[NDArray[np.uint16], NDArray[np.uint8]]] = {}
+        self.bins = 0
+
+    def add(self, counts: NDArray[np.int64], states: NDArray[np.int64]) -> None:
+        """Add bins; a count that is too large for two bytes is the largest that is not."""
+        begin = 0
+        while begin < len(counts):
+            tile, place = divmod(self.bins, FINE_TILE_BINS)
+            if not place:
+                self._tiles[tile] = np.zeros(FINE_TILE_BINS, np.uint16), np.zeros(FINE_TILE_BINS, np.uint8)
+                self._tiles.pop(tile - FINE_TILES, None)
+            end = min(len(counts), begin + FINE_TILE_BINS - place)
+            here = slice(place, place + end - begin)
+            of_counts, of_states = self._tiles[tile]
+            of_counts[here] = np.minimum(counts[begin:end], np.iinfo(np.uint16).max)
+            of_states[here] = states[begin:end]
+            self.bins += end - begin
+            begin = end
+
+    def results(self, since: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Keys and values of the tiles in which bins from number ``since`` on lie."""
+        for tile in sorted(self._tiles):
+            first = tile * FINE_TILE_BINS
+            if first + FINE_TILE_BINS <= since or first >= self.bins:
+                continue
+            counts, states = (array[: self.bins - first] for array in self._tiles[tile])
+            counts.flags.writeable = states.flags.writeable = False
+            head = {"first": first, "bin_s": self._bin_s, "per_bin": self.per_bin}
+            yield fine_tile_key(tile), head | {"counts": counts, "states": states}
 
 
 class Tiles:

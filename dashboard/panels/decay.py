@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from bokeh.layouts import column
 from bokeh.models import BasicTicker, Column, ColumnDataSource, HoverTool, Range1d
-from bokeh.models.annotations import Legend, LegendItem, Span
+from bokeh.models.annotations import BoxAnnotation, Legend, LegendItem, Span
 from bokeh.models.renderers import GlyphRenderer
 from bokeh.plotting import figure
 
@@ -35,6 +35,8 @@ RESIDUAL_SHARE = 0.24
 GAP = 10
 # The axis of counts begins below this share of the points; a few stragglers may lie under it.
 FEWEST_SHARE = 0.001
+# Either side of the fitted delays, by name.
+SIDES = ("before", "after")
 DELAY = "Delay after the pulse (ns)"
 # Each part of the model: its words, colour, dashes and width.
 STYLES: Mapping[str, tuple[str, str, str | list[int], float]] = {
@@ -65,6 +67,7 @@ def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
     parts = parts_drawn(decay)
     main = counts_figure(sources["decay"], time, interval(*count_ends(decay)), parts, size)
     main.legend.visible = bool(decay.photons)
+    _shade(main, decay)
     if not has_fit:
         label_axes(main, DELAY, counts_label(decay))
         if reason:
@@ -74,9 +77,32 @@ def draw_decay(decay: Decay, reason: str, *, width: int, height: int) -> Column:
     label_axes(main, "", counts_label(decay))
     main.min_border_bottom = GAP
     top = residual_end(decay)
-    return column(
-        main, residuals_figure(sources["residuals"], time, interval(-top, top), (width, below)), spacing=0
-    )
+    rest = residuals_figure(sources["residuals"], time, interval(-top, top), (width, below))
+    _shade(rest, decay)
+    return column(main, rest, spacing=0)
+
+
+def _shade(plot: figure, decay: Decay) -> None:
+    for side in unfitted_sides(decay).values():
+        if side["visible"]:
+            plot.add_layout(unfitted(**side))
+
+
+def unfitted(**options: Any) -> BoxAnnotation:
+    """The shade over delays that are not fitted."""
+    return BoxAnnotation(fill_color=GREY, fill_alpha=0.22, line_color=GREY, line_dash=[4, 3], **options)
+
+
+def unfitted_sides(decay: Decay) -> dict[str, dict[str, Any]]:
+    """What is shaded on either side of the fitted delays, by SIDES."""
+    if decay.fitted_ns is None:
+        return {side: {"visible": False} for side in SIDES}
+    low, high = decay.fitted_ns
+    first, last = float(decay.edges_ns[0]), float(decay.edges_ns[-1])
+    return {
+        "before": {"visible": low > first, "left": first, "right": low},
+        "after": {"visible": high < last, "left": high, "right": last},
+    }
 
 
 def decay_columns(decay: Decay) -> dict[str, dict[str, Floats]]:

@@ -11,7 +11,17 @@ from bokeh.models.annotations import BoxAnnotation, Span
 from bokeh.plotting import figure
 
 from photonstream.dashboard.decimate import skyline
-from photonstream.dashboard.style import LOST, REST, SELECTED, Size, interval, label_axes, plain_figure, say
+from photonstream.dashboard.style import (
+    LOST,
+    OTHER_STATES,
+    REST,
+    SELECTED,
+    Size,
+    interval,
+    label_axes,
+    plain_figure,
+    say,
+)
 from photonstream.dashboard.views import Envelope, Floats, Trace, envelope
 
 # Two columns a pixel, for screens of high resolution.
@@ -48,7 +58,10 @@ def draw_trace(
 def trace_columns(shown: Envelope, gaps_s: Spans = ()) -> dict[str, dict[str, Floats]]:
     """What `trace_figure` draws: lines of all bins and of the selected ones, gaps, and what pointing at them tells."""
     spans = np.array(gaps_s, np.float64).reshape(-1, 2)
+    nothing = np.full(len(shown.low), np.nan)
     lines = {"trace": (shown.low, shown.high), "trace_on": (shown.on_low, shown.on_high)}
+    others = [*shown.others.values(), *[(nothing, nothing)] * len(OTHER_STATES)]
+    lines |= {f"trace_other_{k}": others[k] for k in range(len(OTHER_STATES))}
     return {
         **{name: dict(zip("xy", skyline(shown.edges_s, *ends), strict=True)) for name, ends in lines.items()},
         "trace_values": {
@@ -79,7 +92,8 @@ def trace_figure(
         line_alpha=0.8,
         line_width=1,
     )
-    for name, color in (("trace", REST), ("trace_on", SELECTED)):
+    colors = {"trace": REST, **{f"trace_other_{k}": color for k, color in enumerate(OTHER_STATES)}}
+    for name, color in (colors | {"trace_on": SELECTED}).items():
         plot.line("x", "y", source=sources[name], line_color=color, line_width=0.8, line_join="bevel")
     columns = plot.quad(
         left="left",

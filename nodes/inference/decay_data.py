@@ -13,6 +13,8 @@ from photonstream.nodes.inference.detector import AFTERPULSE_S, Detector
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.tail import FittedTail, TailedIrf
 
+# Two delays after the pulse in seconds, the later one perhaps infinite.
+Span = tuple[float, float]
 # The response as a person may give it.
 Irf = GaussianIrf | TailedIrf | FittedTail | MeasuredIrf
 MAX_FIT_BINS = 4096
@@ -84,10 +86,6 @@ class DecayData:
         """Counts of the bins joined from ``starts`` on, float64 (channels, starts)."""
         return np.add.reduceat(self.counts[:, : self.bins_in_period], starts, axis=1).astype(np.float64)
 
-    def grouped(self, group: int) -> Floats:
-        """Counts of ``group`` joined bins, float64 (channels, ceil(bins / group))."""
-        return self.joined(np.arange(0, self.bins_in_period, group))
-
     @property
     def fit_group(self) -> int:
         """How many bins the fit joins, so that at most 4096 are left.
@@ -96,6 +94,11 @@ class DecayData:
         4096 bins of a 210 ns period are 51 ps wide.
         """
         return max(1, math.ceil(self.bins_in_period / MAX_FIT_BINS))
+
+    @property
+    def fit_starts(self) -> NDArray[np.int64]:
+        """Where the bins of the fit begin."""
+        return np.arange(0, self.bins_in_period, self.fit_group)
 
 
 # Who decides how many components there are: the data, or whoever asks for so many.
@@ -117,7 +120,8 @@ class FitOptions:
     ``dead_time_s``, ``pile_up``, ``afterpulsing`` and ``afterpulse_s`` are the figures of `detector.Detector`; what
     is None (false) is not corrected. ``afterpulse_s`` alone, without ``afterpulsing``, is refused.
     ``excitation_nm`` is compared with the wavelength of a measured IRF. ``model``: "auto" lets the data decide between
-    one and two components, "mono" and "bi" take one or two whatever they say.
+    one and two components, "mono" and "bi" take one or two whatever they say. ``fit_range_s``: the delays that are
+    fitted, from and to, on the axis of the decay's bins (None: the whole period).
     Raises ValueError for what cannot be.
     """
 
@@ -136,10 +140,14 @@ class FitOptions:
     pile_up: bool = False
     excitation_nm: float | None = None
     model: str = AUTOMATIC
+    fit_range_s: Span | None = None
 
     def __post_init__(self) -> None:
         if self.model not in MODELS:
             raise ValueError(f"the model is one of {', '.join(MODELS)}, not {self.model!r}")
+        if self.fit_range_s is not None and not 0.0 <= self.fit_range_s[0] < self.fit_range_s[1]:
+            low, high = self.fit_range_s
+            raise ValueError(f"the fit range must rise from 0 or more, not from {low:g} s to {high:g} s")
         if self.excitation_nm is not None and not 0.0 < self.excitation_nm < math.inf:
             raise ValueError(f"excitation_nm is {self.excitation_nm}: not a wavelength")
         if self.afterpulse_s is not None and self.afterpulsing is None:

@@ -93,6 +93,9 @@ class DecayFit:
     the inverse Fisher information
     (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
 
+    ``fit_range_s``: where the fitted bins begin and end, None where they are those of the whole period. ``photons`` are
+    those in it, ``photons_outside`` all others.
+
     ``corrections`` names the detector figures that were put into the model (`corrections.describe`); the curves are of
     what is recorded, everything else of the photons before the detector.
 
@@ -110,6 +113,7 @@ class DecayFit:
     reason: str
     photons: int
     photons_outside: int
+    fit_range_s: tuple[float, float] | None = None
     tau_x_s: Estimate | None = None
     tau_xx_s: Estimate | None = None
     amplitude_x: Estimate | None = None

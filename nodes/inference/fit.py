@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.inference import claims, corrections, report, search, select
+from photonstream.nodes.inference import claims, corrections, fit_range, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
 from photonstream.nodes.inference.decay_data import AUTOMATIC, DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import (
@@ -44,7 +44,10 @@ _NO_SHARE = 1e-3
 
 @dataclass(frozen=True, eq=False)
 class _Fits:
-    """The likelihood of the rows that show a pulsed decay, and its best single and double exponential."""
+    """The likelihood of the rows that show a pulsed decay, and its best single and double exponential.
+
+    ``whole``: the likelihood of all bins, where the fit is of a part of them.
+    """
 
     rows: tuple[int, ...]
     likelihood: Likelihood
@@ -54,6 +57,7 @@ class _Fits:
     double_box: Box
     # Of how many photons the optimum was searched from several starts.
     searched: int
+    whole: Likelihood | None = None
 
     @property
     def ratio(self) -> float:
@@ -71,9 +75,13 @@ def fit_decay(
     Deterministic: a cold result depends on ``data`` and ``options`` alone.
     Raises ValueError for an IRF or detector figures that do not fit the data.
     """
-    if data.photons < options.min_photons:
-        few = _none(data, options, f"too few photons: {data.photons}, {options.min_photons} needed")
+    photons = int(fit_range.photons_within(data, options).sum())
+    if photons < options.min_photons:
+        place = "" if options.fit_range_s is None else " in the fit range"
+        few = _none(data, options, f"too few photons{place}: {photons}, {options.min_photons} needed")
         return replace(few, verdict=TOO_FEW)
+    if refused := fit_range.refusal(data, options):
+        return _none(data, options, refused)
     fits: _Fits | None = None
     notes: list[str] = []
     if not cold and start is not None and set(start.channels) <= set(data.numbers):
@@ -85,6 +93,11 @@ def fit_decay(
     if options.detector is not None:
         fits = _corrected(data, options, fits, options.detector)
         notes = [*notes, *filter(None, [corrections.note(options)])]
+    if options.fit_range_s is not None:
+        fits, more = _within(data, options, fits)
+        notes = [*notes, *more]
+        if fits is None:
+            return _none(data, options, "; ".join(notes))
     return _choose(data, options, fits, notes, intervals=cold and options.intervals)
 
 
@@ -188,7 +201,13 @@ def _live_bins(
         edges_s += np.argmax(whole.irf, axis=1) * whole.irf_bin_s
     fwhm_s = report.irf_fwhm_s(options, whole, start.single) + report.tail_s(whole, start.double)
     starts = live_starts(math.ceil(data.bins_in_period / data.fit_group), bin_s, period_s, edges_s, fwhm_s)
-    return starts * data.fit_group
+    starts *= data.fit_group
+    if options.fit_range_s is not None:
+        # The range begins and ends where it does in a final fit.
+        bins = fit_range.bins_of(data.edges_s(data.fit_starts), options.fit_range_s)
+        ends = np.array([bins.start, bins.stop]) * data.fit_group
+        starts = np.union1d(starts, ends[ends < data.bins_in_period])
+    return starts
 
 
 def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Detector) -> _Fits:
@@ -196,16 +215,58 @@ def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Dete
     for _ in range(corrections.MOST_REFITS):
         likelihood = corrections.corrected(fits.likelihood, fits.double.theta, data, options, detector)
         moved = float(np.max(np.abs(likelihood.efficiency - fits.likelihood.efficiency)))
-        single = maximise(likelihood, fits.single.theta, fits.single_box)
-        double = min(
-            maximise(likelihood, fits.double.theta, fits.double_box),
-            search.fit_double(likelihood, fits.double_box, single),
-            key=lambda optimum: optimum.half_deviance,
-        )
-        fits = replace(fits, likelihood=likelihood, single=single, double=double)
+        fits = _again(replace(fits, likelihood=likelihood))
         if moved <= corrections.SETTLED:
             break
     return fits
+
+
+def _within(data: DecayData, options: FitOptions, fits: _Fits) -> tuple[_Fits | None, list[str]]:
+    """Refit the bins of the fit range, from the fit of all of them; notes say what that cannot tell."""
+    likelihood = fit_range.cut(fits.likelihood, options)
+    few = [
+        data.numbers[r]
+        for r, row in zip(fits.rows, likelihood.counts, strict=True)
+        if row.sum() < _MIN_CHANNEL_PHOTONS
+    ]
+    if few:
+        channels = ", ".join(map(str, few))
+        return None, [
+            f"too few photons in the fit range: fewer than {_MIN_CHANNEL_PHOTONS} of channel {channels}"
+        ]
+    single_box, held = fit_range.hold(likelihood, fits.double.theta, fits.single_box)
+    double_box, _ = fit_range.hold(likelihood, fits.double.theta, fits.double_box)
+    # What is held is the same for both, so that one of them holds the other.
+    single = np.where(single_box.free, fits.single.theta, fits.double.theta)
+    single[[LN_TAU_XX, MIX]] = fits.single.theta[[LN_TAU_XX, MIX]]
+    notes = []
+    if held:
+        channels = ", ".join(str(data.numbers[fits.rows[c]]) for c in held)
+        notes = [
+            f"channel {channels}: the fit range leaves out the rising edge, so t0 and response are those of the whole "
+            "decay, without an error"
+        ]
+    part = replace(
+        fits,
+        likelihood=likelihood,
+        single_box=single_box,
+        single=replace(fits.single, theta=single),
+        double_box=double_box,
+        whole=fits.likelihood,
+    )
+    return _again(part), notes
+
+
+def _again(fits: _Fits) -> _Fits:
+    """The same models fitted to another likelihood, from the optima of the last one."""
+    likelihood = fits.likelihood
+    single = maximise(likelihood, fits.single.theta, fits.single_box)
+    double = min(
+        maximise(likelihood, fits.double.theta, fits.double_box),
+        search.fit_double(likelihood, fits.double_box, single),
+        key=lambda optimum: optimum.half_deviance,
+    )
+    return replace(fits, single=single, double=double)
 
 
 def _choose(
@@ -214,7 +275,8 @@ def _choose(
     """Decide between one, two and no exponentials, and report the choice."""
     threshold = options.mono_bi_threshold
     if threshold is None:
-        threshold = select.mono_bi_threshold(data.photons, tail_fitted=isinstance(options.irf, FittedTail))
+        photons = int(fit_range.photons_within(data, options).sum())
+        threshold = select.mono_bi_threshold(photons, tail_fitted=isinstance(options.irf, FittedTail))
     double = fits.ratio > threshold if options.model == AUTOMATIC else options.model == "bi"
     if options.model != AUTOMATIC:
         wanted = "two components were" if double else "one component was"
@@ -251,7 +313,7 @@ def _choose(
         _none(data, options, ""),
         likelihood_ratio=fits.ratio,
         goodness=tests,
-        curves=report.curves(data, likelihood, fits.rows, theta),
+        curves=report.curves(data, fits.whole or likelihood, fits.rows, theta),
         start=FitStart(numbers, fits.single.theta, fits.double.theta, fits.searched),
     )
     if refused:
@@ -390,12 +452,14 @@ def _lifetime_gain(fits: _Fits, optimum: Optimum) -> float:
 
 
 def _none(data: DecayData, options: FitOptions, reason: str) -> DecayFit:
+    photons = int(fit_range.photons_within(data, options).sum())
     return DecayFit(
         model="none",
         reason=reason,
-        photons=data.photons,
-        photons_outside=data.photons_outside,
-        channels=report.unfitted_channels(data),
+        photons=photons,
+        photons_outside=data.photons_outside + data.photons - photons,
+        fit_range_s=fit_range.fitted_span(data, options),
+        channels=report.unfitted_channels(data, options),
         s=options.s,
         corrections=corrections.describe(options),
         beta_reason=f"no beta: {reason}",

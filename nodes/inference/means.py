@@ -24,6 +24,9 @@ from photonstream.nodes.inference.likelihood import (
 )
 from photonstream.nodes.inference.tail import tailed_shares
 
+# A lifetime that is a bin over this is none: what it gives is the response itself.
+_AT_ONCE = 50.0
+
 
 def at(channel: int, which: int) -> int:
     """Place of one channel's own parameter in the vector."""
@@ -49,6 +52,13 @@ def component_shares(
         irf=likelihood.irf[channel] if likelihood.irf.size else None,
         irf_bin_s=likelihood.irf_bin_s,
     )
+
+
+def response_shares(
+    likelihood: Likelihood, theta: Floats, channel: int, edges_s: Floats, bin_s: float
+) -> Floats:
+    """Share of the instrument's response between ``edges_s``: a lifetime far below ``bin_s`` shows nothing else."""
+    return component_shares(likelihood, theta, channel, edges_s, bin_s / _AT_ONCE)
 
 
 def model_means(likelihood: Likelihood, theta: Floats, edges_s: Floats) -> tuple[Floats, Floats, Floats]:

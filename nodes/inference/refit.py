@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from photonstream.nodes.inference import corrections, search
+from photonstream.nodes.inference import corrections, fit_range, search
 from photonstream.nodes.inference.beta import beta_from_photon_share
 from photonstream.nodes.inference.beta_fit import estimate_beta, within_domain
 from photonstream.nodes.inference.cascade_eta import Behind, Reading
@@ -45,6 +45,9 @@ def refit_of(data: DecayData, options: FitOptions, fit: DecayFit) -> Refit:
         likelihood = corrections.corrected(likelihood, double, data, options, options.detector)
     box = search.box_of(likelihood, options, double)
     box = search.double_box(likelihood, box, single, irf_fwhm_s(options, likelihood, single))
+    if options.fit_range_s is not None:
+        likelihood = fit_range.cut(likelihood, options)
+        box, _ = fit_range.hold(likelihood, double, box)
     return Refit(rows, likelihood, maximise(likelihood, double, box), box)
 
 

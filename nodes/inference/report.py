@@ -12,6 +12,7 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curves
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import Estimate, Interval
+from photonstream.nodes.inference.fit_range import photons_within
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, fwhm_s
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
@@ -25,7 +26,7 @@ from photonstream.nodes.inference.likelihood import (
     Likelihood,
     tail_at,
 )
-from photonstream.nodes.inference.means import at, component_shares, model_means
+from photonstream.nodes.inference.means import at, model_means, response_shares
 from photonstream.nodes.inference.profile import Profile
 from photonstream.nodes.inference.scoring import Box
 from photonstream.nodes.inference.tail import MOST_FITTED_SHARE
@@ -60,7 +61,7 @@ def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], t
     parts[2, rows, :bins] += np.take(density, joined, axis=1) * np.diff(edges_s)
     response = np.zeros(data.counts.shape)
     for c, row in enumerate(rows):
-        response[row, :bins] = component_shares(likelihood, theta, c, edges_s, data.bin_width_s / _AT_ONCE)
+        response[row, :bins] = response_shares(likelihood, theta, c, edges_s, data.bin_width_s)
     return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2], response)
 
 
@@ -190,10 +191,9 @@ def tail_s(likelihood: Likelihood, theta: Floats) -> float:
     return 0.0 if tail is None or theta[tail + TAIL_SHARE] <= 0.0 else math.exp(float(theta[tail + LN_TAIL]))
 
 
-def unfitted_channels(data: DecayData) -> tuple[ChannelFit, ...]:
+def unfitted_channels(data: DecayData, options: FitOptions) -> tuple[ChannelFit, ...]:
     """Every channel with its photons and nothing else."""
-    counts = data.counts[:, : data.bins_in_period].sum(axis=1).tolist()
-    return tuple(ChannelFit(photons, used=False) for photons in counts)
+    return tuple(ChannelFit(n, used=False) for n in photons_within(data, options).tolist())
 
 
 def channel_fits(
@@ -205,7 +205,7 @@ def channel_fits(
     errors: Floats,
 ) -> tuple[ChannelFit, ...]:
     """Every channel, the fitted ones with their parameters."""
-    out = list(unfitted_channels(data))
+    out = list(unfitted_channels(data, options))
     period_s = likelihood.period_s
     for row, c in enumerate(channels):
         t0_s = float(theta[at(row, T0)]) % period_s

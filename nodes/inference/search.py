@@ -90,7 +90,7 @@ def likelihood_of(
     elif isinstance(options.irf, GaussianIrf):
         check_irf_width(options.irf, data.pulse_period_s)
     if starts is None:
-        starts = np.arange(0, data.bins_in_period, data.fit_group)
+        starts = data.fit_starts
     counts = np.ascontiguousarray(data.joined(starts)[rows])
     return Likelihood(
         counts=counts,

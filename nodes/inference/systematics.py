@@ -17,6 +17,7 @@ from photonstream.nodes.inference.contamination import Contaminant
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions, max_sigma_s
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.fit_range import cut
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0, TAIL_SHARE, tail_at
 from photonstream.nodes.inference.refit import Refit, beta_at, emitter_of, refit_of
@@ -28,6 +29,7 @@ from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 IRF_WIDTH_ERROR = 0.1
 # How far s is moved; the paper's 640 nm control alone allows more.
 S_STEP = 0.5
+HELD = "held where the whole decay has it, because the fit range leaves the edge out: its part is not known"
 HIGHER = "three and more excitons"
 
 
@@ -56,11 +58,7 @@ def systematics(
         *_of_mean_n(options, fit),
         _of_irf(data, options, refit),
         *_of_tail(options, refit, data.pulse_period_s),
-        Systematic(
-            "t0",
-            "free in the fit of every channel: its part is inside the statistical error, but for how far three and "
-            "more excitons pull it",
-        ),
+        _of_t0(refit),
         *_of_detectors(fit),
         _of_contamination(data, options, refit, others),
         *_of_higher_excitons(options, fit, refit),
@@ -76,6 +74,21 @@ def _of_mean_n(options: FitOptions, fit: DecayFit) -> tuple[Systematic, ...]:
     sigma = (1.0 - fit.beta.value) * poisson_factor_slope(options.mean_n) * relative * options.mean_n
     how = f"<N> = {options.mean_n:.3g} with an error of {100.0 * relative:.3g} %: already in the error of eta"
     return (Systematic("<N>", how, sigma=sigma, quantity="eta"),)
+
+
+def _of_t0(refit: Refit) -> Systematic:
+    if _held(refit, T0):
+        return Systematic("t0", HELD)
+    how = (
+        "free in the fit of every channel: its part is inside the statistical error, but for how far three and "
+        "more excitons pull it"
+    )
+    return Systematic("t0", how)
+
+
+def _held(refit: Refit, which: int) -> bool:
+    """Whether the fit holds a parameter of a channel, as it does where its range leaves the edge out."""
+    return not refit.box.free[SHARED + which :: PER_CHANNEL][: len(refit.rows)].all()
 
 
 def _of_detectors(fit: DecayFit) -> tuple[Systematic, ...]:
@@ -150,6 +163,8 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
     else:
         step = _standard_errors(refit, widths)
         how = "the fitted width by its standard error either way: already in the statistical error"
+        if _held(refit, LN_SIGMA):
+            return Systematic(name, HELD)
         if not step[0].any():
             return Systematic(name, "the fit found no width: it is narrower than the bins can show")
     moved = [_moved(refit, data.pulse_period_s, move, widths) for move in step]
@@ -209,7 +224,7 @@ def _moved(refit: Refit, period_s: float, move: Floats, mask: Floats) -> Refit:
 def _stretched(data: DecayData, options: FitOptions, irf: MeasuredIrf, refit: Refit, factor: float) -> Refit:
     """The fit with a measured response stretched by ``factor`` about its middle; t0 begins where that leaves it."""
     wide = replace(irf, bin_width_s=factor * irf.bin_width_s)
-    likelihood = likelihood_of(data, replace(options, irf=wide), refit.rows)
+    likelihood = cut(likelihood_of(data, replace(options, irf=wide), refit.rows), options)
     likelihood = replace(likelihood, efficiency=refit.likelihood.efficiency, extra=refit.likelihood.extra)
     theta = refit.optimum.theta.copy()
     for k in range(len(refit.rows)):
@@ -250,7 +265,7 @@ def _of_contamination(
     counts = likelihood.counts.copy()
     for other in others:
         whole = replace(data, counts=other.counts)
-        counts += other.part * whole.grouped(data.fit_group)[list(refit.rows)]
+        counts += other.part * cut(likelihood_of(whole, options, refit.rows), options).counts
     likelihood = replace(likelihood, counts=counts)
     more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
     before, after = _beta_with(refit), _beta_with(more)

@@ -9,6 +9,7 @@ from photonstream.cli.quantities import (
     address,
     channels,
     duration,
+    fit_range,
     irf,
     port,
     rate,
@@ -48,6 +49,20 @@ def test_durations(text, seconds):
 def test_windows(text, limits):
     assert window(text) == pytest.approx(limits)
     assert window("auto") == "auto"
+
+
+@pytest.mark.parametrize(
+    ("text", "limits"),
+    [("2ns:150ns", (2e-9, 150e-9)), (":0.15us", (0.0, 150e-9)), ("500ps:", (5e-10, math.inf))],
+)
+def test_ranges_of_delays(text, limits):
+    assert fit_range(text) == pytest.approx(limits)
+
+
+@pytest.mark.parametrize("text", ["2ns", "2:150", "9ns:3ns", "a:b", "-1ns:3ns"])
+def test_what_is_no_range_of_delays(text):
+    with pytest.raises(argparse.ArgumentTypeError):
+        fit_range(text)
 
 
 @pytest.mark.parametrize(

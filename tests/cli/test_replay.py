@@ -172,6 +172,8 @@ def test_settings_reach_the_nodes_and_the_result(tmp_path):
         "15k:",
         "--irf",
         "0.1ns",
+        "--fit-range",
+        "2ns:150ns",
         "--set",
         "s=3.5",
         "--set",
@@ -185,6 +187,12 @@ def test_settings_reach_the_nodes_and_the_result(tmp_path):
     assert result["fit"]["irf_fwhm_s"]["value"] == pytest.approx(0.1e-9)
     assert result["fit"]["irf_fwhm_s"]["stderr"] is None
     assert result["fit"]["s"] == 3.5
+    assert result["fit"]["fit_range_s"] == pytest.approx([2e-9, 150e-9], abs=0.05e-9)
+    assert result["fit"]["photons_outside"] > 0
+    assert result["fit"]["photons"] + result["fit"]["photons_outside"] == result["states"]["on_photons"]
+    assert result["parameters"]["lifetime"]["fit_range_s"] == pytest.approx([2e-9, 150e-9])
+    report = (tmp_path / "report.html").read_text(encoding="utf-8").replace("\u00a0", " ")
+    assert "delays 2 ns to 150 ns" in report
     assert result["parameters"]["lifetime"]["min_photons"] == 500
     assert result["parameters"]["states"]["on"] == [15000.0, None]
     # Of states that nobody selects by, nobody asks how well they are told.
@@ -415,6 +423,8 @@ def test_unreadable_input_is_one_sentence_and_code_2(tmp_path, monkeypatch, caps
         (["--set", "sync_rate_hz=1e300"], "sync rate"),
         (["--set", "source.path=none"], "path cannot be None"),
         (["--mean-n", "nan"], "mean_n cannot be nan"),
+        (["--fit-range", "2ns:1us"], "2 ns to 1000 ns does not lie within the pulse period of 210.5 ns"),
+        (["--set", "lifetime.fit_range_s=(2e-9,1e-9)"], "the fit range must rise"),
     ],
 )
 def test_bad_parameters_are_one_sentence_and_code_2(tmp_path, monkeypatch, capsys, arguments, words):
@@ -442,6 +452,7 @@ def test_bad_usage_is_code_2(arguments, capsys):
         ("--irf", "-1ns", "a width must be positive, not '-1ns'"),
         ("--bin", "-.5ms", "a time must be positive"),
         ("--on", "-5:5", "must rise from 0 or more"),
+        ("--fit-range", "-5ns:5ns", "must rise from 0 or more"),
     ],
 )
 def test_a_negative_quantity_is_refused_by_its_cause(option, value, words, capsys):

@@ -5,13 +5,12 @@ import pytest
 
 from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.live_panels import (
-    TRACE_COLUMNS,
     decay_view,
     flid_view,
     histogram_view,
     history_view,
-    trace_view,
 )
+from photonstream.dashboard.live_trace import TRACE_COLUMNS, trace_view
 from photonstream.stream.wire import Open, ResultSent
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from photonstream.dashboard.folder import RunFolder
-from photonstream.dashboard.live_panels import NO_TRACE
+from photonstream.dashboard.live_trace import NO_TRACE
 from photonstream.dashboard.panels.trace import trace_columns
 from photonstream.dashboard.recording_events import MOST_ROWS, events_table, gap_spans
 

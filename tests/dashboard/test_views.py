@@ -1,8 +1,10 @@
 """Curves in the units and with the number of points that the panels draw."""
 
 import numpy as np
+import pytest
 
 from photonstream.dashboard.folder import Curve
+from photonstream.dashboard.panels.decay import unfitted_sides
 from photonstream.dashboard.views import envelope, rate_histogram, view_decay, view_trace
 
 
@@ -89,6 +91,17 @@ def test_decay_of_many_bins_is_summed_and_loses_nothing():
     np.testing.assert_allclose(decay.bin_ns, 3 * 100 / 4097)
     # Joining bins of Poisson counts leaves the residuals at unit width.
     assert 0.9 < decay.residual.std() < 1.1
+
+
+def test_outside_the_fitted_delays_there_are_no_residuals():
+    decay = view_decay(decay_curve(400), fitted_s=[10e-9, 60e-9])
+    assert decay.fitted_ns == pytest.approx((10.0, 60.0))
+    shown = np.flatnonzero(np.isfinite(decay.residual))
+    assert (shown[0], shown[-1]) == (40, 239)
+    sides = unfitted_sides(decay)
+    assert sides["before"] == {"visible": True, "left": 0.0, "right": pytest.approx(10.0)}
+    assert sides["after"] == {"visible": True, "left": pytest.approx(60.0), "right": 100.0}
+    assert not any(side["visible"] for side in unfitted_sides(view_decay(decay_curve(400))).values())
 
 
 def test_a_fit_of_empty_cells_is_none():

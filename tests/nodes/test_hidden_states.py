@@ -11,6 +11,7 @@ from photonstream.nodes.inference.rows import HIDDEN_MARKOV, STATES, levels_of, 
 from photonstream.nodes.intensity import Intensity, IntensityParameters
 from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.states import States, StatesParameters
+from photonstream.nodes.trace import FINE_TILE_BINS, FineTiles
 from photonstream.stream.chunk import Chunk, ChunkLaws, StreamInfo
 from photonstream.stream.node import Opening, ParameterError, make_parameters
 
@@ -176,6 +177,57 @@ def test_the_trace_is_told_the_state_that_a_bin_mostly_was_in(photons, model):
     np.testing.assert_array_equal(tile["states"][:300], edges % 2 + 1)
     levels = np.unique(levels_of(labels(chunks)))
     assert len(levels) > 5
+
+
+def fine_bins(states):
+    """Photons and states of the short bins, as they were told last, and how many of them are in a bin."""
+    tiles = sorted(
+        (r.value for r in states.snapshot(final=True) if r.key.startswith("fine/")),
+        key=lambda tile: tile["first"],
+    )
+    return *(np.concatenate([tile[key] for tile in tiles]) for key in ("counts", "states")), tiles[0][
+        "per_bin"
+    ]
+
+
+@settings(max_examples=10, deadline=None)
+@given(cuts=st.lists(st.integers(1, round(END_S * SYNC_HZ)), max_size=6))
+def test_the_short_bins_hold_every_photon_and_its_state_however_they_come(photons, model, cuts):
+    chunks, states = run(photons, END_S, model, cuts)
+    counts, found, per_bin = fine_bins(states)
+    ticks = BIN_S * SYNC_HZ / per_bin
+    expected = np.bincount((photons[0] // ticks).astype(int), minlength=len(counts))
+    np.testing.assert_array_equal(counts, expected)
+    np.testing.assert_array_equal(np.repeat(found, counts), states_of(labels(chunks)))
+
+
+def test_without_states_the_short_bins_are_of_a_millisecond(photons):
+    states = run(photons, END_S, method="window")[1]
+    counts, found, per_bin = fine_bins(states)
+    assert per_bin == 10
+    np.testing.assert_array_equal(
+        counts, np.bincount((photons[0] // (1e-3 * SYNC_HZ)).astype(int), minlength=len(counts))
+    )
+    assert not found.any()
+
+
+def test_only_the_newest_short_bins_are_kept_and_each_is_told_once(monkeypatch):
+    monkeypatch.setattr("photonstream.nodes.trace.FINE_TILES", 3)
+    fine = FineTiles(10, 0.01)
+    for _ in range(5):
+        fine.add(np.full(FINE_TILE_BINS, 70_000), np.ones(FINE_TILE_BINS, int))
+    kept = dict(fine.results(0))
+    assert {key: value["first"] // FINE_TILE_BINS for key, value in kept.items()} == {
+        "fine/2": 2,
+        "fine/0": 3,
+        "fine/1": 4,
+    }
+    assert kept["fine/0"]["counts"].max() == 65_535
+    assert [key for key, _ in fine.results(4 * FINE_TILE_BINS)] == ["fine/1"]
+    assert list(fine.results(fine.bins)) == []
+    fine.add(np.ones(3, int), np.ones(3, int))
+    ((key, value),) = fine.results(5 * FINE_TILE_BINS)
+    assert (key, len(value["counts"])) == ("fine/2", 3)
 
 
 def test_another_state_may_be_selected(photons, model):

@@ -189,6 +189,22 @@ def test_the_checksum_of_a_response_that_is_a_file_is_said(tmp_path):
     assert look(lifetime)["fit"]["summary"]["fit"]["irf_sha256"] is None
 
 
+def test_a_fit_range_is_fitted_shown_and_refused_where_it_cannot_be():
+    lifetime = fed(decays(3000))
+    whole = look(lifetime, final=True)
+    assert whole["fit"]["summary"]["fit"]["fit_range_s"] is None
+    assert whole["decay"]["fit_range_s"] is None
+    lifetime.change(LifetimeParameters(fit_range_s=(0.0, 100e-9)))
+    part = look(lifetime, final=True)
+    fit = part["fit"]["summary"]["fit"]
+    assert tuple(fit["fit_range_s"]) == part["decay"]["fit_range_s"] == pytest.approx((0.0, 100e-9))
+    assert fit["photons"] + fit["photons_outside"] == whole["fit"]["summary"]["fit"]["photons"]
+    with pytest.raises(ParameterError, match="does not lie within the pulse period"):
+        lifetime.change(LifetimeParameters(fit_range_s=(0.0, 1e-6)))
+    assert lifetime.parameters == LifetimeParameters(fit_range_s=(0.0, 100e-9))
+    assert look(lifetime, final=True)["fit"] == part["fit"]
+
+
 def test_the_history_follows_the_fits_and_stays_out_of_the_result():
     lifetime = node()
     lifetime.take(selection([False, True, True]))

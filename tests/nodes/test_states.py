@@ -26,6 +26,9 @@ def chunk(first, counts, cut=0, blind=()):
     counts = np.array(counts, np.uint32)
     columns = {"counts": counts[:, None], "timed": counts, "dtime_sum": 100 * counts.astype(np.uint64)}
     columns["blind"] = np.isin(np.arange(first, first + len(counts)), blind)
+    columns["macrotime"] = np.repeat(
+        np.arange(first, first + len(counts), dtype=np.uint64) * np.uint64(TICKS), counts
+    )
     stop = (first + len(counts)) * TICKS - cut
     return Chunk(0, first * TICKS, stop, int(counts.sum()), columns)
 

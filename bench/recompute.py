@@ -1,0 +1,156 @@
+"""How long a live run takes to compute everything anew after each thing that a person may change on its page.
+
+    python bench/recompute.py [RECORDING.ptu] [--photons 1e7]
+
+Replays a recording (a simulated one unless it is named) at the speed at which it was made, from where so many photons
+were read, and gives one command after the other while photons come in. Printed for each: the seconds until the run says
+that it was done, and until the first fit by the new figures that knows all photons up to the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from photonstream.cli.folders import address_of
+from photonstream.cli.main import main as photonstream
+from photonstream.cli.remote import Remote
+from photonstream.dashboard.latest import RUN, STATUS, Latest
+
+COMMAND = (sys.executable, "-P", "-m", "photonstream.cli")
+LOOK_S, LONGEST_S = 0.01, 120.0
+# What is changed, in this order: words, node, parameter, value.
+CHANGES: tuple[tuple[str, str, str, Any], ...] = (
+    ("window by hand", "states", "on", [20e3, 200e3]),
+    ("window auto", "states", "on", "auto"),
+    ("another state", "states", "state", 2),
+    ("neutral state", "states", "state", None),
+    ("one component", "lifetime", "model", "mono"),
+    ("by the data", "lifetime", "model", "auto"),
+    ("response 0.1 ns", "lifetime", "irf", 1e-10),
+    ("response, tail fitted", "lifetime", "irf", "tail"),
+    ("response from a file", "lifetime", "irf", "FILE"),
+    ("response fitted", "lifetime", "irf", None),
+    ("<N>", "lifetime", "mean_n", 0.1),
+    ("s", "lifetime", "s", 3.5),
+    ("fit range", "lifetime", "fit_range_s", [0.0, 150e-9]),
+    ("whole period", "lifetime", "fit_range_s", None),
+    ("bin 5 ms", "intensity", "bin_s", 0.005),
+    ("bin 10 ms", "intensity", "bin_s", 0.01),
+    ("states by window", "states", "method", "window"),
+    ("states by hidden Markov", "states", "method", "hmm"),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("recording", nargs="?", type=Path)
+    parser.add_argument("--photons", type=float, default=1e7)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        recording = arguments.recording
+        if recording is None:
+            recording = place / "nc.ptu"
+            seconds = 1.5 * arguments.photons / 65e3 + 60
+            photonstream(["simulate", "355nm", "--time", f"{seconds:.0f}s", "--out", str(recording)])
+        response = place / "irf.txt"
+        rows = (f"{0.02 * k:.2f} {round(1e5 * 0.5 ** ((k - 100) ** 2 / 6.25))}" for k in range(200))
+        response.write_text("\n".join(rows), encoding="utf-8")
+        run = subprocess.Popen(
+            [*COMMAND, "replay", str(recording), "--no-browser", "--out", str(place / "out")],
+            stdout=subprocess.DEVNULL,
+        )
+        try:
+            measure(place / "out", response, arguments.photons)
+        finally:
+            run.terminate()
+            run.wait()
+
+
+def measure(out: Path, response: Path, photons: float) -> None:
+    """Give every command in turn and print how long it took."""
+    while (address := address_of(out)) is None:
+        time.sleep(LOOK_S)
+    with Remote(address) as run:
+        run.parameters()
+        run.ask("speed", {"speed": None})
+        wait(run, lambda latest: latest.value("decode", "counts").get("photons", 0) >= photons)
+        run.ask("speed", {"speed": 1.0})
+        wait(run, settled)
+        time.sleep(5.0)
+        print(
+            f"{run.latest().value('decode', 'counts')['photons']:,} photons, {run.latest().reached_s:.0f} s"
+        )
+        print(f"{'change':28}{'said done':>12}{'new result':>12}")
+        for words, node, name, value in CHANGES:
+            given = str(response) if value == "FILE" else value
+            at_s, begin = fitted_s(run.latest()), time.monotonic()
+            done, said = run.ask("set", {"node": node, "name": name, "value": given})
+            asked_s = time.monotonic() - begin
+            if not done:
+                print(f"{words:28}  refused: {said}")
+                continue
+            wait(run, lambda latest, at_s=at_s, n=node, p=name, v=given: takes_hold(latest, n, p, v, at_s))
+            print(f"{words:28}{asked_s:10.2f} s{time.monotonic() - begin:10.2f} s", flush=True)
+
+
+def wait(run: Remote, ready: Callable[[Latest], bool]) -> None:
+    """Until what the run says is as wanted."""
+    until = time.monotonic() + LONGEST_S
+    while not ready(run.hear()):
+        if time.monotonic() > until:
+            raise SystemExit("it did not come about")
+
+
+def settled(latest: Latest) -> bool:
+    """Whether the run is where it is to be."""
+    return latest.value(RUN, STATUS).get("catching_up") is False
+
+
+def fitted_s(latest: Latest) -> float:
+    """The recorded time that the fit knows of."""
+    return float(latest.value("lifetime", "fit").get("recorded_s") or 0.0)
+
+
+def takes_hold(latest: Latest, node: str, name: str, value: Any, at_s: float) -> bool:
+    """Whether the fit is by this value, of all that was recorded before it was given.
+
+    ``used`` of a fit: the parameters of its node; those of other nodes come with the epoch or the selection.
+    """
+    status = latest.value(RUN, STATUS)
+    if same(status.get("parameters", {}).get(node, {}).get(name), value) and settled(latest):
+        return fitted_s(latest) >= at_s and by(latest, node, name, value)
+    return False
+
+
+def by(latest: Latest, node: str, name: str, value: Any) -> bool:
+    """Whether fit and selection say themselves that they are by this value, as far as they do."""
+    summary = latest.value("lifetime", "fit").get("summary", {})
+    fit, selection = summary.get("fit", {}), latest.value("states", "selection")
+    says = {
+        "s": fit.get("s") == value,
+        "model": value == "auto" or fit.get("model") == value,
+        "fit_range_s": (fit.get("fit_range_s") is None) == (value is None),
+        "mean_n": summary.get("eta") is not None or not str(summary.get("eta_reason")).count("not known"),
+        "method": selection.get("method") == value,
+        "bin_s": abs(latest.bin_s - value) < 1e-5 if name == "bin_s" else True,
+        "irf": (fit.get("irf_tail_share") is not None) == (value == "tail"),
+    }
+    return says.get(name, True)
+
+
+def same(one: Any, other: Any) -> bool:
+    return list(one) == list(other) if isinstance(one, list | tuple) else bool(one == other)
+
+
+if __name__ == "__main__":
+    main()
