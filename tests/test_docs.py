@@ -48,7 +48,7 @@ def test_a_command_does_what_it_says(arguments, tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     if arguments[0] == "replay":
