@@ -25,15 +25,24 @@ def context():
 
 
 @pytest.fixture
-def tape_kinds(monkeypatch):
+def only_kinds(monkeypatch):
+    """Makes classes, by the names of their kinds, the only nodes there are."""
+
+    def put(kinds):
+        class Point(EntryPoint):
+            def load(self):
+                return kinds[self.name]
+
+        points = EntryPoints(Point(name, "made.here:X", topology_module.NODE_GROUP) for name in kinds)
+        monkeypatch.setattr(topology_module, "registered", lambda: points)
+
+    return put
+
+
+@pytest.fixture
+def tape_kinds(only_kinds, monkeypatch):
     """The kinds of nodes of tapes.py."""
-
-    class Point(EntryPoint):
-        def load(self):
-            return KINDS[self.name]
-
-    points = EntryPoints(Point(name, "made.here:X", topology_module.NODE_GROUP) for name in KINDS)
-    monkeypatch.setattr(topology_module, "registered", lambda: points)
+    only_kinds(KINDS)
     # The visitor here sits in the run's own thread: it cannot hear a farewell.
     monkeypatch.setattr(supervisor, "FAREWELL_S", 0.0)
 
