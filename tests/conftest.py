@@ -12,6 +12,8 @@ from hypothesis import settings
 # No test fails because the machine was busy.
 settings.register_profile("photonstream", deadline=None)
 settings.load_profile("photonstream")
+# The processes that tests start are many: they do not compile the same modules again and again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 ROOT = Path(__file__).resolve().parents[1]
 # Packages that are not part of this one; their tests run where they are installed.

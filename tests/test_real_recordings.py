@@ -26,6 +26,8 @@ FILES = [
     *(f"single_emitter_picoharp_pt3/trace{k}.pt3" for k in (0, 1, 10, 2, 3, 5, 8)),
     "timeharp260n_t2_ptu/default_000.ptu",
 ]
+# Its fits take a third of the time of all of these, and nothing is claimed of it but its counts.
+COUNTED_ONLY = "hydraharp_legacy/PQ_HT3_SF-compression.ht3"
 
 
 @pytest.fixture(scope="session")
@@ -62,7 +64,8 @@ def test_info_and_replay_count_what_the_table_says(name, real_data, table, repla
     info = json.loads(capsys.readouterr().out)
     shift = 1 if "PicoHarp" in row["format"] and row["mode"] == "T3" else 0
     per_channel = {str(c - shift): n for c, n in ast.literal_eval(row["photons_per_channel"]).items()}
-    for recording in (info, replayed(name)["recording"]):
+    replays = [] if name == COUNTED_ONLY else [replayed(name)["recording"]]
+    for recording in (info, *replays):
         assert recording["photons"] == int(row["photons"])
         assert recording["records"] == int(row["records"].split()[0])
         assert recording["markers"] == int(row["markers"])

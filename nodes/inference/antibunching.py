@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import bdtr, bdtrc, betaincinv
 
 from photonstream.nodes.inference.cascade import (
@@ -143,6 +142,8 @@ def cascade_yield_ratio(g2: float, mean_n: float, s: float) -> float | None:
     A pulse that leaves m excitons gives a photon at each step n = m ... 1 with the yield q_n of that step, so that
     g2 = 2 <sum_{i<n} q_i q_n>/<sum q_n>^2, over m. None where no yield gives such a g2.
     """
+    # Imported here: it takes as long as all else, and most processes of a run never come here.
+    from scipy.optimize import brentq
 
     def miss(ratio: float) -> float:
         # k_r = 1 and tau_xx = 1/(s + Auger rate), so that the biexciton has this yield.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from photonstream.nodes.inference.beta import MOST_MEAN_N
 from photonstream.nodes.inference.calibration_data import CalibrationRun, Sample, Way, power_shared
@@ -72,11 +72,11 @@ def _accord(runs: Sequence[CalibrationRun], closed: Answers, cascade: Answers) -
     apart = sum(run.refit.optimum.half_deviance for run in runs)
     freedom = 3 * len(runs) - 2 - closed.joint.scales
     excess, by_cascade = (2.0 * (each.optimum.half_deviance - apart) for each in (closed, cascade))
-    if not freedom or chi2.sf(excess, freedom) > _RARE:
+    if not freedom or chdtrc(freedom, excess) > _RARE:
         return ""
     common = "lifetimes and <N> in proportion to the power" if power_shared(runs) else "lifetimes"
     missed = f"fitted together they miss by 2 ln L = {excess:.1f} for {freedom} degrees of freedom"
-    if chi2.sf(by_cascade, freedom) > _RARE:
+    if chdtrc(freedom, by_cascade) > _RARE:
         return (
             f"the calibration runs do not share {common} by the {TWO_LEVELS} ({missed}); by the {CASCADE} they do, so "
             "three and more excitons may be why"

@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -142,6 +141,9 @@ def expected_dwells(edges_s: Floats, counts: Integers, fit: dict[str, Any]) -> t
 
 def _best(likelihood: Callable[[float], float]) -> tuple[tuple[float, float], float]:
     """Where a likelihood is highest with the standard error, and its value there."""
+    # Imported here: it takes as long as all else, and most processes of a run never come here.
+    from scipy.optimize import minimize_scalar
+
     found = minimize_scalar(
         lambda x: -likelihood(x), bounds=_REACH, method="bounded", options={"xatol": 1e-6}
     )

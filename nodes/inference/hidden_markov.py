@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from photonstream.nodes.inference.gates import GATES, Gates, background_share, gates_of, place_gates
 from photonstream.nodes.inference.sample import Block
@@ -412,4 +412,4 @@ def _alike(gated: Floats, signal: Floats, a: list[int], b: list[int]) -> float:
     for part, members in zip(parts, (a, b), strict=True):
         noise = np.maximum(gated[members].sum(axis=0), 1.0)
         value += float((((part - part.sum() * shares) ** 2) / noise).sum())
-    return float(chi2.sf(value, gated.shape[1] - 1))
+    return float(chdtrc(gated.shape[1] - 1, value))

@@ -47,6 +47,17 @@ def folder(tmp_path_factory):
     return out
 
 
+@pytest.fixture(scope="module")
+def dark(tmp_path_factory):
+    """A recording without a photon, for what does not depend on what is found: quickly read and drawn."""
+    path = tmp_path_factory.mktemp("dark") / "dark.ptu"
+    with PtuWriter(
+        path, record_type=GENERIC_T3, macrotime_unit_s=2e-7, dtime_resolution_s=8e-11, sync_rate_hz=5e6
+    ) as writer:
+        writer.write(np.array([(1 << 31) | (63 << 25) | 1000] * 50, np.uint32))
+    return path
+
+
 def test_result_json_has_every_field_and_balances(folder):
     result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     manifest = json.loads((REPLAY_DATA / "manifest.json").read_text(encoding="utf-8"))
@@ -466,7 +477,7 @@ def test_bins_longer_than_the_recording_are_said(tmp_path, capsys):
     assert "the trace is a single bin: bins of 3600 s" in " ".join(capsys.readouterr().out.split())
 
 
-def test_an_unbalanced_ledger_is_code_3(tmp_path, monkeypatch, capsys):
+def test_an_unbalanced_ledger_is_code_3(tmp_path, dark, monkeypatch, capsys):
     run = ThreadsRunner.run
 
     def unbalanced(self):
@@ -475,7 +486,7 @@ def test_an_unbalanced_ledger_is_code_3(tmp_path, monkeypatch, capsys):
         return outcome
 
     monkeypatch.setattr(ThreadsRunner, "run", unbalanced)
-    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 3
+    assert main(["replay", "--headless", str(dark), "--out", str(tmp_path)]) == 3
     assert "does not balance" in capsys.readouterr().err
 
 
@@ -490,15 +501,10 @@ def test_a_node_that_breaks_is_code_3_and_named(tmp_path, monkeypatch, capsys):
     assert len(err.splitlines()) == 1
 
 
-def test_a_folder_holds_one_run(tmp_path):
+def test_a_folder_holds_one_run(tmp_path, dark):
     assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--export", "igor"]) == 0
     (tmp_path / "my_notes.txt").write_text("keep me", encoding="utf-8")
     assert (tmp_path / "decay.itx").exists()
-    dark = tmp_path / "dark.ptu"
-    with PtuWriter(
-        dark, record_type=GENERIC_T3, macrotime_unit_s=2e-7, dtime_resolution_s=8e-11, sync_rate_hz=5e6
-    ) as writer:
-        writer.write(np.array([(1 << 31) | (63 << 25) | 1000] * 50, np.uint32))
     assert main(["replay", "--headless", str(dark), "--out", str(tmp_path)]) == 0
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["recording"]["photons"] == 0
@@ -506,7 +512,7 @@ def test_a_folder_holds_one_run(tmp_path):
     assert result["fit"]["reason"]
     names = {path.name for path in tmp_path.iterdir()}
     assert not {name for name in names if name.endswith(".itx") or "_ch" in name}
-    assert {"my_notes.txt", "dark.ptu", "report.html", "trace.csv"} <= names
+    assert {"my_notes.txt", "report.html", "trace.csv"} <= names
 
 
 @pytest.mark.parametrize("placement", ["inline", "threads"])
@@ -523,11 +529,11 @@ def test_results_that_cannot_be_written_are_printed_all_the_same(tmp_path, monke
     assert f"the results could not be written: {out / 'trace.csv'}: No space left on device" in said.err
 
 
-def test_two_runs_do_not_write_into_one_folder(tmp_path, capsys):
+def test_two_runs_do_not_write_into_one_folder(tmp_path, dark, capsys):
     with claimed(tmp_path):
-        assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 2
+        assert main(["replay", "--headless", str(dark), "--out", str(tmp_path)]) == 2
     assert "another run" in capsys.readouterr().err
-    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 0
+    assert main(["replay", "--headless", str(dark), "--out", str(tmp_path)]) == 0
 
 
 def test_a_recording_that_is_cut_while_it_is_read_keeps_what_was_read(tmp_path, monkeypatch):
@@ -551,10 +557,10 @@ def test_a_recording_that_is_cut_while_it_is_read_keeps_what_was_read(tmp_path, 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems do not take such names")
-def test_a_file_name_that_is_not_unicode(tmp_path):
+def test_a_file_name_that_is_not_unicode(tmp_path, dark):
     file = os.fsencode(tmp_path) + b"/caf\xe9.ptu"
     with open(file, "wb") as copy:  # noqa: PTH123
-        copy.write(INTERRUPTED.read_bytes())
+        copy.write(dark.read_bytes())
     assert main(["replay", "--headless", os.fsdecode(file), "--out", str(tmp_path / "out")]) == 0
     assert (
         "caf"
@@ -564,9 +570,9 @@ def test_a_file_name_that_is_not_unicode(tmp_path):
 
 
 @pytest.mark.parametrize("closed", ["stdout", "stderr"])
-def test_a_closed_stream_is_no_error(tmp_path, monkeypatch, closed):
+def test_a_closed_stream_is_no_error(tmp_path, dark, monkeypatch, closed):
     monkeypatch.setattr(sys, closed, None)
-    assert main(["replay", "--headless", str(INTERRUPTED), "--out", str(tmp_path)]) == 0
+    assert main(["replay", "--headless", str(dark), "--out", str(tmp_path)]) == 0
     getattr(sys, closed).close()
 
 

@@ -25,6 +25,18 @@ def way(**known):
     return empty | known
 
 
+def way_at_s(mean_n, scale, tau_xx_s, eta):
+    """At s = 4: beta is the same by both models."""
+    return way(
+        s=estimate(4.0),
+        mean_n=[estimate(*mean_n)],
+        scale=estimate(*scale),
+        tau_xx_s=estimate(tau_xx_s, 0.1e-9),
+        beta=estimate(0.27, 0.0105, [0.25, 0.291]),
+        eta=estimate(*eta),
+    )
+
+
 CALIBRATION = {
     "reason": "",
     "runs": [
@@ -71,21 +83,17 @@ CALIBRATION = {
             "mean_n": [{"ci95": [0.2, 0.297], "models": list(MODELS)}],
         },
         "models": {
-            "n<=2 closed form": way(
-                s=estimate(4.0),
-                mean_n=[estimate(0.256, 0.021, [0.216, 0.297])],
-                scale=estimate(0.512, 0.042),
-                tau_xx_s=estimate(3.3e-9, 0.1e-9),
-                beta=estimate(0.27, 0.0105, [0.25, 0.291]),
-                eta=estimate(0.251, 0.011, [0.23, 0.272]),
+            "n<=2 closed form": way_at_s(
+                mean_n=(0.256, 0.021, [0.216, 0.297]),
+                scale=(0.512, 0.042),
+                tau_xx_s=3.3e-9,
+                eta=(0.251, 0.011, [0.23, 0.272]),
             ),
-            "n^2 cascade": way(
-                s=estimate(4.0),
-                mean_n=[estimate(0.229, 0.018, [0.2, 0.26])],
-                scale=estimate(0.458, 0.036),
-                tau_xx_s=estimate(3.45e-9, 0.1e-9),
-                beta=estimate(0.27, 0.0105, [0.25, 0.291]),
-                eta=estimate(0.23, 0.011, [0.21, 0.25]),
+            "n^2 cascade": way_at_s(
+                mean_n=(0.229, 0.018, [0.2, 0.26]),
+                scale=(0.458, 0.036),
+                tau_xx_s=3.45e-9,
+                eta=(0.23, 0.011, [0.21, 0.25]),
             ),
         },
     },

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from tests.nodes.growing_file import Live
+
 
 @pytest.fixture(scope="session")
 def same():
@@ -25,3 +27,17 @@ def _same(a, b):
         np.testing.assert_array_equal(a, b)
     else:
         assert a == b
+
+
+@pytest.fixture
+def live(tmp_path):
+    """A file that grows, followed."""
+    return Live(tmp_path / "run.ptu")
+
+
+@pytest.fixture(scope="module")
+def quick_disk():
+    """Does not wait for the disk."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("os.fsync", lambda descriptor: None)
+        yield

@@ -1,6 +1,5 @@
 """What a run shows of its nodes: results pass through, and a new epoch's take the place of the old ones all at once."""
 
-import threading
 import time
 
 import msgpack
@@ -18,17 +17,6 @@ DEADLINE_S = 20.0
 NODES = ("source", "states", "lifetime")
 PLACES = Places.inproc("run")
 INNER = {("states", "rows")}
-
-
-@pytest.fixture
-def context():
-    """A context that ends at once when the test has stopped its sockets: nothing may be left behind."""
-    context = zmq.Context()
-    yield context
-    ending = threading.Thread(target=context.term, daemon=True)
-    ending.start()
-    ending.join(5.0)
-    assert not ending.is_alive(), "a socket was left open"
 
 
 def opening(epoch, run="run", writer="source", **more):

@@ -5,8 +5,6 @@ import gc
 import random
 import selectors
 import socket
-import threading
-import time
 
 import msgpack
 import numpy as np
@@ -16,21 +14,10 @@ import zmq
 from photonstream.stream.chunk import Result
 from photonstream.stream.link import LatestWriter, LinkReader, LosslessWriter
 from photonstream.stream.wire import ChunkSent, Close, GapSent, Hello, Need, Open, ResultSent, decode, encode
+from tests.stream.sockets import DEADLINE_S, FAR, Proxy, wait
 
-DEADLINE_S = 20.0
 # Far from anything that a few changed bytes make of an epoch of the examples below.
 EPOCH = 70_123
-
-
-@pytest.fixture
-def context():
-    """A context that ends at once when the test has stopped its sockets: nothing may be left behind."""
-    context = zmq.Context()
-    yield context
-    ending = threading.Thread(target=context.term, daemon=True)
-    ending.start()
-    ending.join(5.0)
-    assert not ending.is_alive(), "a socket was left open"
 
 
 @pytest.fixture(params=["inproc", "ipc", "tcp"])
@@ -48,19 +35,6 @@ def chunk(n, photons=3, epoch=EPOCH):
     macrotime = np.arange(n, n + photons, dtype=np.uint64)
     columns = {"macrotime": macrotime, "dtime": (macrotime % 4096).astype(np.uint16)}
     return ChunkSent(epoch, 0, n, n, n + 1, photons, columns)
-
-
-def wait(event, *steps, sockets=(), wake_ms=20):
-    """Do ``steps`` again and again until ``event()``; between them wait for ``sockets``."""
-    poller = zmq.Poller()
-    for each in sockets:
-        poller.register(each, zmq.POLLIN)
-    end = time.monotonic() + DEADLINE_S
-    while not event():
-        assert time.monotonic() < end, "it did not happen in time"
-        for step in steps:
-            step()
-        poller.poll(wake_ms if sockets else 1)
 
 
 class Consumer:
@@ -288,75 +262,13 @@ def test_writing_to_readers_that_are_gone_raises_nothing(context, endpoint):
     results.stop()
 
 
-class Proxy:
-    """A tcp connection between reader and writer that can be cut and hushed; it has a thread of its own.
-
-    ``limit`` bytes go down to the reader over each connection, then it is cut (None: never).
-    """
-
-    def __init__(self, endpoint):
-        self._target = ("127.0.0.1", int(endpoint.rpartition(":")[2]))
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self.endpoint = f"tcp://127.0.0.1:{self._server.getsockname()[1]}"
-        self.limits: list[int] = []
-        self.connections = 0
-        self.hush = threading.Event()
-        self._open: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._start(self._accept)
-
-    def _start(self, target, *arguments):
-        thread = threading.Thread(target=target, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self):
-        with contextlib.suppress(OSError):
-            while True:
-                near, _ = self._server.accept()
-                far = socket.create_connection(self._target)
-                self._open += [near, far]
-                limit = self.limits.pop(0) if self.limits else None
-                hushed = self.hush.is_set()
-                self.connections += 1
-                self._start(self._pass, near, far, None, hushed)
-                self._start(self._pass, far, near, limit, hushed)
-
-    def _pass(self, source, target, limit, hushed):
-        passed = 0
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                if self.hush.is_set() and not hushed:
-                    # The line is dead, and neither side is told.
-                    continue
-                if limit is not None and passed + len(data) >= limit:
-                    target.sendall(data[: limit - passed])
-                    break
-                target.sendall(data)
-                passed += len(data)
-        for each in (source, target):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-
-    def stop(self):
-        self._server.shutdown(socket.SHUT_RDWR)
-        for each in (self._server, *self._open):
-            with contextlib.suppress(OSError):
-                each.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(DEADLINE_S)
-        for each in (self._server, *self._open):
-            each.close()
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_a_connection_that_is_cut_again_and_again_loses_nothing(context, seed):
     writer = LosslessWriter(context, "tcp://127.0.0.1:*", ["decay"])
-    proxy = Proxy(writer.endpoint)
     pick = random.Random(seed)
     # In the handshake, in the middle of a chunk, after a few of them.
-    proxy.limits = [pick.choice([20, 300, 5_000, 200_000, 900_000]) + pick.randrange(5_000) for _ in range(6)]
-    proxy.limits[0] = 1_000_000
+    limits = [pick.choice([20, 300, 5_000, 200_000, 900_000]) + pick.randrange(5_000) for _ in range(6)]
+    proxy = Proxy(writer.endpoint, [(FAR, down) for down in (1_000_000, *limits[1:])])
     consumer = Consumer(context, proxy.endpoint)
     writer.open(opening())
     transfer(Producer(writer, 60, photons=20_000), consumer)
@@ -374,8 +286,7 @@ def test_a_connection_that_is_cut_again_and_again_loses_nothing(context, seed):
 
 def test_results_survive_cuts(context):
     writer = LatestWriter(context, "tcp://127.0.0.1:*")
-    proxy = Proxy(writer.endpoint)
-    proxy.limits = [300_000, 100, 400_000]
+    proxy = Proxy(writer.endpoint, [(FAR, down) for down in (300_000, 100, 400_000)])
     consumer = Consumer(context, proxy.endpoint, "page")
     writer.open(opening())
     put = 0

@@ -2,12 +2,10 @@
 
 import threading
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, EntryPoints
 
 import numpy as np
 import pytest
 
-from photonstream.stream import topology as topology_module
 from photonstream.stream.chunk import Chunk, ChunkLawError, StreamInfo
 from photonstream.stream.helm import Helm
 from photonstream.stream.node import NodeError, Opening, ParameterError, PhotonNode, ResultNode, Source
@@ -167,13 +165,8 @@ KINDS = {
 
 
 @pytest.fixture(autouse=True)
-def own_kinds(monkeypatch):
-    class Point(EntryPoint):
-        def load(self):
-            return KINDS[self.name]
-
-    points = EntryPoints(Point(name, "made.here:X", topology_module.NODE_GROUP) for name in KINDS)
-    monkeypatch.setattr(topology_module, "registered", lambda: points)
+def own_kinds(only_kinds):
+    only_kinds(KINDS)
 
 
 @pytest.fixture(params=[InlineRunner, ThreadsRunner])
