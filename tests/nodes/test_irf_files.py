@@ -186,3 +186,9 @@ def test_bad_text_is_refused_with_the_file_and_the_cause(tmp_path, content, word
 def test_what_is_neither_width_nor_file_is_refused(given):
     with pytest.raises(ParameterError):
         load_irf(given)
+
+
+def test_a_width_is_taken_as_a_page_sends_it():
+    assert load_irf("0.12ns") == load_irf(" 120 ps ") == GaussianIrf(pytest.approx(0.12e-9))
+    with pytest.raises(ParameterError, match="IRF"):
+        load_irf("0ns")
