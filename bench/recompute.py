@@ -68,7 +68,7 @@ def main() -> None:
         rows = (f"{0.02 * k:.2f} {round(1e5 * 0.5 ** ((k - 100) ** 2 / 6.25))}" for k in range(200))
         response.write_text("\n".join(rows), encoding="utf-8")
         run = subprocess.Popen(
-            [*COMMAND, "replay", str(recording), "--no-browser", "--out", str(place / "out")],
+            [*COMMAND, "replay", str(recording), "--no-browser", "--speed", "1", "--out", str(place / "out")],
             stdout=subprocess.DEVNULL,
         )
         try:
@@ -84,16 +84,11 @@ def measure(pid: int, out: Path, response: Path, photons: float) -> None:
         time.sleep(LOOK_S)
     with Remote(address) as run:
         run.parameters()
-        run.ask("speed", {"speed": None})
-        wait(
-            run,
-            lambda latest: settled(latest) and latest.value("decode", "counts").get("photons", 0) >= photons,
-        )
-        # From where it is, not from where it would be at this speed.
-        for name, values in (("pause", {}), ("speed", {"speed": 1.0}), ("resume", {})):
-            run.ask(name, values)
-            wait(run, settled)
-        begun_s = run.latest().reached_s or 0.0
+        wait(run, lambda latest: settled(latest) and latest.value("decode", "counts").get("photons", 0) > 0)
+        counts = run.latest().value("decode", "counts")
+        begun_s = photons * counts["duration_s"] / counts["photons"]
+        # It reads at full speed up to there, and then as photons came in.
+        run.ask("seek", {"time_s": begun_s})
         wait(run, lambda latest: settled(latest) and (latest.reached_s or 0.0) > begun_s + 2.0)
         print(
             f"{run.latest().value('decode', 'counts')['photons']:,} photons, {run.latest().reached_s:.0f} s"

@@ -34,7 +34,7 @@ FITTED_TAIL = "tail"
 
 
 def load_irf(given: str | float) -> Irf:
-    """The IRF that is given: a full width in seconds or with ps or ns, one with a tail, or "tail" for one that is fitted; else a file.
+    """The IRF that is given: a full width in seconds, or with ps or ns; one with a tail; "tail" to fit one; a file.
 
     With a tail: ``WIDTH+SHARE%@TIME`` in ps or ns (`tail`). A file that bears such a name is given as ./NAME.
     A file is a tag file, whose photons per channel and dtime are the response of the channel of that number, or
