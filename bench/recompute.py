@@ -4,12 +4,14 @@
 
 Replays a recording (a simulated one unless it is named) at the speed at which it was made, from where so many photons
 were read, and gives one command after the other while photons come in. Printed for each: the seconds until the run says
-that it was done, and until the first fit by the new figures that knows all photons up to the command.
+that it was done, until the first fit by the new figures that knows all photons up to the command, and how much
+processor time the run took meanwhile: on a machine that others use too, that is what may be compared.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -66,41 +68,62 @@ def main() -> None:
         rows = (f"{0.02 * k:.2f} {round(1e5 * 0.5 ** ((k - 100) ** 2 / 6.25))}" for k in range(200))
         response.write_text("\n".join(rows), encoding="utf-8")
         run = subprocess.Popen(
-            [*COMMAND, "replay", str(recording), "--no-browser", "--out", str(place / "out")],
+            [*COMMAND, "replay", str(recording), "--no-browser", "--speed", "1", "--out", str(place / "out")],
             stdout=subprocess.DEVNULL,
         )
         try:
-            measure(place / "out", response, arguments.photons)
+            measure(run.pid, place / "out", response, arguments.photons)
         finally:
             run.terminate()
             run.wait()
 
 
-def measure(out: Path, response: Path, photons: float) -> None:
+def measure(pid: int, out: Path, response: Path, photons: float) -> None:
     """Give every command in turn and print how long it took."""
     while (address := address_of(out)) is None:
         time.sleep(LOOK_S)
     with Remote(address) as run:
         run.parameters()
-        run.ask("speed", {"speed": None})
-        wait(run, lambda latest: latest.value("decode", "counts").get("photons", 0) >= photons)
-        run.ask("speed", {"speed": 1.0})
-        wait(run, settled)
-        time.sleep(5.0)
+        wait(run, lambda latest: settled(latest) and latest.value("decode", "counts").get("photons", 0) > 0)
+        counts = run.latest().value("decode", "counts")
+        begun_s = photons * counts["duration_s"] / counts["photons"]
+        # It reads at full speed up to there, and then as photons came in.
+        run.ask("seek", {"time_s": begun_s})
+        wait(run, lambda latest: settled(latest) and (latest.reached_s or 0.0) > begun_s + 2.0)
         print(
             f"{run.latest().value('decode', 'counts')['photons']:,} photons, {run.latest().reached_s:.0f} s"
         )
-        print(f"{'change':28}{'said done':>12}{'new result':>12}")
+        print(f"{'change':28}{'said done':>12}{'new result':>12}{'processor':>12}")
         for words, node, name, value in CHANGES:
             given = str(response) if value == "FILE" else value
-            at_s, begin = fitted_s(run.latest()), time.monotonic()
+            at_s, begin, used_s = run.latest().reached_s or 0.0, time.monotonic(), processor_s(pid)
             done, said = run.ask("set", {"node": node, "name": name, "value": given})
             asked_s = time.monotonic() - begin
             if not done:
                 print(f"{words:28}  refused: {said}")
                 continue
-            wait(run, lambda latest, at_s=at_s, n=node, p=name, v=given: takes_hold(latest, n, p, v, at_s))
-            print(f"{words:28}{asked_s:10.2f} s{time.monotonic() - begin:10.2f} s", flush=True)
+            wait(run, lambda latest, n=node, p=name, v=given: takes_hold(latest, n, p, v))
+            if node == "states" and name != "method":
+                # The selection is a new one; then the fit of it.
+                fits = revision(run)
+                wait(run, lambda latest, fits=fits: revision(run) > fits)
+            wait(run, lambda latest, at_s=at_s: fitted_s(latest) >= at_s)
+            took_s = time.monotonic() - begin
+            print(
+                f"{words:28}{asked_s:10.2f} s{took_s:10.2f} s{processor_s(pid) - used_s:10.2f} s", flush=True
+            )
+
+
+def processor_s(pid: int) -> float:
+    """Processor time that the process has taken so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+
+
+def revision(run: Remote) -> int:
+    """A number that rises with every fit."""
+    known = run.hear().known("lifetime", "fit")
+    return -1 if known is None else known.revision
 
 
 def wait(run: Remote, ready: Callable[[Latest], bool]) -> None:
@@ -121,14 +144,11 @@ def fitted_s(latest: Latest) -> float:
     return float(latest.value("lifetime", "fit").get("recorded_s") or 0.0)
 
 
-def takes_hold(latest: Latest, node: str, name: str, value: Any, at_s: float) -> bool:
-    """Whether the fit is by this value, of all that was recorded before it was given.
-
-    ``used`` of a fit: the parameters of its node; those of other nodes come with the epoch or the selection.
-    """
+def takes_hold(latest: Latest, node: str, name: str, value: Any) -> bool:
+    """Whether the run has taken this value, and fit and selection are by it as far as they say so."""
     status = latest.value(RUN, STATUS)
     if same(status.get("parameters", {}).get(node, {}).get(name), value) and settled(latest):
-        return fitted_s(latest) >= at_s and by(latest, node, name, value)
+        return by(latest, node, name, value)
     return False
 
 
@@ -141,6 +161,8 @@ def by(latest: Latest, node: str, name: str, value: Any) -> bool:
         "model": value == "auto" or fit.get("model") == value,
         "fit_range_s": (fit.get("fit_range_s") is None) == (value is None),
         "mean_n": summary.get("eta") is not None or not str(summary.get("eta_reason")).count("not known"),
+        "on": (selection.get("chosen") == "given") == (value != "auto"),
+        "state": (selection.get("chosen") == "given") == (value is not None),
         "method": selection.get("method") == value,
         "bin_s": abs(latest.bin_s - value) < 1e-5 if name == "bin_s" else True,
         "irf": (fit.get("irf_tail_share") is not None) == (value == "tail"),

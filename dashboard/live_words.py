@@ -182,7 +182,7 @@ def _state_words(latest: Latest, status: Mapping[str, Any], link: str, address: 
     if link == "ended" or state == "ended":
         return "The run has ended: its last results are shown."
     if status.get("catching_up") is True:
-        return "Read again from the start: shown are the results from before."
+        return "Read again from the start: shown are the results from before, superseded."
     if state == "starting":
         waiting = _strings(status.get("waiting_for"))
         return f"Starting: waiting for {', '.join(waiting)}." if waiting else "Starting."

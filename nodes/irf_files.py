@@ -28,13 +28,14 @@ from photonstream.stream.runner import InlineRunner
 
 # A full width, the share of the tail and its time, such as 0.1ns+10%@0.3ns; the word for a tail that is fitted.
 _NUMBER = r"(\d+\.?\d*|\.\d+)"
+_WIDTH = re.compile(rf"{_NUMBER}\s*(ps|ns)")
 _TAILED = re.compile(rf"{_NUMBER}\s*(ps|ns)\s*\+\s*{_NUMBER}\s*%\s*@\s*{_NUMBER}\s*(ps|ns)")
 _SECONDS = {"ps": 1e-12, "ns": 1e-9}
 FITTED_TAIL = "tail"
 
 
 def load_irf(given: str | float) -> Irf:
-    """The IRF that is given: a full width in seconds, one with a tail, or "tail" for one that is fitted; else a file.
+    """The IRF that is given: a full width in seconds, or with ps or ns; one with a tail; "tail" to fit one; a file.
 
     With a tail: ``WIDTH+SHARE%@TIME`` in ps or ns (`tail`). A file that bears such a name is given as ./NAME.
     A file is a tag file, whose photons per channel and dtime are the response of the channel of that number, or
@@ -43,6 +44,9 @@ def load_irf(given: str | float) -> Irf:
     has stored is taken as it is.
     Raises ParameterError naming what is wrong.
     """
+    width = None if isinstance(given, int | float) else _WIDTH.fullmatch(given.strip())
+    if width is not None:
+        given = float(width[1]) * _SECONDS[width[2]]
     if isinstance(given, int | float):
         try:
             return GaussianIrf(float(given))

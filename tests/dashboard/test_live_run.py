@@ -159,3 +159,139 @@ def test_dragging_the_window_does_what_on_does(live, tmp_path):
     for name in ("trace.csv", "decay.csv", "flid.csv", "coincidences.csv"):
         assert (run.out / name).read_bytes() == (out / name).read_bytes()
     assert (run.out / "report.html").exists()
+
+
+def settled(run):
+    """The numbers that stand on the page when all that was asked for is done and final."""
+    run.wait_for("#state", "Complete")
+    run.page.wait_for_function("!document.body.classList.contains('catching-up')")
+    return run.words("#beta")
+
+
+def near(shown, wanted):
+    """A figure with its error as on the page, against an estimate of result.json in the unit of the page."""
+    value, error = estimate_on_page(shown)
+    return (
+        abs(value - wanted["value"]) <= 0.06 * wanted["stderr"] and abs(error / wanted["stderr"] - 1) < 0.06
+    )
+
+
+def scaled(estimate, scale):
+    return {key: scale * estimate[key] for key in ("value", "stderr")}
+
+
+# Each setting of the page: its field, what is chosen there, and how result.json says that it is so.
+SETTINGS = (
+    ("intensity-bin_s", "20", lambda r: r["intensity"]["bin_s"] == pytest.approx(0.02, rel=1e-4)),
+    ("states-method", "window", lambda r: r["states"]["method"] == "window"),
+    ("states-method", "hmm", lambda r: r["states"]["method"] == "hmm"),
+    ("lifetime-model", "mono", lambda r: r["fit"]["model"] == "mono"),
+    ("lifetime-model", "auto", lambda r: r["fit"]["model"] == "bi"),
+    ("lifetime-irf", "FILE", lambda r: str(r["parameters"]["lifetime"]["irf"]).endswith("irf.txt")),
+    ("lifetime-irf", "0.12ns", lambda r: r["fit"]["irf_fwhm_s"]["value"] == pytest.approx(0.12e-9)),
+    ("lifetime-mean_n", "0.1", lambda r: r["experiment"]["mean_n"] == 0.1 and r["eta"] is not None),
+    ("lifetime-s", "3.5", lambda r: r["fit"]["s"] == 3.5),
+    (
+        "lifetime-fit_range_s",
+        "1:150",
+        lambda r: r["fit"]["fit_range_s"] == pytest.approx([1e-9, 150e-9], abs=5e-11),
+    ),
+)
+
+
+def test_every_setting_does_what_it_says_and_the_page_has_the_numbers_of_the_result(live, tmp_path):
+    irf = tmp_path / "irf.txt"
+    irf.write_text(
+        "\n".join(f"{0.05 * k:.2f} {round(1e5 * 0.5 ** ((k - 20) ** 2))}" for k in range(60)),
+        encoding="utf-8",
+    )
+    run = live("--speed", "max", "--placement", "threads")
+    page = run.page
+    settled(run)
+    page.click("#settings")
+    for key, chosen, holds in SETTINGS:
+        if key in ("states-method", "lifetime-model"):
+            page.select_option(f"#set-{key}", chosen)
+        else:
+            page.fill(f"#set-{key}", str(irf) if chosen == "FILE" else chosen)
+            page.press(f"#set-{key}", "Enter")
+        wait_until(page, lambda holds=holds: settled(run) and holds(run.result()), f"{key} {chosen}")
+        wait_until(page, lambda: agrees(run, run.result()), f"{key} {chosen} on the page")
+        assert page.input_value(f"#set-{key}") == (str(irf) if chosen == "FILE" else chosen)
+        assert "Not done" not in run.words("#notice")
+    # What cannot be is refused with the reason, and all stays as it was.
+    page.fill("#set-lifetime-fit_range_s", "1:900")
+    page.press("#set-lifetime-fit_range_s", "Enter")
+    run.wait_for("#notice", "does not lie within the pulse period")
+    page.wait_for_function("document.querySelector('#set-lifetime-fit_range_s').value === '1:150'")
+    assert run.words("#photons-label") == "photons fitted, 1.04 ns to 150 ns"
+    shade = "name => (m => [m.visible, m.left, m.right])(Bokeh.documents[0].get_model_by_name(name))"
+    assert page.evaluate(shade, "decay before") == [True, 0, pytest.approx(1.04, abs=0.01)]
+    assert page.evaluate(shade, "residuals after")[:2] == [True, pytest.approx(150.0, abs=0.05)]
+    run.end()
+    assert all(
+        holds(run.result()) for key, _, holds in SETTINGS if key in ("lifetime-s", "lifetime-fit_range_s")
+    )
+
+
+def agrees(run, result):
+    """Whether the large numbers of the page are those of the result."""
+    fit = result["fit"]
+    shown = [
+        ("#tau-x", scaled(fit["tau_x_s"], 1e9)),
+        ("#tau-xx", fit["tau_xx_s"] and scaled(fit["tau_xx_s"], 1e9)),
+    ]
+    shown.append(("#beta", result["beta"] and scaled(result["beta"], 100)))
+    photons = run.words("#photons").replace(" ", "") == str(fit["photons"])
+    return photons and all(
+        near(run.words(place), wanted) if wanted else " ± " not in run.words(place) for place, wanted in shown
+    )
+
+
+def wait_until(page, ask, what):
+    """Ask again and again, while the browser goes on."""
+    for _ in range(1200):
+        if ask():
+            return
+        page.evaluate("new Promise(next => setTimeout(next, 50))")
+    pytest.fail(f"it did not come to pass: {what}")
+
+
+def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
+    """A change of the bin width at half the recording: nothing on the page goes empty meanwhile."""
+    run = live("--speed", "1")
+    page = run.page
+    run.wait_for("#beta", "β =")
+    page.evaluate(
+        """() => {
+          window.seen = [];
+          const look = () => {
+            const pale = document.body.classList.contains("catching-up");
+            const source = name => Bokeh.documents[0].get_model_by_name(`source ${name}`).data;
+            window.seen.push({
+              pale,
+              beta: document.querySelector("#beta").innerText,
+              bins: source("trace_values").left.length,
+              decay: source("decay").selected.length,
+              state: document.querySelector("#state").innerText,
+              faint: Number(getComputedStyle(document.querySelector(".plots")).opacity) < 0.6,
+              ms: document.querySelector("#trace-key").innerText,
+            });
+            requestAnimationFrame(look);
+          };
+          look();
+        }"""
+    )
+    page.click("#settings")
+    page.fill("#set-intensity-bin_s", "20")
+    page.press("#set-intensity-bin_s", "Enter")
+    page.wait_for_function("seen.some(each => each.pale)")
+    page.wait_for_function("!seen.at(-1).pale && seen.at(-1).ms.includes('20')")
+    seen = page.evaluate("seen")
+    pale = [each for each in seen if each["pale"]]
+    assert all(each["faint"] and "superseded" in each["state"] for each in pale), pale
+    assert all(each["bins"] > 0 and each["decay"] > 0 for each in seen)
+    assert all("β" in each["beta"] for each in pale)
+    # The old trace is there until the new one takes its place, all at once.
+    widths = [each["ms"].partition("bins of")[2].strip() for each in seen]
+    assert widths == sorted(widths, key=lambda words: words.startswith("20"))

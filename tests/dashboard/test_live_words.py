@@ -44,7 +44,7 @@ def run(results_of_run):
         ({"clocked": False, "says": ""}, "Live."),
         ({"clocked": False, "says": "no data for 12 s"}, "Live: no data for 12 s."),
         ({"clocked": True, "says": ""}, "Running."),
-        ({"catching_up": True}, "Read again from the start: shown are the results from before."),
+        ({"catching_up": True}, "Read again from the start: shown are the results from before, superseded."),
         ({"state": "ended"}, "The run has ended: its last results are shown."),
     ],
 )

@@ -207,3 +207,12 @@ def test_bad_text_is_refused_with_the_file_and_the_cause(tmp_path, content, word
 def test_what_is_neither_width_nor_file_is_refused(given):
     with pytest.raises(ParameterError):
         load_irf(given)
+
+
+def test_a_width_is_taken_as_a_page_sends_it():
+    for text in ("0.12ns", " 120 ps "):
+        irf = load_irf(text)
+        assert isinstance(irf, GaussianIrf)
+        assert irf.fwhm_s == pytest.approx(0.12e-9)
+    with pytest.raises(ParameterError, match="IRF"):
+        load_irf("0ns")
