@@ -71,7 +71,7 @@ def _accord(runs: Sequence[CalibrationRun], closed: Answers, cascade: Answers) -
     """What to mind where the runs, each alone, fit better beyond chance than together."""
     apart = sum(run.refit.optimum.half_deviance for run in runs)
     freedom = 3 * len(runs) - 2 - closed.joint.scales
-    excess, by_cascade = (2.0 * (each.optimum.half_deviance - apart) for each in (closed, cascade))
+    excess, by_cascade = (max(0.0, 2.0 * (each.optimum.half_deviance - apart)) for each in (closed, cascade))
     if not freedom or chdtrc(freedom, excess) > _RARE:
         return ""
     common = "lifetimes and <N> in proportion to the power" if power_shared(runs) else "lifetimes"
