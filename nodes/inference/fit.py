@@ -11,7 +11,14 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference import claims, corrections, report, search, select
 from photonstream.nodes.inference.beta_fit import BetaFit, fit_beta
 from photonstream.nodes.inference.decay_data import AUTOMATIC, DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import MISFIT, TOO_FEW, DecayFit, FitStart, Verdict
+from photonstream.nodes.inference.decay_fit import (
+    MISFIT,
+    TOO_FEW,
+    CascadeShift,
+    DecayFit,
+    FitStart,
+    Verdict,
+)
 from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.eta import fit_eta
 from photonstream.nodes.inference.goodness import goodness
@@ -76,7 +83,9 @@ def fit_decay(
     if options.detector is not None:
         fits = _corrected(data, options, fits, options.detector)
         notes = [*notes, *filter(None, [corrections.note(options)])]
-    return _choose(data, options, fits, notes, intervals=cold and options.intervals)
+    # A search looks for everything anew.
+    known = None if start is None or fits.searched == data.photons else start.shift
+    return _choose(data, options, fits, notes, known, intervals=cold and options.intervals)
 
 
 def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[str]]:
@@ -200,9 +209,18 @@ def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Dete
 
 
 def _choose(
-    data: DecayData, options: FitOptions, fits: _Fits, notes: list[str], *, intervals: bool
+    data: DecayData,
+    options: FitOptions,
+    fits: _Fits,
+    notes: list[str],
+    known: CascadeShift | None,
+    *,
+    intervals: bool,
 ) -> DecayFit:
-    """Decide between one, two and no exponentials, and report the choice."""
+    """Decide between one, two and no exponentials, and report the choice.
+
+    ``known``: what a live fit takes over from the ones before it (`eta.fit_eta`).
+    """
     threshold = options.mono_bi_threshold
     if threshold is None:
         threshold = select.mono_bi_threshold(data.photons, tail_fitted=isinstance(options.irf, FittedTail))
@@ -243,7 +261,7 @@ def _choose(
         likelihood_ratio=fits.ratio,
         goodness=tests,
         curves=report.curves(data, likelihood, fits.rows, theta),
-        start=FitStart(numbers, fits.single.theta, fits.double.theta, fits.searched),
+        start=FitStart(numbers, fits.single.theta, fits.double.theta, fits.searched, known),
     )
     if refused:
         return replace(
@@ -276,7 +294,9 @@ def _choose(
             claims.leftover_warning(tau_x_s, period_s),
         )
         beta = fit_beta(likelihood, optimum, box, options, parts, refused, warnings, intervals=intervals)
-    eta = fit_eta(options, beta, parts, period_s, fwhm_s)
+    eta = fit_eta(options, beta, parts, period_s, fwhm_s, known)
+    if eta.shift is not None and common.start is not None:
+        common = replace(common, start=replace(common.start, shift=eta.shift))
     verdict: Verdict = "bi" if double else "mono"
     if missed:
         verdict = MISFIT
