@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from statistics import median
@@ -52,11 +52,14 @@ def mono(photons: int, seed: int, bins: int) -> NDArray[np.int64]:
     return np.bincount(rng.integers(0, 2, photons) * bins + at, minlength=2 * bins).reshape(2, bins)
 
 
-def live(data: list[DecayData]) -> list[float]:
-    """Seconds of each update: both models, beta, errors, tests and curves."""
-    took, start = [], fit_decay(data[0], FitOptions(intervals=False)).start
+def live(data: list[DecayData], mean_n: float | None = None, *, invert: bool = False) -> list[float]:
+    """Seconds of each update: both models, beta, errors, tests and curves; ``invert``: the cascade each time."""
+    options = FitOptions(mean_n=mean_n)
+    took, start = [], fit_decay(data[0], replace(options, intervals=False)).start
     for each in data[1:]:
-        work = partial(fit_decay, each, FitOptions(), cold=False, start=start)
+        if invert and start is not None:
+            start = replace(start, shift=None)
+        work = partial(fit_decay, each, options, cold=False, start=start)
         took.append(timed(work))
         start = work().start
     return took
@@ -169,6 +172,8 @@ def main() -> None:
         took = live(data)
         rows.append((f"live fit, {model}: both models, beta", took))
         if model == "bi":
+            rows.append(("the same with <N>: eta by both models", live(data, 0.1)))
+            rows.append(("the same, the cascade inverted each time", live(data, 0.1, invert=True)))
             rows += [(f"{name}, one model, gradient", times) for name, times in others(data).items()]
     first = median(rows[0][1])
     print("| fit of two detectors of 2,600 bins | median ms | worst ms | beside the live fit |")

@@ -37,7 +37,7 @@ def main_rows(run: RunFolder) -> Iterator[Row]:
         return
     way = _member(section, "s_at_given_n")
     yield _range_row("s at the given <N>", way, "s", ONE)
-    if _said(way, "s"):
+    if _said(way, "s") or _limited(way, "s"):
         yield _range_row("beta, s calibrated at the given <N>", way, "beta", PERCENT)
         yield _range_row("CM efficiency, s calibrated at the given <N>", way, "eta", PERCENT)
     way = _member(section, "n_at_given_s")
@@ -63,7 +63,8 @@ def _range_row(
         words = [f"by the {' and the '.join(said)}"]
     remark = "; ".join(filter(None, ["; ".join(words), also, *_reasons(way, key, said)]))
     if not said:
-        return Row(label, "none", "", remark)
+        limits = interval_text(_union(way, key), "ci95", unit) if _limited(way, key) else ""
+        return Row(label, "not determined" if limits else "none", limits, remark)
     low, high = (pick(said.values(), key=lambda x: x["value"]) for pick in (min, max))
     errors = [x["stderr"] for x in said.values() if number(x.get("stderr"))]
     if low["value"] == high["value"] or not errors:
@@ -88,6 +89,12 @@ def _said(way: Mapping[str, Any], key: str | tuple[str, int]) -> dict[str, Mappi
 def _union(way: Mapping[str, Any], key: str | tuple[str, int]) -> Mapping[str, Any]:
     found = _picked(_member(way, "range"), key)
     return found if isinstance(found, Mapping) else {}
+
+
+def _limited(way: Mapping[str, Any], key: str | tuple[str, int]) -> bool:
+    """Whether at least one side of the union of the intervals closes."""
+    ends = _union(way, key).get("ci95")
+    return isinstance(ends, list) and any(number(end) is not None for end in ends)
 
 
 def _picked(section: Mapping[str, Any], key: str | tuple[str, int]) -> Any:

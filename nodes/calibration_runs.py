@@ -171,6 +171,7 @@ def _way(way: Way) -> dict[str, Any]:
     return {
         "reason": way.reason,
         "s": plain_value(way.s),
+        "s_reason": way.s_reason,
         "mean_n": [plain_value(each) for each in way.mean_n],
         "scale": plain_value(way.scale),
         "tau_x_s": plain_value(way.tau_x_s),

@@ -53,23 +53,14 @@ def domain_reason(ratio: float, tau_x: Estimate, tau_xx: Estimate, s: float, qua
     ``ratio`` is A_xx/A_x. The physical bound tau_xx <= tau_x/(s Q_x) follows from a radiative rate s k_r.
     """
     x_ns, xx_ns = 1e9 * tau_x.value, 1e9 * tau_xx.value
-    excess_sigma = ""
-    if tau_xx.stderr:
-        over = tau_xx.value - tau_x.value / (s * quantum_yield_x)
-        excess_sigma = f", {over / tau_xx.stderr:.1f} standard errors"
     mathematical_ns = x_ns * (s - 1.0) / s
     if xx_ns >= mathematical_ns:
         return (
             f"no beta: fast component {xx_ns:.3g} ns is not below (s - 1)/s tau_x = {mathematical_ns:.3g} ns "
             f"(by {xx_ns - mathematical_ns:.2g} ns), so its amplitude says nothing about biexcitons"
         )
-    physical_ns = x_ns / (s * quantum_yield_x)
-    if xx_ns > physical_ns:
-        return (
-            f"no beta: fast component {xx_ns:.3g} ns is above tau_x/(s Q_x) = {physical_ns:.3g} ns "
-            f"(by {xx_ns - physical_ns:.2g} ns{excess_sigma}): too slow for a biexciton that radiates s = {s:g} "
-            "times as fast as the exciton; a charged state, a second emitter, or s or Q_x is wrong"
-        )
+    if why := too_slow(tau_x, tau_xx, s, quantum_yield_x):
+        return f"no beta: {why}"
     largest = s - 1.0 - s * xx_ns / x_ns
     if ratio > largest:
         return (
@@ -77,6 +68,20 @@ def domain_reason(ratio: float, tau_x: Estimate, tau_xx: Estimate, s: float, qua
             f"(by {ratio - largest:.2g}), more than one biexciton per pulse"
         )
     return ""
+
+
+def too_slow(tau_x: Estimate, tau_xx: Estimate, s: float, quantum_yield_x: float) -> str:
+    """By how much tau_xx is above tau_x/(s Q_x), the physical bound; empty where it is not."""
+    over_s = tau_xx.value - tau_x.value / (s * quantum_yield_x)
+    if over_s <= 0.0:
+        return ""
+    sigmas = f", {over_s / tau_xx.stderr:.1f} standard errors" if tau_xx.stderr else ""
+    return (
+        f"fast component {1e9 * tau_xx.value:.3g} ns is above tau_x/(s Q_x) = "
+        f"{1e9 * tau_x.value / (s * quantum_yield_x):.3g} ns (by {1e9 * over_s:.2g} ns{sigmas}): too slow for a "
+        f"biexciton that radiates s = {s:g} times as fast as the exciton; a charged state, a second emitter, or s or "
+        "Q_x is wrong"
+    )
 
 
 def poisson_factor(mean_n: float) -> float:

@@ -18,7 +18,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from photonstream.nodes.inference.beta import poisson_factor
+from photonstream.nodes.inference.beta import poisson_factor, too_slow
 from photonstream.nodes.inference.calibration_data import (
     Calibration,
     CalibrationRun,
@@ -32,7 +32,7 @@ from photonstream.nodes.inference.calibration_warnings import Answers, warnings_
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.claims import within_bounds
 from photonstream.nodes.inference.decay_model import Floats
-from photonstream.nodes.inference.estimate import Estimate, Interval
+from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
 from photonstream.nodes.inference.joint import LEAST_S, LEAST_SCALE, MOST_S, SCALES, Joint, S
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX
 from photonstream.nodes.inference.profile import profile_of
@@ -48,7 +48,8 @@ def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
     """s at given <N> and <N> at given s from ``runs``, and beta and eta of ``sample`` for both, by both models.
 
     ``sample.options`` has the given s and the sample's own <N>. Intervals are of the profile likelihood of the joint
-    fit; eta adds the error of the sample's <N> in quadrature.
+    fit, in which <N> is a logarithm; a side on which that does not close is open. eta adds the error of the sample's
+    <N> in quadrature.
     """
     s, why = sample.options.s, ""
     if not any(run.fast for run in runs):
@@ -57,7 +58,7 @@ def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
         why = f"no calibration: the fast component of a run is too slow for a biexciton with s = {s:g}"
     if why:
         return Calibration(Models(Way(why), Way(why)), Models(Way(why), Way(why)))
-    closed, cascade = (_by_model(runs, sample, x) for x in (None, sample.options.quantum_yield_x))
+    closed, cascade = (by_model(runs, sample, x) for x in (None, sample.options.quantum_yield_x))
     return Calibration(
         Models(closed.by_n, cascade.by_n),
         Models(closed.by_s, cascade.by_s),
@@ -65,7 +66,7 @@ def calibrate(runs: Sequence[CalibrationRun], sample: Sample) -> Calibration:
     )
 
 
-def _by_model(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_x: float | None) -> Answers:
+def by_model(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_x: float | None) -> Answers:
     """Both ways by the closed form, or by the cascade of an exciton of that quantum yield."""
     by_s, joint, optimum = _n_at_given_s(runs, sample, cascade_yield_x)
     return Answers(_s_at_given_n(runs, sample, cascade_yield_x), by_s, joint, optimum)
@@ -90,22 +91,57 @@ def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_
             return Way(_no_cascade(begin, s, cascade_yield_x))
     box = joint.box(s_free=True)
     begin = joint.start(s, scales)
-    optimum, intervals = _fit(joint, begin, box, [S])
+    most = MOST_S
+    if cascade_yield_x is None:
+        # A cascade with a larger s cannot be; to the closed form it has to be told.
+        most = _most_s(joint, begin, box, sample.options.quantum_yield_x)
+        box.upper[S] = max(most, 1.01 * LEAST_S)
+    wanted = [SCALES + k for k in range(joint.scales) if box.free[SCALES + k]]
+    optimum, intervals = _fit(joint, begin, box, [S, *wanted])
     if not intervals:
         return Way(_no_cascade(begin, s, cascade_yield_x or 1.0))
     errors = joint.covariance(optimum, box)
     s = float(optimum.theta[S])
-    if not LEAST_S < s < MOST_S:
+    if s <= LEAST_S:
         return Way(
             f"no s: the runs put it beyond {s:g}; their <N> is wrong, or the fast component no biexciton"
         )
-    found = Estimate(s, _root(errors, S), *intervals[0])
+    of_scale = dict(zip(wanted, intervals[1:], strict=True))
+    scales_of = [
+        _scale(optimum, errors, k, *of_scale.get(SCALES + k, (None, None))) for k in range(joint.scales)
+    ]
+    found, why = _s_within(Estimate(s, _root(errors, S), *intervals[0]), most)
     means = tuple(
-        _exponential(_scale(optimum, errors, group), weight)
-        for group, weight in zip(groups, weights, strict=True)
+        _exponential(scales_of[group], weight) for group, weight in zip(groups, weights, strict=True)
     )
-    way = Way("", found, means, _exponential(_scale(optimum, errors, 0)), *_lifetimes(optimum, errors))
-    return _with_beta(way, joint, optimum, sample)
+    way = Way("", found, why, means, _exponential(scales_of[0]), *_lifetimes(optimum, errors))
+    return _with_beta(way, joint, box, optimum, sample)
+
+
+def _most_s(joint: Joint, begin: Floats, box: Box, quantum_yield_x: float) -> float:
+    """The largest s that the lifetimes of the runs allow: tau_xx <= tau_x/(s Q_x), at the 95 % end of their ratio."""
+    optimum = joint.maximise(begin, box)
+    errors = joint.covariance(optimum, box)[:S, :S]
+    gap = float(optimum.theta[LN_TAU_X] - optimum.theta[LN_TAU_XX])
+    variance = float(errors[0, 0] + errors[1, 1] - 2.0 * errors[0, 1])
+    return min(MOST_S, math.exp(gap + Z95 * math.sqrt(max(variance, 0.0))) / quantum_yield_x)
+
+
+def _s_within(found: Estimate, most: float) -> tuple[Estimate, str]:
+    """s with what to mind about it: without a value where the likelihood does not fall before s ends (``most``)."""
+    (low68, high68), (low, high) = found.ci68 or (None, None), found.ci95 or (None, None)
+    if high is not None:
+        return found, ""
+    why = (
+        "the runs and the errors of their <N> set s no upper limit at 95 % that such an emitter could exceed"
+    )
+    if most < MOST_S:
+        why += f" (tau_x/(Q_x tau_xx) allows up to {most:.3g})"
+    if high68 is not None:
+        # Curvature at the optimum says nothing of a side that does not close.
+        return replace(found, stderr=None), why
+    known = "" if low is None else f", only that it is above {low:.3g} at 95 %"
+    return Estimate(math.nan, None, (low68, None), (low, None)), f"s is not determined{known}: {why}"
 
 
 def _no_cascade(begin: Floats, s: float, quantum_yield_x: float) -> str:
@@ -135,25 +171,37 @@ def _weights(
     return tuple(1.0 if run.mean_n is None else run.mean_n for run in runs), tuple(groups)
 
 
-def _with_beta(way: Way, joint: Joint, optimum: Optimum, sample: Sample) -> Way:
-    """``way`` with beta and eta of the sample at its s, the errors of both in one likelihood."""
+def _with_beta(way: Way, joint: Joint, runs_box: Box, optimum: Optimum, sample: Sample) -> Way:
+    """``way`` with beta and eta of the sample at its s, the errors of both in one likelihood.
+
+    Where s is not determined nor are they: beta has limits alone, eta not even these.
+    """
     fit, options = sample.fit, sample.options
     assert way.s is not None
-    why = no_beta(fit, options, way.s.value)
+    s = float(optimum.theta[S])
+    why = no_beta(fit, options, s)
     if why:
         return replace(way, beta_reason=why, eta_reason=f"no eta without beta ({why})")
     together = replace(joint, sample=sample.refit)
     scales = np.exp(optimum.theta[SCALES : SCALES + joint.scales]).tolist()
-    begin = together.start(way.s.value, scales)
+    begin = together.start(s, scales)
     begin[: optimum.theta.size] = optimum.theta
     box = together.box(s_free=True)
+    box.upper[S] = runs_box.upper[S]
     best, (interval,) = _fit(together, begin, box, [together.beta])
     errors = together.covariance(best, box)
     estimate = Estimate(float(best.theta[together.beta]), _root(errors, together.beta), *interval)
     beta, note = within_bounds(estimate)
     if beta is None:
         return replace(way, beta_reason=note, eta_reason=f"no eta without beta ({note})")
-    eta, eta_reason = eta_of(sample, beta, way.s.value, None, joint.cascade_yield_x)
+    if math.isnan(way.s.value):
+        nothing = Estimate(math.nan, None, (None, None), (None, None))
+        beta = replace(beta, value=math.nan, stderr=None)
+        note = "s is not determined, so there are limits of beta alone"
+        return replace(
+            way, beta=beta, beta_reason=note, eta=nothing, eta_reason="no eta: s is not determined"
+        )
+    eta, eta_reason = eta_of(sample, beta, s, None, joint.cascade_yield_x)
     return replace(way, beta=beta, beta_reason=note, eta=eta, eta_reason=eta_reason)
 
 
@@ -179,6 +227,9 @@ def _n_at_given_s(
     if not intervals:
         return Way(_no_cascade(begin, s, cascade_yield_x or 1.0)), joint, optimum
     errors = joint.covariance(optimum, box)
+    tau_x, tau_xx = _lifetimes(optimum, errors)
+    if why := too_slow(tau_x, tau_xx, s, sample.options.quantum_yield_x):
+        return Way(f"no <N> at s = {s:g}: of the runs the {why}"), joint, optimum
     lowest = math.log(LEAST_SCALE)
     means: list[Estimate | None] = []
     for group, weight in zip(joint.groups, joint.weights, strict=True):
@@ -186,7 +237,7 @@ def _n_at_given_s(
         means.append(_exponential(scale, weight) if scale.value > lowest else None)
     factor = _scale_of_given(runs, means, errors, shared=shared)
     eta, eta_reason = eta_of(sample, sample.fit.beta, s, factor, cascade_yield_x)
-    way = Way("", Estimate(s), tuple(means), factor, *_lifetimes(optimum, errors))
+    way = Way("", Estimate(s), "", tuple(means), factor, tau_x, tau_xx)
     fit = sample.fit
     return (
         replace(way, beta=fit.beta, beta_reason=fit.beta_reason, eta=eta, eta_reason=eta_reason),
@@ -208,12 +259,15 @@ def _scale_of_given(
         return None
     if shared:
         given = sum(runs[k].mean_n or 0.0 for k, _ in pairs)
+        first = pairs[0][0]
+        mean = means[first]
+        assert mean is not None
         value = sum((runs[k].mean_n or 0.0) * ratio for k, ratio in pairs) / given
-        return Estimate(value, value * (_root(errors, SCALES) or 0.0))
+        return mean.times(value / mean.value)
     index = [SCALES + k for k, _ in pairs]
     weights = np.linalg.solve(errors[np.ix_(index, index)], np.ones(len(index)))
-    value = math.exp(float(weights @ np.log([ratio for _, ratio in pairs])) / float(weights.sum()))
-    return Estimate(value, value / math.sqrt(float(weights.sum())))
+    middle = float(weights @ np.log([ratio for _, ratio in pairs])) / float(weights.sum())
+    return _exponential(Estimate(middle, 1.0 / math.sqrt(float(weights.sum()))))
 
 
 def _fit(
@@ -260,17 +314,21 @@ def _scale(
 
 
 def _exponential(estimate: Estimate, factor: float = 1.0) -> Estimate:
-    """``factor`` times e to the power of an estimate."""
+    """``factor`` times e to the power of an estimate; intervals that it lacks are those of a normal logarithm."""
+    middle, error = estimate.value, estimate.stderr
 
-    def of(bound: float | None) -> float | None:
-        return None if bound is None else factor * math.exp(bound)
+    def of(interval: Interval | None, z: float) -> Interval | None:
+        if interval is None:
+            if error is None:
+                return None
+            interval = middle - z * error, middle + z * error
+        low, high = (None if bound is None else factor * math.exp(bound) for bound in interval)
+        return low, high
 
-    value = factor * math.exp(estimate.value)
-    ci68, ci95 = (
-        None if interval is None else (of(interval[0]), of(interval[1]))
-        for interval in (estimate.ci68, estimate.ci95)
+    value = factor * math.exp(middle)
+    return Estimate(
+        value, None if error is None else value * error, of(estimate.ci68, 1.0), of(estimate.ci95, Z95)
     )
-    return Estimate(value, None if estimate.stderr is None else value * estimate.stderr, ci68, ci95)
 
 
 def _root(errors: Floats, index: int) -> float | None:

@@ -45,12 +45,14 @@ class Way:
     """What one way of calibrating says by one model, or the ``reason`` why it says nothing.
 
     ``mean_n`` of each run, None where it is not determined; ``scale``: fitted over given <N>, None where none was
-    given; the lifetimes are common to the runs. ``beta`` and ``eta`` are of the sample, each with the reason where
+    given; the lifetimes are common to the runs. A ``s`` that is not determined has limits alone, and ``s_reason`` says
+    why. ``beta`` and ``eta`` are of the sample, each with the reason where
     there is none, or what to mind.
     """
 
     reason: str = ""
     s: Estimate | None = None
+    s_reason: str = ""
     mean_n: tuple[Estimate | None, ...] = ()
     scale: Estimate | None = None
     tau_x_s: Estimate | None = None

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from photonstream.nodes.inference.calibration_data import Way
-from photonstream.nodes.inference.estimate import Estimate, Interval
-
-_Z95 = 1.959964
+from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ def _interval(estimate: Estimate | None) -> Interval | None:
         return estimate.ci95
     if estimate.stderr is None:
         return None
-    return estimate.value - _Z95 * estimate.stderr, estimate.value + _Z95 * estimate.stderr
+    return estimate.value - Z95 * estimate.stderr, estimate.value + Z95 * estimate.stderr
 
 
 def _extreme(ends: Sequence[float | None], sign: float) -> float | None:

@@ -51,13 +51,20 @@ def _ways_differ(s: float, closed: Way, cascade: Way) -> str:
         return ""
     head = f"s = {s:g} and the given <N> exclude each other at 95 %"
     put = " and ".join(
-        f"{way.s.value:.3g} ({name})" for name, way in ((TWO_LEVELS, closed), (CASCADE, cascade)) if way.s
+        f"{_s_text(way.s)} ({name})" for name, way in ((TWO_LEVELS, closed), (CASCADE, cascade)) if way.s
     )
     if len(excluded) == 2 or closed.s is None or cascade.s is None:
         return f"{head}: the runs put s at {put}"
     return (
         f"{head} by the {excluded[0]} alone: the runs put s at {put}, so three and more excitons may be why"
     )
+
+
+def _s_text(s: Estimate) -> str:
+    low, _ = s.ci95 or (None, None)
+    if math.isfinite(s.value):
+        return f"{s.value:.3g}"
+    return "no value" if low is None else f"above {low:.3g}"
 
 
 def _excludes(way: Way, s: float) -> bool:

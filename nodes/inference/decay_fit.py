@@ -58,17 +58,28 @@ class Curves:
     response: Floats
 
 
+@dataclass(frozen=True, slots=True)
+class CascadeShift:
+    """``eta`` of the n^2 cascade less that of the closed form, found at this ``mean_n`` and ``s``; None and why."""
+
+    mean_n: float
+    s: float
+    eta: float | None
+    reason: str
+
+
 @dataclass(frozen=True, eq=False)
 class FitStart:
     """Where a later fit of more photons of the same channels may start.
 
-    ``searched``: of how many photons the best optimum was last searched from several starts.
+    ``searched``: of how many photons the best optimum was last searched from several starts; ``shift``: of eta since.
     """
 
     channels: tuple[int, ...]
     single: Floats
     double: Floats
     searched: int
+    shift: CascadeShift | None = None
 
 
 @dataclass(frozen=True, eq=False)

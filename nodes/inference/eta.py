@@ -8,7 +8,7 @@ from photonstream.nodes.inference.beta import eta_estimate
 from photonstream.nodes.inference.beta_fit import BetaFit
 from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Behind, Reading, cascade_behind
 from photonstream.nodes.inference.decay_data import FitOptions
-from photonstream.nodes.inference.decay_fit import Components
+from photonstream.nodes.inference.decay_fit import CascadeShift, Components
 from photonstream.nodes.inference.estimate import Estimate
 
 NO_MEAN_N = "no eta: <N> is not known; give it with --mean-n (photons absorbed per pulse)"
@@ -18,7 +18,7 @@ NO_MEAN_N = "no eta: <N> is not known; give it with --mean-n (photons absorbed p
 class EtaFit:
     """``eta`` by ``model``, or the ``reason`` why there is none; ``models`` has its value by every model asked.
 
-    ``models_reason``: why one of them has none.
+    ``models_reason``: why one of them has none. ``shift``: of the cascade, where it was asked.
     """
 
     eta: Estimate | None
@@ -26,6 +26,7 @@ class EtaFit:
     reason: str
     models: dict[str, float | None] = field(default_factory=dict)
     models_reason: str = ""
+    shift: CascadeShift | None = None
 
 
 def fit_eta(
@@ -34,8 +35,13 @@ def fit_eta(
     parts: Components,
     period_s: float,
     irf_fwhm_s: float,
+    known: CascadeShift | None = None,
 ) -> EtaFit:
-    """eta of a fit whose reported numbers are ``parts``, by both models of higher excitons."""
+    """eta of a fit whose reported numbers are ``parts``, by both models of higher excitons.
+
+    With ``known``, found a little earlier in the same run, the cascade is not inverted again: from one live fit to the
+    next beta moves by less than its error, and the shift by a small part of that.
+    """
     if options.mean_n is None:
         return EtaFit(None, "", NO_MEAN_N)
     if beta.beta is None:
@@ -46,9 +52,15 @@ def fit_eta(
     )
     if eta is None or tau_xx is None:
         return EtaFit(eta, model, reason)
-    read = Reading(beta.beta.value, tau_x.value, tau_xx.value)
-    behind = behind_of(read, options.mean_n, options.s, options, period_s, irf_fwhm_s)
-    return EtaFit(eta, model, reason, {TWO_LEVELS: eta.value, CASCADE: behind.eta}, behind.reason)
+    shift = known
+    if shift is None or (shift.mean_n, shift.s) != (options.mean_n, options.s):
+        read = Reading(beta.beta.value, tau_x.value, tau_xx.value)
+        behind = behind_of(read, options.mean_n, options.s, options, period_s, irf_fwhm_s)
+        more = None if behind.eta is None else behind.eta - eta.value
+        shift = CascadeShift(options.mean_n, options.s, more, behind.reason)
+    by_cascade = None if shift.eta is None else eta.value + shift.eta
+    models = {TWO_LEVELS: eta.value, CASCADE: by_cascade}
+    return EtaFit(eta, model, reason, models, shift.reason, shift)
 
 
 def behind_of(

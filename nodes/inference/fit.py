@@ -15,6 +15,7 @@ from photonstream.nodes.inference.decay_fit import (
     MISFIT,
     OR_TAIL,
     TOO_FEW,
+    CascadeShift,
     Components,
     DecayFit,
     FitStart,
@@ -98,7 +99,9 @@ def fit_decay(
         notes = [*notes, *more]
         if fits is None:
             return _none(data, options, "; ".join(notes))
-    return _choose(data, options, fits, notes, intervals=cold and options.intervals)
+    # A search looks for everything anew.
+    known = None if start is None or fits.searched == data.photons else start.shift
+    return _choose(data, options, fits, notes, known, intervals=cold and options.intervals)
 
 
 def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[str]]:
@@ -270,9 +273,18 @@ def _again(fits: _Fits) -> _Fits:
 
 
 def _choose(
-    data: DecayData, options: FitOptions, fits: _Fits, notes: list[str], *, intervals: bool
+    data: DecayData,
+    options: FitOptions,
+    fits: _Fits,
+    notes: list[str],
+    known: CascadeShift | None,
+    *,
+    intervals: bool,
 ) -> DecayFit:
-    """Decide between one, two and no exponentials, and report the choice."""
+    """Decide between one, two and no exponentials, and report the choice.
+
+    ``known``: what a live fit takes over from the ones before it (`eta.fit_eta`).
+    """
     threshold = options.mono_bi_threshold
     if threshold is None:
         photons = int(fit_range.photons_within(data, options).sum())
@@ -314,7 +326,7 @@ def _choose(
         likelihood_ratio=fits.ratio,
         goodness=tests,
         curves=report.curves(data, fits.whole or likelihood, fits.rows, theta),
-        start=FitStart(numbers, fits.single.theta, fits.double.theta, fits.searched),
+        start=FitStart(numbers, fits.single.theta, fits.double.theta, fits.searched, known),
     )
     if refused:
         return replace(
@@ -354,7 +366,9 @@ def _choose(
             claims.leftover_warning(tau_x_s, period_s),
         )
         beta = fit_beta(likelihood, optimum, box, options, parts, refused, warnings, intervals=intervals)
-    eta = fit_eta(options, beta, parts, period_s, fwhm_s)
+    eta = fit_eta(options, beta, parts, period_s, fwhm_s, known)
+    if eta.shift is not None and common.start is not None:
+        common = replace(common, start=replace(common.start, shift=eta.shift))
     verdict: Verdict = "bi" if double else "mono"
     if missed:
         verdict = MISFIT

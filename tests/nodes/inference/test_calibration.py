@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from photonstream.nodes.inference.beta import apparent_beta
-from photonstream.nodes.inference.calibration import calibrate
+from photonstream.nodes.inference.calibration import by_model, calibrate
 from photonstream.nodes.inference.calibration_data import CalibrationRun, Sample
 from photonstream.nodes.inference.calibration_range import span, spans
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.cascade_likelihood import SOURCES, differentiate, exponentials
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf
 from photonstream.nodes.inference.joint import Joint
@@ -115,9 +115,10 @@ def test_the_gradient_is_that_of_the_deviance(truth, cascade_yield_x):
 TRUE_S, TRUE_N = 2.8, 0.5
 
 
-@pytest.fixture(scope="module")
-def simulated(truth):
-    """48 particles with s = 2.8: <N> is given with an error of 10 %, drawn anew for each."""
+@pytest.fixture(scope="module", params=[0.01, 0.1, 0.3])
+def simulated(truth, request):
+    """48 particles with s = 2.8 by the closed form: <N> is given with an error, drawn anew for each."""
+    relative = request.param
     found = []
     control = truth(
         photons=100_000,
@@ -132,32 +133,88 @@ def simulated(truth):
     for seed in range(48):
         rng = np.random.default_rng(seed)
         # A given value n with the relative error e: the true one is n (1 + e z).
-        given = TRUE_N / (1.0 + 0.1 * rng.standard_normal())
-        run = run_of(control.draw(rng), control, given, 0.1, starts[0])
+        given = TRUE_N / (1.0 + relative * rng.standard_normal())
+        run = run_of(control.draw(rng), control, given, relative, starts[0])
         sample = sample_of(ultraviolet.draw(rng), ultraviolet, starts[1], s=TRUE_S)
-        found.append(calibrate([run], sample))
+        found.append(by_model([run], sample, None))
     return found
 
 
-@pytest.mark.parametrize(("name", "true"), [("s", TRUE_S), ("beta", 0.4)])
-def test_intervals_at_the_given_n_cover_the_truth(simulated, name, true):
+OF_SIMULATED = {
+    "s": (TRUE_S, lambda way: way.s),
+    "<N>": (TRUE_N, lambda way: way.mean_n[0]),
+    "beta": (0.4, lambda way: way.beta),
+}
+
+
+@pytest.mark.parametrize("name", OF_SIMULATED)
+def test_intervals_at_the_given_n_cover_the_truth(simulated, name):
+    true, get = OF_SIMULATED[name]
     for level, share in (("ci68", 0.683), ("ci95", 0.95)):
         inside = 0
         for found in simulated:
-            low, high = getattr(getattr(found.s_at_given_n.closed, name), level)
+            low, high = getattr(get(found.by_n), level)
+            assert low > 0.0
             inside += low <= true and (high is None or true <= high)
         sigma = math.sqrt(share * (1.0 - share) / len(simulated))
         assert inside / len(simulated) == pytest.approx(share, abs=3.0 * sigma)
 
 
 def test_n_at_the_given_s_is_unbiased_and_covered(simulated):
-    means = [found.n_at_given_s.closed.mean_n[0] for found in simulated]
+    means = [found.by_s.mean_n[0] for found in simulated]
     values, errors = (np.array([getattr(mean, k) for mean in means]) for k in ("value", "stderr"))
     pulls = (values - TRUE_N) / errors
     assert abs(pulls.mean()) < 3.0 / math.sqrt(len(pulls))
     assert 0.75 < pulls.std() < 1.25
     inside = np.mean([mean.ci68[0] <= TRUE_N <= mean.ci68[1] for mean in means])
     assert inside == pytest.approx(0.683, abs=3.0 * math.sqrt(0.683 * 0.317 / len(means)))
+
+
+def test_an_s_beyond_what_the_lifetimes_allow_has_a_lower_limit_alone(truth):
+    """<N> = .5 that is given as .1: s would be 19, and tau_x/tau_xx is 14."""
+    ultraviolet = shown(truth, 0.435, 46.8, 2.6, photons=10**7)
+    sample = sample_of(ultraviolet.expected(), ultraviolet, mean_n=0.1)
+    decay = truth(
+        photons=10**6,
+        beta=apparent_beta(0.0, 0.5),
+        tau_x_s=46.4 * NS,
+        tau_xx_s=3.3 * NS,
+        period_s=200 * NS,
+    )
+    found = calibrate([run_of(decay.expected(), decay, 0.1)], sample)
+    way = found.s_at_given_n.closed
+    assert math.isnan(way.s.value)
+    assert way.s.stderr is None
+    low, high = way.s.ci95
+    assert 5.0 < low < 46.4 / 3.3
+    assert high is None
+    assert f"s is not determined, only that it is above {low:.3g} at 95 %" in way.s_reason
+    assert "tau_x/(Q_x tau_xx) allows up to 14" in way.s_reason
+    # beta goes with s: limits, and no value. Scales stay those of something positive.
+    assert math.isnan(way.beta.value)
+    assert 0.0 < way.beta.ci95[0] < way.beta.ci95[1] < 0.4
+    assert "not determined" in way.eta_reason
+    assert way.scale.ci95[0] > 0.0
+    both = spans(found.s_at_given_n.by_name)
+    assert both["s"].high is None
+    assert both["s"].low > 1.0
+    assert plain_value(way.s) == {
+        "value": None,
+        "stderr": None,
+        "ci68": [way.s.ci68[0], None],
+        "ci95": [low, None],
+    }
+
+
+def test_an_n_of_which_little_is_known_stays_above_0(truth, paper):
+    """<N> given to 60 %: a normal interval of it would begin below 0."""
+    _, sample = paper
+    (counts, decay, true), *_ = series(truth, (10e-9,), 5e7)
+    way = calibrate([run_of(counts, decay, true, 0.6)], sample).s_at_given_n.closed
+    low, high = way.mean_n[0].ci95
+    assert low is None or low > 0.0
+    assert high > true
+    assert spans({"closed": way})["scale"].low is None or spans({"closed": way})["scale"].low > 0.0
 
 
 def series(truth, powers, alpha, s=4.0):
@@ -366,14 +423,17 @@ def test_what_the_closed_form_alone_objects_to_may_be_three_excitons(truth, casc
     assert "by the n^2 cascade they agree, so three and more excitons may be why" in lifetimes
 
 
-def test_a_run_that_no_cascade_makes_has_the_closed_form_alone(truth, paper):
-    """tau_xx of 13 ns is below 3/4 tau_x, as the formula of beta wants, and above tau_x/4."""
+def test_a_run_too_slow_for_s_has_no_n(truth, paper):
+    """tau_xx of 13 ns is below 3/4 tau_x, as the formula of beta wants, and above tau_x/4: no biexciton of s = 4."""
     _, sample = paper
     decay = shown(truth, 0.2, 46.4, 13.0, photons=10**6, period_s=200 * NS)
     found = calibrate([run_of(decay.expected(), decay, 0.5)], sample).n_at_given_s
-    assert found.closed.mean_n[0] is not None
+    assert (
+        "no <N> at s = 4: of the runs the fast component 13 ns is above tau_x/(s Q_x) = 11.6"
+        in found.closed.reason
+    )
     assert "no n^2 cascade: tau_xx cannot be above tau_x / (s Q_x) = 11.6 ns" in found.cascade.reason
-    assert spans(found.by_name)["mean_n"][0].models == ("n<=2 closed form",)
+    assert spans(found.by_name)["mean_n"] == []
 
 
 def test_a_range_is_the_union_of_intervals():
