@@ -128,8 +128,11 @@ function onControls({place, wish}) {
     for (const field of document.querySelectorAll("[data-field]")) {
       field.addEventListener("change", () => wish("set", {field: field.dataset.field, text: field.value}));
       field.addEventListener("keydown", event => {
-        if (event.key === "Escape") field.value = field.dataset.shown;
-        if (event.key === "Enter" || event.key === "Escape") field.blur();
+        if (event.key === "Escape" && field.value !== field.dataset.shown) {
+          field.value = field.dataset.shown;
+          event.preventDefault();
+        }
+        if (event.key === "Enter") field.blur();
       });
     }
   }

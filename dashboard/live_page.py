@@ -106,7 +106,9 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
 .deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }
 .deaf .clock :is(#pause, label), .deaf .window { opacity: 0.4; }
 .watching :is(#pause, #bar, #speed, .window input, .window button, [data-field], .deeds *, #stop) {
-  pointer-events: none; opacity: 0.45; }
+  pointer-events: none; color: var(--soft); border-color: var(--line); }
+.watching :is(.clock, .window, #controls) :is(button:not(#take-over, #settings, #night), input, select:not(#span)) {
+  background: #f2f2f2; }
 #read-only { color: var(--soft); }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
 @media (max-width: 1599px) { #shares { display: none; } }

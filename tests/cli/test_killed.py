@@ -426,21 +426,24 @@ runpy.run_module("photonstream.cli", run_name="__main__", alter_sys=True)
 """
 
 
+def interrupted_early(moment, disposition):
+    """``disposition``: what is done at SIGINT where the command is started, which it inherits."""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", EARLY, moment],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, disposition),
+    )
+
+
 @pytest.mark.parametrize("moment", ["photonstream.cli.main", "argparse", "numba", "photonstream.cli.info"])
 def test_ctrl_c_in_the_first_moments_ends_with_a_word(moment):
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", EARLY, moment], capture_output=True, text=True, timeout=PATIENCE_S
-    )
+    done = interrupted_early(moment, signal.SIG_DFL)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "photonstream: ended at once\n")
 
 
 def test_where_ctrl_c_is_ignored_it_stays_so():
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", EARLY, "argparse"],
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
-    )
+    done = interrupted_early("argparse", signal.SIG_IGN)
     assert done.returncode == 2
     assert "there is no such file" in done.stderr

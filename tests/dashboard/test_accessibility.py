@@ -1,5 +1,8 @@
 """Every page by a standard checker of accessibility (axe-core), in both themes, and by the keyboard alone."""
 
+import re
+
+import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
@@ -57,6 +60,91 @@ def test_the_live_page(open_page, going_run, serve_page, acts, night):
     links = []
     url, _ = serve_page(going_run.address, links=links)
     page = open_page(url if acts else links[0], DRAWN, night=night)
+    if not acts:
+        page.wait_for_selector("body.watching")
     check(page)
     page.click("#settings")
     check(page)
+
+
+# Colours of texts with those of what is behind them; what is disabled may be pale.
+PAIRS = """() => {
+  const solid = color => !/rgba\\(.*, 0\\)|transparent/.test(color), found = new Set();
+  for (const element of document.querySelectorAll("main *:not(:disabled, option, script, svg *)")) {
+    const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
+    if (!own || !element.checkVisibility()) continue;
+    let behind = element;
+    while (behind && !solid(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
+    found.add(JSON.stringify([getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]));
+  }
+  return [...found].map(JSON.parse);
+}"""
+# hue-rotate(180deg) of the Filter Effects specification: luminance stays, hues turn.
+LUMA = np.array([0.213, 0.715, 0.072])
+TURNED = 2 * np.outer(np.ones(3), LUMA) - np.eye(3)
+
+
+def rgb(color):
+    return np.array([int(part) for part in re.findall(r"\d+", color)[:3]]) / 255
+
+
+def at_night(color):
+    """What ``invert(0.9) hue-rotate(180deg)`` makes of it."""
+    return np.clip(TURNED @ (0.9 * (1 - color) + 0.1 * color), 0, 1)
+
+
+def contrast(a, b):
+    """Contrast ratio of two colours (WCAG 2.2)."""
+    linear = [np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4) for c in (a, b)]
+    dark, bright = sorted(float(np.array([0.2126, 0.7152, 0.0722]) @ c) for c in linear)
+    return (bright + 0.05) / (dark + 0.05)
+
+
+def test_the_dark_page_is_as_easy_to_read(open_page, going_run, serve_page):
+    """The checker does not see what a filter makes of colours, so this is computed."""
+    url, _ = serve_page(going_run.address)
+    page = open_page(url, DRAWN, night=True)
+    assert (
+        page.evaluate("getComputedStyle(document.querySelector('main')).filter")
+        == "invert(0.9) hue-rotate(180deg)"
+    )
+    page.click("#settings")
+    pairs = page.evaluate(PAIRS)
+    assert len(pairs) >= 3
+    for ink, paper in pairs:
+        assert contrast(at_night(rgb(ink)), at_night(rgb(paper))) >= 4.5, (ink, paper)
+
+
+def test_settings_open_and_close_by_the_keyboard(open_page, going_run, serve_page):
+    url, _ = serve_page(going_run.address)
+    page = open_page(url, DRAWN)
+    page.focus("#settings")
+    page.keyboard.press("Enter")
+    assert page.is_visible("#controls")
+    assert page.get_attribute("#settings", "aria-expanded") == "true"
+    page.focus("#set-lifetime-s")
+    page.wait_for_function("document.activeElement.dataset.shown === '4'")
+    page.keyboard.type("99")
+    page.keyboard.press("Escape")
+    # What was typed is taken back first; the settings are still there.
+    assert page.input_value("#set-lifetime-s") == "4"
+    assert page.is_visible("#controls")
+    page.keyboard.press("Escape")
+    assert not page.is_visible("#controls")
+    assert page.evaluate("document.activeElement.id") == "settings"
+    assert page.get_attribute("#settings", "aria-expanded") == "false"
+
+
+def test_the_place_in_the_recording_is_moved_by_keys(open_page, going_run, serve_page, status):
+    going_run.put("run", "status", status(place_s=3.0))
+    url, _ = serve_page(going_run.address)
+    page = open_page(url, DRAWN)
+    page.wait_for_function("Number(document.querySelector('#bar').getAttribute('aria-valuenow')) > 0")
+    now = int(page.get_attribute("#bar", "aria-valuenow"))
+    page.focus("#bar")
+    page.keyboard.press("ArrowLeft")
+    name, values = going_run.command()
+    assert name == "seek"
+    page.keyboard.press("End")
+    _, end = going_run.command()
+    assert values["time_s"] == pytest.approx((now - 1) / 100 * end["time_s"])

@@ -55,6 +55,8 @@ class Network:
 class FakeSocket:
     last_endpoint = b"ipc:fake"
     closed = False
+    # One that has no keys.
+    context = None
 
     def __init__(self, network):
         self.network = network
