@@ -39,6 +39,8 @@ class Line:
 class LineEnd:
     last_endpoint = b"ipc:line"
     closed = False
+    # One that has no keys.
+    context = None
 
     def __init__(self, line, kind):
         self.line, self.kind = line, kind
