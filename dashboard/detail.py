@@ -30,7 +30,7 @@ from photonstream.dashboard.numbers import (
 # How the result names what the corrections took the photons for, and how the page does.
 STATISTICS = {"one emitter": "those of one emitter", "independent photons": "independent of each other"}
 # Why a figure of the fit has no error.
-GIVEN, AT_BOUND = "given", "at the end of its range: no error"
+GIVEN, AT_BOUND = "given", "at the end of its range, or held by the fit range: no error"
 _STATISTIC = "a test statistic; it has no error of its own"
 _SHARES = ("amplitude_x", "amplitude_xx", "beta", "beta_signed", "eta")
 _KNOWN_TESTS = (

@@ -49,6 +49,11 @@ class FineTrace:
         while len(self._tiles) > FINE_TILES:
             del self._tiles[min(self._tiles)]
 
+    @property
+    def end(self) -> int:
+        """Behind the last bin that is known."""
+        return max((first + len(counts) for first, (counts, _) in self._tiles.items()), default=0)
+
     def bins(self, first: int, stop: int) -> tuple[Counts, NDArray[np.uint8]] | None:
         """Counts and states of the bins from ``first`` to ``stop``; None where not all of them are here."""
         counts, states = np.empty(max(0, stop - first), np.uint32), np.empty(max(0, stop - first), np.uint8)

@@ -198,7 +198,9 @@ class TraceTiles:
         """
         stop = min(stop, self.bins)
         per_bin, first = self.fine.per_bin, max(0, first)
-        found = self.fine.bins(first * per_bin, stop * per_bin) if per_bin else None
+        # States are told a little later than counts: what lacks its short bins at the end is drawn when it has them.
+        stop = min(stop, self.fine.end // per_bin) if per_bin else stop
+        found = self.fine.bins(first * per_bin, stop * per_bin) if per_bin and first < stop else None
         if found is None or abs(self.fine.bin_s * per_bin - self.bin_s) > 1e-6 * self.bin_s:
             return None
         counts, states = found

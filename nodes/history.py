@@ -9,15 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_fit import DecayFit
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Z95, Estimate
 
 MOST_ENTRIES = 512
 # The quantities that are followed, by their names in a fit.
 FOLLOWED = ("tau_x_s", "tau_xx_s", "beta")
 # What is kept of each: its value, both ends of its 68 % and of its 95 % interval, its standard error.
 ENDS = ("", "_low", "_high", "_low95", "_high95", "_stderr")
-# Standard errors to either end of a 95 % interval of a normal distribution.
-_Z95 = 1.959964
 
 
 class History:
@@ -71,7 +69,7 @@ def _band(estimate: Estimate | None) -> tuple[float, ...]:
     error = math.nan if estimate.stderr is None else estimate.stderr
     ends = [
         interval or (estimate.value - z * error, estimate.value + z * error)
-        for interval, z in ((estimate.ci68, 1.0), (estimate.ci95, _Z95))
+        for interval, z in ((estimate.ci68, 1.0), (estimate.ci95, Z95))
     ]
     known = (math.nan if end is None else end for pair in ends for end in pair)
     return (estimate.value, *known, error)

@@ -68,7 +68,9 @@ def load_irf(given: str | float) -> Irf:
 
 def irf_checksum(given: str | float | None) -> str | None:
     """SHA-256 of the file that `load_irf` takes for ``given``; None where that is none, or cannot be read."""
-    if not isinstance(given, str) or given == FITTED_TAIL or _TAILED.fullmatch(given.strip()):
+    if not isinstance(given, str) or given == FITTED_TAIL:
+        return None
+    if _WIDTH.fullmatch(given.strip()) or _TAILED.fullmatch(given.strip()):
         return None
     return _sha256(*_as_it_is(Path(given)))
 

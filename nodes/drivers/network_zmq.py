@@ -33,7 +33,9 @@ GRACE_S = 2.0
 # Characters of what is said against somebody.
 MOST_SAID = 200
 # Messages that are still taken once it is stopped: a sender that goes on would never be done.
-MOST_LAST = 32
+MOST_LAST = 4096
+# Messages in one reading, of whomever.
+MOST_AT_ONCE = 4096
 
 
 class OverZmq(Driver[NetworkSettings]):
@@ -124,6 +126,8 @@ class OverZmq(Driver[NetworkSettings]):
         """The next message that may be a header, and who says it; None where none has come ``until`` then."""
         while True:
             while (came := inlet.take()) is not None:
+                if self.clock() > until:
+                    return None
                 sender, frames = came
                 if len(frames) == 1:
                     return sender, frames[0][:LONGEST_HEADER]
@@ -139,7 +143,8 @@ class OverZmq(Driver[NetworkSettings]):
             return 0
         view = memoryview(buffer.data).cast("B")
         filled = 0
-        while True:
+        # Whatever strangers say, what has come of the sender is handed over in time.
+        for _ in range(MOST_AT_ONCE):
             part = self._held[: len(view) - filled]
             view[filled : filled + len(part)] = part
             self._held = self._held[len(part) :]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from photonstream.nodes.inference.estimate import Estimate, Interval
+from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
 
 ETA_MODEL = "two levels: Poisson absorption, n >= 2 counts as one biexciton"
 # Below this the excitons left over from earlier pulses change the pulse-by-pulse populations.
@@ -20,7 +20,6 @@ MOST_MEAN_N = 1.0
 LOWEST_ETA, HIGHEST_ETA = -0.5, 1.0
 # Below this <N> the closed form of the slope loses its digits.
 _SMALL_MEAN_N = 1e-2
-_Z68, _Z95 = 1.0, 1.959964
 
 
 def beta_from_amplitudes(ratio: float, tau_x_s: float, tau_xx_s: float, s: float = 4.0) -> float:
@@ -153,7 +152,7 @@ def with_errors(value: float, beta: Estimate, by_beta: float, sigma_n: float) ->
     stderr = None if beta.stderr is None else math.hypot(by_beta * beta.stderr, sigma_n)
     if not LOWEST_ETA - (stderr or 0.0) <= value <= HIGHEST_ETA + (stderr or 0.0):
         return None
-    return Estimate(value, stderr, around(beta.ci68, _Z68), around(beta.ci95, _Z95)).below(HIGHEST_ETA)
+    return Estimate(value, stderr, around(beta.ci68, 1.0), around(beta.ci95, Z95)).below(HIGHEST_ETA)
 
 
 def _no_eta(why: str) -> tuple[None, str, str]:

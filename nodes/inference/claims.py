@@ -14,7 +14,7 @@ import numpy as np
 
 from photonstream.nodes.inference.beta import MIN_PERIOD_PER_TAU_X
 from photonstream.nodes.inference.decay_model import Floats
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Z95, Estimate
 from photonstream.nodes.inference.likelihood import BACKGROUND, LN_TAU_X, Likelihood
 from photonstream.nodes.inference.means import at
 
@@ -46,8 +46,6 @@ MOST_PERIODS = 1.5
 # a Gaussian for a response with 30 % in a tail of 1 ns shifts beta from .257 to .18 at 0.16.
 MOST_MISFIT = 0.2
 LARGEST_BETA = 1.0
-# Standard errors to either end of a 95 % interval of a normal distribution.
-Z95 = 1.959964
 
 
 def tail_reason(tau_xx_s: float, width_s: float, shape: Shape) -> str:
@@ -146,6 +144,12 @@ def misfit_reason(misfit: str, misplaced_share: float, photon_share_xx: float) -
 def misfit_warning(misfit: str) -> str:
     """What to mind about a beta in spite of a ``misfit`` beyond chance; empty without one."""
     return f"{misfit}: the error of beta does not hold that" if misfit else ""
+
+
+def held_warning(misfit: str) -> str:
+    """What to mind about a beta of a fit range without the rising edge; ``misfit``: of the whole decay."""
+    held = "t0 and response are held as the whole decay has them, and the error of beta does not hold what they are off"
+    return f"{held}; of the whole decay {misfit}" if misfit else held
 
 
 def within_bounds(beta: Estimate) -> tuple[Estimate | None, str]:

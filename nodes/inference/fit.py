@@ -47,7 +47,7 @@ _NO_SHARE = 1e-3
 class _Fits:
     """The likelihood of the rows that show a pulsed decay, and its best single and double exponential.
 
-    ``whole``: the likelihood of all bins, where the fit is of a part of them.
+    ``whole``: the likelihood of all bins, where the fit is of a part of them; ``caution``: what to mind of beta then.
     """
 
     rows: tuple[int, ...]
@@ -59,6 +59,7 @@ class _Fits:
     # Of how many photons the optimum was searched from several starts.
     searched: int
     whole: Likelihood | None = None
+    caution: str = ""
 
     @property
     def ratio(self) -> float:
@@ -242,8 +243,11 @@ def _within(data: DecayData, options: FitOptions, fits: _Fits) -> tuple[_Fits | 
     # What is held is the same for both, so that one of them holds the other.
     single = np.where(single_box.free, fits.single.theta, fits.double.theta)
     single[[LN_TAU_XX, MIX]] = fits.single.theta[[LN_TAU_XX, MIX]]
-    notes = []
+    notes, caution = [], ""
     if held:
+        means = recorded_means(fits.likelihood, fits.double.theta)
+        free = int(np.count_nonzero(covariance(fits.double, fits.double_box).diagonal()))
+        caution = claims.held_warning(select.misfit(goodness(fits.likelihood.counts, means, free))[1])
         channels = ", ".join(str(data.numbers[fits.rows[c]]) for c in held)
         notes = [
             f"channel {channels}: the fit range leaves out the rising edge, so t0 and response are those of the whole "
@@ -256,6 +260,7 @@ def _within(data: DecayData, options: FitOptions, fits: _Fits) -> tuple[_Fits | 
         single=replace(fits.single, theta=single),
         double_box=double_box,
         whole=fits.likelihood,
+        caution=caution,
     )
     return _again(part), notes
 
@@ -363,6 +368,7 @@ def _choose(
         warnings = (
             claims.tail_warning(tau_xx_s, width_s, shape),
             claims.misfit_warning(misfit),
+            fits.caution,
             claims.leftover_warning(tau_x_s, period_s),
         )
         beta = fit_beta(likelihood, optimum, box, options, parts, refused, warnings, intervals=intervals)

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from photonstream.nodes.inference.claims import Z95
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curves
 from photonstream.nodes.inference.decay_model import Floats
-from photonstream.nodes.inference.estimate import Estimate, Interval
+from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
 from photonstream.nodes.inference.fit_range import photons_within
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, fwhm_s
 from photonstream.nodes.inference.likelihood import (
@@ -31,8 +30,6 @@ from photonstream.nodes.inference.profile import Profile
 from photonstream.nodes.inference.scoring import Box
 from photonstream.nodes.inference.tail import MOST_FITTED_SHARE
 
-# A lifetime that is a bin over this is none: what it gives is the response itself.
-_AT_ONCE = 50.0
 # Of a logarithm, so that its exponential stays a number.
 _MOST_LN = 100.0
 

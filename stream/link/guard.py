@@ -154,20 +154,27 @@ class Listener(Enum):
     """What is found at an endpoint by whoever connects and says nothing; ZeroMQ greets first."""
 
     SPEAKS = "greets, or keeps the connection"
-    HANGS_UP = "ends it without a word, as a tunnel whose other end has nobody"
-    GONE = "is not there, or dies just now"
+    HANGS_UP = "ends it without a word, as a tunnel whose other end has nobody, or cannot be reached"
+    RESETS = "breaks it off: a tunnel, or a run that dies just now"
+    GONE = "is not there"
 
 
 def _who_listens(endpoint: str) -> Listener:
     """Connects to a tcp ``endpoint``, and waits for a greeting."""
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
     try:
-        with tcp_socket.create_connection((host.strip("[]"), int(port)), GREETING_S) as connection:
-            return Listener.SPEAKS if connection.recv(1) else Listener.HANGS_UP
-    except ConnectionError:
+        connection = tcp_socket.create_connection((host.strip("[]"), int(port)), GREETING_S)
+    except ConnectionRefusedError:
         return Listener.GONE
     except (OSError, ValueError):
-        return Listener.SPEAKS
+        return Listener.HANGS_UP
+    with connection:
+        try:
+            return Listener.SPEAKS if connection.recv(1) else Listener.HANGS_UP
+        except TimeoutError:
+            return Listener.SPEAKS
+        except OSError:
+            return Listener.RESETS
 
 
 class Handshakes:
@@ -237,10 +244,15 @@ class Handshakes:
         too_long = time.monotonic() - self._failing_since >= LONGEST_S
         enough = self._in_a_row >= MOST_FAILURES or too_long
         if not self._found or (enough and Listener.SPEAKS not in self._found):
-            self._found.add(_who_listens(self._endpoint))
+            found = _who_listens(self._endpoint)
+            self._found.add(found)
+            # Whoever refused us and is gone has not hung up before.
+            gone = found is Listener.GONE and Listener.HANGS_UP not in self._found
+        else:
+            gone = False
         if not enough:
             return False
-        if Listener.SPEAKS in self._found or self._found == {Listener.GONE}:
+        if Listener.SPEAKS in self._found or gone:
             return True
         self._in_a_row, self._failing_since = 1, time.monotonic()
         return False

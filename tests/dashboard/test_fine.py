@@ -117,6 +117,19 @@ def test_where_the_short_bins_are_not_known_those_of_the_trace_are_shown(bins):
     assert "bins of 10\u00a0ms" in update["html"]["trace-key"]
 
 
+def test_at_the_live_edge_short_bins_are_shown_as_far_as_they_are_known(bins):
+    counts, states = (each.copy() for each in bins)
+    latest = told((counts, states), fine=False)
+    known = len(counts) - 3 * PER_BIN
+    for k, tile in enumerate(fine_tiles(counts[:known], states[:known])):
+        latest.hear(ResultSent(0, 0, "states", f"fine/{k}", False, tile, None), 0.0)
+    end_s = len(counts) * BIN_S / PER_BIN
+    update = trace_view(latest, (end_s - 0.5, end_s))
+    drawn = update["data"]["trace_values"]
+    assert len(drawn["left"]) == 500 - 3 * PER_BIN
+    assert "bins of 1\u00a0ms" in update["html"]["trace-key"]
+
+
 def test_only_so_many_tiles_are_kept():
     fine = FineTrace()
     counts, states = np.ones(4, int), np.ones(4, int)

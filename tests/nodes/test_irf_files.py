@@ -47,7 +47,9 @@ def test_a_file_may_bear_the_name_of_a_response(tmp_path, monkeypatch):
         assert isinstance(load_irf(f"./{name}"), MeasuredIrf)
 
 
-def test_the_checksum_is_that_of_the_file_as_it_is_now(tmp_path):
+def test_the_checksum_is_that_of_the_file_as_it_is_now(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "0.1ns").write_text("0 1\n", encoding="utf-8")
     path = tmp_path / "irf.txt"
     for k, content in enumerate(("0 1\n", "0 2\n")):
         path.write_text(content, encoding="utf-8")
@@ -59,6 +61,7 @@ def test_the_checksum_is_that_of_the_file_as_it_is_now(tmp_path):
         1e-10,
         "tail",
         "0.1ns+10%@0.3ns",
+        "0.1ns",
         str(tmp_path / "no_such_file.txt"),
         str(tmp_path),
     ):

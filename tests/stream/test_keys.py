@@ -4,6 +4,7 @@ import os
 import re
 import select
 import socket
+import struct
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -273,14 +274,19 @@ def test_root_or_not_the_mode_is_what_counts(tmp_path):
 
 
 @contextmanager
-def hanging_up(listening):
-    """Takes every connection to a socket and ends it without a word; gives the list of when."""
+def hanging_up(listening, linger):
+    """Takes every connection to a socket and ends it without a word; gives the list of when.
+
+    ``linger``: what is set as SO_LINGER; with (1, 0) the connection is reset.
+    """
     times, over = [], threading.Event()
 
     def hang_up():
         while not over.is_set():
             if select.select([listening], [], [], 0.05)[0]:
-                listening.accept()[0].close()
+                caller = listening.accept()[0]
+                caller.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", *linger))
+                caller.close()
                 times.append(time.monotonic())
 
     with ThreadPoolExecutor(1) as pool:
@@ -292,7 +298,8 @@ def hanging_up(listening):
         done.result()
 
 
-def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts):
+@pytest.mark.parametrize("linger", [(0, 0), (1, 0)], ids=["ended", "reset"])
+def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts, linger):
     """It takes connections and hangs up; only who has greeted and hangs up can have other keys."""
     reader = None
     writer = open_writer(contexts(), "127.0.0.2")
@@ -301,7 +308,7 @@ def test_a_tunnel_to_where_nobody_listens_yet_is_waited_for(contexts):
             place = tunnel.getsockname()[:2]
             reader = LinkReader(contexts(), f"tcp://{place[0]}:{place[1]}", "page")
             until = time.monotonic() + DEADLINE_S
-            with hanging_up(tunnel) as hung_up:
+            with hanging_up(tunnel, linger) as hung_up:
                 while len(hung_up) < 3 * MOST_FAILURES:
                     assert time.monotonic() < until
                     assert list(reader.receive()) == []

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import zmq
 
+from photonstream.nodes.drivers import network_zmq
 from photonstream.nodes.drivers.base import Cause, DeviceError
 from photonstream.nodes.drivers.network import Network, NetworkSettings
 from photonstream.nodes.formats import open_tag_file
@@ -236,6 +237,24 @@ def test_a_header_that_is_none_is_refused_and_the_sender_waited_for(device, cont
     device.arm()
     assert "no header" in sender.heard()["error"]
     assert device.status().warnings == ("1 messages of programs were refused",)
+
+
+def test_strangers_do_not_keep_the_records_of_the_sender_waiting(device, context, monkeypatch):
+    """However many messages of theirs there are, one reading takes so many and gives what it has."""
+    monkeypatch.setattr(network_zmq, "MOST_AT_ONCE", 5)
+    sender, stranger = Sender(context, device), Sender(context, device, b"stranger", header=None)
+    device.arm()
+    for number in range(40):
+        stranger.send(number, [1])
+    sender.send(0, [7])
+    buffer, readings = np.empty(8, np.uint32), 0
+    until = time.monotonic() + DEADLINE_S
+    while not device.status().warnings or not device.status().warnings[0].startswith("40 "):
+        assert time.monotonic() < until
+        before = device.status().warnings
+        assert device.read_into(buffer) in (0, 1)
+        readings += device.status().warnings != before
+    assert readings >= 8
 
 
 def test_what_was_refused_is_told_where_no_sender_comes(context):
