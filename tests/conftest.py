@@ -22,6 +22,12 @@ EXTERNAL_DEVICE = ROOT / "tests" / "external_device"
 collect_ignore = ["external", "external_device"]
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers():
+    """Half as many again as there are cores: many tests wait for a process, a page or a device."""
+    return 3 * (os.cpu_count() or 1) // 2 or 1
+
+
 @pytest.fixture(scope="session")
 def real_data():
     """The folder of real recordings."""

@@ -42,6 +42,8 @@ DEAD_S = 20.0
 SILENT_S, MOST_SILENT_S = 4.0, 64.0
 # How long `stop` waits for the system to take the endpoint back.
 UNBIND_S = 2.0
+# What is half sent when a socket is closed has so long to come through.
+LINGER_S = 0.5
 _IPC = "ipc://"
 # As plain numbers: flags of an enumeration cost more than the calls they are for.
 _EVENTS, _IN = int(zmq.EVENTS), int(zmq.POLLIN)

@@ -13,6 +13,7 @@ import zmq
 from photonstream.stream.chunk import Result
 from photonstream.stream.link.common import (
     FORGET_S,
+    LINGER_S,
     MOST_AT_ONCE,
     MOST_CREDIT,
     MOST_NAME,
@@ -230,16 +231,18 @@ class _Writer(ABC):
         if self.socket.closed:
             return
         self._refusals.stop()
-        listening = not self.endpoint.startswith("inproc:")
-        monitor = self.socket.get_monitor_socket(zmq.EVENT_CLOSED) if listening else None
-        self.socket.unbind(self.endpoint)
+        monitor = None
+        if self.endpoint.startswith("inproc:"):
+            self.socket.unbind(self.endpoint)
+        else:
+            monitor = self.socket.get_monitor_socket(zmq.EVENT_CLOSED)
+        # Not unbound before: that drops what is half sent on a line, and who hangs up just then ends the whole process.
+        self.socket.close(linger=round(LINGER_S * 1000))
         if monitor is not None:
             # The listener is closed by ZeroMQ's own thread; a new one must not come before.
             monitor.poll(round(UNBIND_S * 1000))
-            self.socket.disable_monitor()
             monitor.close()
         unlink(self.endpoint, own=True)
-        self.socket.close()
 
 
 class LosslessWriter(_Writer):

@@ -12,7 +12,7 @@ from photonstream.nodes.pipeline import standard
 from photonstream.nodes.simulate import BLINKING, PRESETS, simulate, with_setting
 from photonstream.stream.runner import InlineRunner
 
-SEEDS = 100
+SEEDS = 50
 
 
 def steady(preset="355nm", **settings):
@@ -34,7 +34,7 @@ def results(tmp_path, parameters, seeds, **lifetime):
         yield replay(path, **lifetime).results["results", "result"].value
 
 
-def test_beta_of_100_nanocrystals_lies_in_its_intervals(tmp_path):
+def test_beta_of_50_nanocrystals_lies_in_its_intervals(tmp_path):
     # Two-level world: there the formula of beta is exact, and the truth is B (not eta).
     parameters = steady(max_excitons=2)
     truth = biexciton_share(parameters.mean_n, parameters.cm_efficiency)
@@ -46,12 +46,12 @@ def test_beta_of_100_nanocrystals_lies_in_its_intervals(tmp_path):
         key: np.mean([r["beta"][key][0] <= truth <= r["beta"][key][1] for r in found])
         for key in ("ci68", "ci95")
     }
-    # The counts in an interval are binomial: 90 of 100 is 2.3 standard deviations below 95, 54 is 3 below 68.
-    assert inside["ci95"] >= 0.90
-    assert 0.54 <= inside["ci68"] <= 0.82
+    # The counts in an interval are binomial: 43 of 50 is 2.9 standard deviations below 95 %, 24 and 44 are 3 from 68 %.
+    assert inside["ci95"] >= 0.86
+    assert 0.48 <= inside["ci68"] <= 0.88
     # With <N> known exactly, the efficiency per absorbed photon is as good.
     eta = parameters.cm_efficiency
-    assert np.mean([r["eta"]["ci95"][0] <= eta <= r["eta"]["ci95"][1] for r in found]) >= 0.90
+    assert np.mean([r["eta"]["ci95"][0] <= eta <= r["eta"]["ci95"][1] for r in found]) >= 0.86
     # Excitons left over from earlier pulses add a little to B, which the exact expectation holds.
     assert abs(np.mean(value) - expected_reading(parameters)) < 3 * np.std(value) / np.sqrt(SEEDS)
     assert np.mean(stderr) == pytest.approx(np.std(value), rel=0.25)

@@ -164,8 +164,8 @@ def test_who_dies_after_stop_takes_nothing_of_what_was_read_with_it(play):
     read = []
 
     def lose(visitor):
-        # Stopped, and the results are not final yet.
-        assert visitor.runner._helm.orders.end_at == visitor.runner._hub.events == read[0]
+        # Stopped, and the results are not final yet; a chunk more may have been read before the word came.
+        read.append(visitor.runner._helm.orders.end_at)
         visitor.runner._helm.restarted(["adder"], "it died", anew=True)
 
     def stop(visitor):
@@ -181,7 +181,7 @@ def test_who_dies_after_stop_takes_nothing_of_what_was_read_with_it(play):
     assert outcomes[-1].interrupted
     assert outcomes[-1].imbalances == []
     given = outcomes[-1].ledger["player"]["events_out"]
-    assert read[0] <= given
+    assert read[0] <= read[1] <= given
     assert outcomes[-1].results["adder", "sum"].value["sum"] == sum(range(given))
 
 
