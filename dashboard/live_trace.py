@@ -10,9 +10,8 @@ from photonstream.dashboard.axes import round_above
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
 from photonstream.dashboard.numbers import MS, quantity
-from photonstream.dashboard.panels.trace import trace_columns
+from photonstream.dashboard.panels.trace import trace_columns, trace_key
 from photonstream.dashboard.recording_events import gap_spans, note_marks
-from photonstream.dashboard.style import OTHER_STATES, REST, SELECTED
 from photonstream.dashboard.tiles import TraceTiles
 from photonstream.dashboard.views import Envelope
 from photonstream.nodes.tag_source import EVENTS
@@ -113,12 +112,7 @@ def live_envelope(tiles: TraceTiles, start_s: float, stop_s: float) -> tuple[Env
 def _trace_key(tiles: TraceTiles, shown: Envelope, bin_s: float) -> str:
     """What the colours of the trace are, and of which bins it is, as HTML."""
     selected = [state for state in tiles.states_seen if tiles.is_on(state)]
-    first = "selected" if not selected or not shown.others else f"state {selected[0]}, selected"
-    words = [(SELECTED, first)]
-    words += [(color, f"state {n}") for n, color in zip(shown.others, OTHER_STATES, strict=False)]
-    words.append((REST, "not known" if shown.others else "other bins"))
-    marks = "".join(f'<i style="background:{color}"></i>{text} ' for color, text in words)
-    return f"{marks}&middot; bins of {quantity(bin_s, MS, 3)}"
+    return f"{trace_key(selected, shown.others)}&middot; bins of {quantity(bin_s, MS, 3)}"
 
 
 def rate_ends(tiles: TraceTiles, least_kcps: float = 0.0) -> tuple[float, float]:

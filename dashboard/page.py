@@ -49,6 +49,7 @@ figure { margin: 0; }
 .numbers { flex: 1; margin-left: 22px; padding: 0 0 0 26px; }
 .rows thead th:first-child { width: 46%; }
 figcaption { margin: 10px 0 20px; font-size: 13px; line-height: 1.5; }
+figcaption i { display: inline-block; width: 9px; height: 9px; margin: 0 4px 0 6px; print-color-adjust: exact; }
 .warnings { border-left: 4px solid #d55e00; padding: 2px 12px; margin: 0 0 14px; }
 .warnings ul { margin: 0; padding-left: 16px; }
 .facts { columns: 2; column-gap: 40px; border-top: 1.5px solid var(--ink); padding-top: 14px; }

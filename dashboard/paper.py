@@ -35,7 +35,7 @@ from photonstream.dashboard.panels.decay import (
 )
 from photonstream.dashboard.panels.flid import PALETTE, flid_columns, most_bins
 from photonstream.dashboard.panels.histogram import histogram_columns
-from photonstream.dashboard.panels.trace import trace_columns
+from photonstream.dashboard.panels.trace import LINE_COLORS, trace_columns
 from photonstream.dashboard.recording_events import gap_spans
 from photonstream.dashboard.style import FIT, INK, LOST, PALE, REST, SELECTED, rate_axis
 from photonstream.dashboard.views import Trace, envelope, rate_histogram, view_decay, view_trace
@@ -136,7 +136,7 @@ def _draw_trace(axes: Axes, trace: Trace, gaps_s: Sequence[tuple[float, float]])
     columns = trace_columns(envelope(trace, TRACE_COLUMNS), gaps_s)
     for start_s, stop_s in gaps_s:
         axes.axvspan(start_s, stop_s, color=LOST, alpha=0.3, linewidth=0.6)
-    for name, color in (("trace", REST), ("trace_on", SELECTED)):
+    for name, color in LINE_COLORS.items():
         axes.plot(columns[name]["x"], columns[name]["y"], color=color, linewidth=0.4)
     axes.set_xlim(trace.edges_s[0], trace.edges_s[-1])
     _set_rates(axes, trace)

@@ -21,7 +21,7 @@ from photonstream.dashboard.panels.decay import draw_decay
 from photonstream.dashboard.panels.dwell import draw_dwell
 from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
-from photonstream.dashboard.panels.trace import draw_trace
+from photonstream.dashboard.panels.trace import draw_trace, trace_key
 from photonstream.dashboard.recording_events import events_table, gap_spans
 from photonstream.dashboard.style import rate_axis
 from photonstream.dashboard.systematics import WORDS, systematic_rows
@@ -67,7 +67,7 @@ def render(run: RunFolder) -> str:
         warnings=f'<div class="warnings">{warnings}</div>' if warnings else "",
         **plots,
         numbers=_numbers(run, findings),
-        caption=_caption(run, findings, decay),
+        caption=_caption(run, findings, trace, decay),
         facts=_facts(run, findings, plots),
         footer=text(f"photonstream {run.summary.get('photonstream') or '(version unknown)'}."),
         script=script,
@@ -108,7 +108,7 @@ def _numbers(run: RunFolder, findings: Findings) -> str:
     )
 
 
-def _caption(run: RunFolder, findings: Findings, decay: Decay) -> str:
+def _caption(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> str:
     bin_s = number(run.section("intensity").get("bin_s"))
     bins = "bins" if bin_s is None else f"bins of {quantity(bin_s, MS)}"
     window = facts.selection_text(run)
@@ -118,14 +118,18 @@ def _caption(run: RunFolder, findings: Findings, decay: Decay) -> str:
     elif window == "every rate":
         limits = "all of them"
     lost = "; red: the device lost data" if gap_spans(run.summary.get("recording_events")) else ""
+    key = trace_key(trace.selected_states, trace.other_states)
     parts = {
-        "a": f"Intensity in {bins}; blue: bins of the selected state, {limits}{lost}.",
+        "a": f"Intensity in {bins}, selected: {limits}{lost}.",
         "b": "How often each intensity occurs; blue: selected bins.",
         "c": "Bins of the trace by intensity and mean delay of their photons; colour: number of bins.",
         "d": _decay_words(findings, decay),
         "e": "Results with standard errors σ and 95 % intervals.",
     }
-    return " ".join(f"<b>{letter}</b>&ensp;{text(words)}" for letter, words in parts.items())
+    marks = {"a": f" {key.strip()}."}
+    return " ".join(
+        f"<b>{letter}</b>&ensp;{text(words)}{marks.get(letter, '')}" for letter, words in parts.items()
+    )
 
 
 def _decay_words(findings: Findings, decay: Decay) -> str:

@@ -22,12 +22,16 @@ EXTRAS = ("response", "detector_1", "detector_2")
 
 @dataclass(frozen=True)
 class Trace:
-    """Rate of every bin in kcps; ``edges_s`` has one more; ``on`` marks the bins whose photons are selected."""
+    """Rate of every bin in kcps; ``edges_s`` has one more; ``on`` marks the bins whose photons are selected.
+
+    ``state`` of each bin, 0 where nobody knows.
+    """
 
     edges_s: Floats
     rate_kcps: Floats
     counts: Floats
     on: NDArray[np.bool_]
+    state: NDArray[np.int64]
 
     @property
     def bin_s(self) -> float:
@@ -42,6 +46,16 @@ class Trace:
         return slice(0, len(self.counts) - 1 if cut else None)
 
     @property
+    def selected_states(self) -> list[int]:
+        """The states whose bins are selected, ascending."""
+        return [int(state) for state in np.unique(self.state[self.on]) if state > 0]
+
+    @property
+    def other_states(self) -> list[int]:
+        """The states that are known and not selected, ascending."""
+        return [int(state) for state in np.unique(self.state[~self.on]) if state > 0]
+
+    @property
     def highest_kcps(self) -> float:
         """The largest rate of a whole bin, 0 without bins."""
         rates = self.rate_kcps[self.whole]
@@ -49,13 +63,14 @@ class Trace:
 
 
 def view_trace(curve: Curve) -> Trace:
-    """The trace of ``trace.csv``; without its ``on`` column no bin is marked."""
+    """The trace of ``trace.csv``; without its ``on`` column no bin is marked, without ``state`` nobody knows states."""
     start_s, stop_s = curve["time_start"], curve["time_stop"]
     edges_s = np.append(start_s, stop_s[-1:])
     if not np.isfinite(edges_s).all():
         edges_s = np.arange(curve.rows + 1, dtype=np.float64)
     on = curve["on"] > 0
-    return Trace(edges_s, curve["rate"] / 1e3, curve["counts"], on)
+    state = np.nan_to_num(curve["state"]).astype(np.int64)
+    return Trace(edges_s, curve["rate"] / 1e3, curve["counts"], on, state)
 
 
 @dataclass(frozen=True)
@@ -81,7 +96,11 @@ def envelope(trace: Trace, columns: int) -> Envelope:
     size = np.diff(np.append(starts, bins))
     marked = np.add.reduceat(trace.on.astype(np.float64), starts) if bins else np.empty(0)
     edges_s = trace.edges_s[np.append(starts, bins)] if bins else np.empty(0)
-    return Envelope(edges_s, low, high, on_low, on_high, marked / np.maximum(size, 1))
+    others = {
+        state: extremes(np.where((trace.state == state) & ~trace.on, trace.rate_kcps, np.nan), starts)
+        for state in trace.other_states
+    }
+    return Envelope(edges_s, low, high, on_low, on_high, marked / np.maximum(size, 1), others)
 
 
 @dataclass(frozen=True)

@@ -284,21 +284,26 @@ def _trace(latest: Latest) -> list[Column]:
         Column("rate", "1/s", total / width_s),
         *(Column(f"counts_ch{c}", "counts", counts[:, c]) for c in range(counts.shape[1])),
         Column("on", "", _on(selection, total, latest).astype(np.int64)),
+        *([Column("state", "", _states(latest))] if selection["method"] == HIDDEN_MARKOV else []),
     ]
 
 
 def _on(selection: Mapping[str, Any], total: NDArray[np.int64], latest: Latest) -> NDArray[np.bool_]:
     """Which bins of the trace are selected; with states, those that mostly were in a selected one."""
     if selection["method"] == HIDDEN_MARKOV:
-        tiles = [
-            latest["states", state_tile_key(k)]["states"] for k in range(latest["intensity", TRACE]["tiles"])
-        ]
-        on_states: NDArray[np.bool_] = selection["on_states"]
-        states: NDArray[np.uint32] = np.concatenate([*tiles, np.empty(0, np.uint32)])
-        of_states: NDArray[np.bool_] = on_states[states]
+        of_states: NDArray[np.bool_] = selection["on_states"][_states(latest)]
         return of_states
     on: NDArray[np.bool_] = selection["on_levels"][level_of(total)]
     return on
+
+
+def _states(latest: Latest) -> NDArray[np.uint32]:
+    """In which state each bin of the trace mostly was; 0 where nobody knows."""
+    tiles = [
+        latest["states", state_tile_key(k)]["states"] for k in range(latest["intensity", TRACE]["tiles"])
+    ]
+    states: NDArray[np.uint32] = np.concatenate([*tiles, np.empty(0, np.uint32)])
+    return states
 
 
 def _decays(latest: Latest) -> dict[str, list[Column]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,12 @@ from photonstream.dashboard.views import Envelope, Floats, Trace, envelope
 
 # Two columns a pixel, for screens of high resolution.
 COLUMNS_PER_PIXEL = 2
+# Of the lines of `trace_columns`, in the order in which they are drawn.
+LINE_COLORS = {
+    "trace": REST,
+    **{f"trace_other_{k}": color for k, color in enumerate(OTHER_STATES)},
+    "trace_on": SELECTED,
+}
 
 
 # Where the device lost data: first and last second of each.
@@ -41,7 +47,7 @@ def draw_trace(
     height: int,
     gaps_s: Spans = (),
 ) -> figure:
-    """Rate against time: all bins grey, selected ones blue, the window as a band, gaps red.
+    """Rate against time: selected bins blue, other states in their colours, the rest grey; the window, gaps red.
 
     ``window_kcps`` is [low, high), high None where it is open, None where no window was drawn.
     """
@@ -92,8 +98,7 @@ def trace_figure(
         line_alpha=0.8,
         line_width=1,
     )
-    colors = {"trace": REST, **{f"trace_other_{k}": color for k, color in enumerate(OTHER_STATES)}}
-    for name, color in (colors | {"trace_on": SELECTED}).items():
+    for name, color in LINE_COLORS.items():
         plot.line("x", "y", source=sources[name], line_color=color, line_width=0.8, line_join="bevel")
     columns = plot.quad(
         left="left",
@@ -117,6 +122,14 @@ def trace_figure(
         )
     )
     return plot
+
+
+def trace_key(selected: Sequence[int], others: Iterable[int]) -> str:
+    """What the colours of the trace are, as HTML, from the states whose bins are selected and the others in it."""
+    known = [(color, f"state {n}") for n, color in zip(others, OTHER_STATES, strict=False)]
+    first = f"state {selected[0]}, selected" if len(selected) == 1 and known else "selected"
+    words = [(SELECTED, first), *known, (REST, "not known" if known else "other bins")]
+    return "".join(f'<i style="background:{color}"></i>{text} ' for color, text in words)
 
 
 def draw_window(plot: figure, window_kcps: Sequence[float | None] | None) -> None:

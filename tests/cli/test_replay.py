@@ -110,6 +110,10 @@ def test_the_curves_say_what_the_result_says(folder):
     assert trace["counts"].sum() == result["recording"]["photons"]
     # A bin is marked by what it mostly was, and a state may end within it.
     assert trace["counts"][trace["on"] == 1].sum() == pytest.approx(result["states"]["on_photons"], rel=0.005)
+    for level in result["states"]["levels"]:
+        bins = trace["state"] == level["state"]
+        assert (trace["on"][bins] == level["on"]).all()
+        assert np.mean(bins) == pytest.approx(level["time_share"], abs=0.01)
     np.testing.assert_array_equal(trace["counts"], trace["counts_ch0"] + trace["counts_ch1"])
     np.testing.assert_array_equal(trace["time_start"][1:], trace["time_stop"][:-1])
     decay, units = read_curve(folder / "decay.csv")

@@ -5,17 +5,18 @@ import pytest
 
 from photonstream.dashboard.folder import Curve
 from photonstream.dashboard.panels.decay import unfitted_sides
+from photonstream.dashboard.panels.trace import trace_key
 from photonstream.dashboard.views import envelope, rate_histogram, view_decay, view_trace
 
 
-def trace_of(counts, on, *, bin_s=0.01, last_s=None):
+def trace_of(counts, on, *, bin_s=0.01, last_s=None, **more):
     start = np.arange(len(counts)) * bin_s
     stop = start + bin_s
     if last_s is not None:
         stop[-1] = start[-1] + last_s
     counts = np.asarray(counts, float)
     columns = {"time_start": start, "time_stop": stop, "counts": counts, "rate": counts / (stop - start)}
-    return view_trace(Curve({**columns, "on": np.asarray(on, float)}))
+    return view_trace(Curve({**columns, "on": np.asarray(on, float), **more}))
 
 
 def test_trace_in_kcps_with_its_last_short_bin():
@@ -34,6 +35,20 @@ def test_envelope_marks_selected_bins_by_column():
     np.testing.assert_allclose(shown.on_low, [np.nan, 3.0, np.nan])
     np.testing.assert_array_equal(shown.on_share, [0, 1, 0])
     np.testing.assert_allclose(shown.edges_s, [0, 0.02, 0.04, 0.06])
+
+
+def test_envelope_tells_states_that_are_not_selected():
+    states = np.array([2, 3, 1, 1, 0, 2, np.nan, 0])
+    trace = trace_of([1, 5, 30, 40, 2, 3, 7, 7], [0, 0, 1, 1, 0, 0, 0, 0], state=states)
+    assert (trace.selected_states, trace.other_states) == ([1], [2, 3])
+    shown = envelope(trace, 4)
+    assert set(shown.others) == {2, 3}
+    np.testing.assert_allclose(shown.others[2][0], [0.1, np.nan, 0.3, np.nan])
+    np.testing.assert_allclose(shown.others[3][1], [0.5, np.nan, np.nan, np.nan])
+    assert envelope(trace_of([1, 5], [0, 1]), 2).others == {}
+    assert trace_key([1], [2, 3]).count("<i ") == 4
+    assert "state 3" in trace_key([1], [2, 3])
+    assert "state" not in trace_key([1], [])
 
 
 def test_histogram_counts_every_whole_bin_once():
