@@ -23,15 +23,14 @@ class Inlet:
         try:
             self._socket = self._context.socket(zmq.ROUTER)
             configure(self._socket, endpoint, most_bytes)
-            # Without a bound: where ZeroMQ has stopped to read from somebody who then dies, it ends the whole process.
-            self._socket.rcvhwm = 0
             self._socket.router_handover = True
             # So that one can hear whether a sender is still there.
             self._socket.router_mandatory = True
             self.endpoint = bind(self._socket, endpoint)
             self._refusals = Refusals(self._socket, endpoint)
         except BaseException:
-            self._context.destroy(linger=0)
+            # The context waits for the admission, which closes its socket by itself: nobody else may.
+            self._context.term()
             raise
         self._turned_away = 0
         self._waiter = Waiter()
@@ -64,5 +63,5 @@ class Inlet:
         """Close it. What was said last is on its way."""
         if not self._socket.closed:
             self._refusals.stop()
-            self._socket.close(linger=200)
+            self._socket.close()
             self._context.term()

@@ -20,7 +20,6 @@ from photonstream.stream.link.common import (
     MOST_READERS,
     NOW,
     REPEAT_S,
-    UNBIND_S,
     Clock,
     Context,
     bind,
@@ -28,7 +27,7 @@ from photonstream.stream.link.common import (
     take,
     unlink,
 )
-from photonstream.stream.link.guard import Refusals
+from photonstream.stream.link.guard import Refusals, watch
 from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
     COPY_BYTES,
@@ -231,15 +230,16 @@ class _Writer(ABC):
             return
         self._refusals.stop()
         listening = not self.endpoint.startswith("inproc:")
-        monitor = self.socket.get_monitor_socket(zmq.EVENT_CLOSED) if listening else None
-        self.socket.unbind(self.endpoint)
+        monitor = watch(self.socket, zmq.EVENT_CLOSED | zmq.EVENT_CLOSE_FAILED) if listening else None
+        if monitor is None:
+            self.socket.unbind(self.endpoint)
+        # Others are not unbound before: that would drop what is half sent at once (`LINGER_S`).
+        self.socket.close()
         if monitor is not None:
             # The listener is closed by ZeroMQ's own thread; a new one must not come before.
-            monitor.poll(round(UNBIND_S * 1000))
-            self.socket.disable_monitor()
+            monitor.recv_multipart()
             monitor.close()
         unlink(self.endpoint, own=True)
-        self.socket.close()
 
 
 class LosslessWriter(_Writer):
