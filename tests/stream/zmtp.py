@@ -50,14 +50,15 @@ def connected(endpoint, identity=b"", receive_bytes=None):
 
 
 def flood(connection, data, most_bytes):
-    """Send ``data`` again and again: ``most_bytes``, or until for half a second nothing was taken."""
+    """Send ``data`` again and again, ``most_bytes`` in all; whether all was taken before it was cut off or ignored."""
     connection.settimeout(0.5)
     sent = 0
     try:
         while sent < most_bytes:
             sent += connection.send(data[sent % len(data) :])
-    except TimeoutError:
-        return
+    except (TimeoutError, ConnectionError):
+        return False
+    return True
 
 
 def _take(connection, count):
