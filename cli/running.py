@@ -26,7 +26,7 @@ from photonstream.dashboard.delays import delay_words, delays_of
 from photonstream.dashboard.folder import RunFolder, read_folder
 from photonstream.nodes.results import RESULT, WRITING
 from photonstream.stream.keys import Keys, keys_for
-from photonstream.stream.node import NodeError, ParameterError
+from photonstream.stream.node import ParameterError
 from photonstream.stream.processes import ProcessesRunner
 from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
 from photonstream.stream.supervisor import PlacedRunner, Watch
@@ -253,7 +253,12 @@ class Run:
         try:
             report = write_report(self._out)
         except OSError as error:
-            raise NodeError(f"the results are complete, but not report.html: {error.strerror}") from error
+            self._unwritten = (
+                f"the results are complete, but report.html could not be written: {error.strerror}; "
+                f"photonstream report {self._out} writes it"
+            )
+            say(f"photonstream: {self._unwritten}", sys.stderr)
+            return
         say(f"\n{report}", sys.stdout)
 
     def _look_for_enough(self, progress: Progress) -> None:

@@ -49,10 +49,12 @@ class Scene:
 class Change:
     """What a command comes to: new pace, new parameters, whether the recording is read anew, the end.
 
-    ``until_s``: a new epoch is shown as soon as it is there. ``note`` is what a person has to say.
+    ``until_s``: a new epoch is shown as soon as it is there. ``note`` is what a person has to say. ``later``: the pace
+    begins when the source is again where the run has been before.
     """
 
     pace: Pace | None = None
+    later: bool = False
     parameters: Parameters | None = None
     anew: bool = False
     until_s: float | None = None
@@ -125,10 +127,12 @@ def _speed(values: Mapping[str, Any], scene: Scene) -> Change:
     if pace.paused:
         return Change(dataclasses.replace(pace, speed=speed))
     place_s = _place_s(scene)
+    # On the way back at full speed nobody knows the time of the place where the run has been.
+    later = speed is not None and scene.catching_up and not math.isfinite(place_s)
     if not math.isfinite(place_s):
         # From full speed, and the source has not yet found out where it is: it holds there until it is caught up with.
         place_s = 0.0
-    return Change(dataclasses.replace(pace, speed=speed).at(place_s, scene.now_s))
+    return Change(dataclasses.replace(pace, speed=speed).at(place_s, scene.now_s), later)
 
 
 def _seek(values: Mapping[str, Any], scene: Scene) -> Change:
@@ -195,7 +199,7 @@ def _set(values: Mapping[str, Any], scene: Scene, live: Live) -> Change:
     _bounded(parameters)
     if name in names:
         return Change(parameters=parameters)
-    return Change(_held(scene), parameters, anew=True)
+    return Change(_held(scene), parameters=parameters, anew=True)
 
 
 def _bounded(parameters: Parameters) -> Parameters:

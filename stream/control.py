@@ -63,8 +63,6 @@ class CommandServer:
         self._answers: OrderedDict[bytes, OrderedDict[int, Answer]] = OrderedDict()
         self.socket = context.socket(zmq.ROUTER)
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
-        # Without a bound: where ZeroMQ has stopped to read from somebody who then dies, it ends the whole process.
-        self.socket.rcvhwm = 0
         self.socket.router_handover = True
         self.endpoint = bind(self.socket, endpoint)
         self._refusals = Refusals(self.socket, endpoint)

@@ -60,6 +60,8 @@ class Helm:
         self.clocked = not issubclass(source_class, Source) or source_class.clocked
         self._started = pace.speed is None
         self._first_pace = pace
+        # The pace that begins when the source is again where the run has been.
+        self._later: Pace | None = None
         # From how many events each node has learned what it works with.
         self._learned_at: dict[str, int] = {}
         # What each has said it has learned, when that was looked at last.
@@ -170,6 +172,9 @@ class Helm:
         if not self._started and not self._hub.missing:
             self._started = True
             self.change(pace=self._first_pace.at(self._first_pace.place_s, now))
+        elif self._later is not None and not self._hub.catching_up:
+            self.change(pace=self._later.at(self._later.place_s, now))
+            self._later = None
         elif self._started and not pace.paused and reached_s > pace.due_s(now) + BEHIND_S:
             self.change(pace=pace.at(reached_s, now))
         if results_s != self.orders.results_s:
@@ -215,6 +220,8 @@ class Helm:
             # Whatever a node has not foreseen: a command is refused, and the run goes on.
             return False, f"{type(error).__name__}: {error}"
         self._carry_out(change)
+        if change.later:
+            return True, "from where the run has been before; until then at full speed"
         return True, f"everything is read again (epoch {self.orders.epoch})" if change.anew else ""
 
     def _live(self, node: str) -> frozenset[str] | None:
@@ -244,8 +251,13 @@ class Helm:
 
     def _carry_out(self, change: Change) -> None:
         changes: dict[str, Any] = {}
-        if change.pace is not None and self._started:
-            changes["pace"] = change.pace
+        if change.later:
+            self._later = change.pace
+        elif change.pace is not None and self._started:
+            waiting, self._later = self._later, None
+            # Who pauses on the way goes on from there with the speed that was to come.
+            speed = waiting.speed if waiting is not None and change.pace.paused else change.pace.speed
+            changes["pace"] = dataclasses.replace(change.pace, speed=speed)
         elif change.pace is not None:
             self._first_pace = change.pace
         if change.parameters is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import select
 import socket
 import time
@@ -16,6 +17,10 @@ from photonstream.nodes.drivers.network_settings import AGAIN_S, NetworkSettings
 
 # A program that has connected says what it sends within so long; so many are heard at the same time.
 HEADER_S, MOST_CALLERS = 5.0, 16
+# So many may wait to be heard, as far as the system keeps them.
+MOST_WAITING = 128
+# There is no descriptor or no memory for one more connection at the moment.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # Characters of what is said against somebody.
 MOST_SAID = 200
 
@@ -56,39 +61,70 @@ class OverTcp(Driver[NetworkSettings]):
 
     def _await_sender(self, wait_s: float) -> tuple[DeviceFacts, int | None]:
         until = time.monotonic() + wait_s
+        # Whether the time is over and all who had connected until then were let in.
+        all_in = False
         while True:
             now = time.monotonic()
             for caller, (_, latest) in list(self._callers.items()):
                 if now >= latest:
                     self._refuse(caller, f"it said no header within {HEADER_S:g} s")
+            for caller in self._speaking(now, None if all_in else until):
+                if (found := self._hear(caller)) is not None:
+                    return found
+            if not all_in and (found := self._let_in()) is not None:
+                return found
             # A caller that came in time may say its header, but for who waits to record on.
-            if now >= until and (self._known or not self._callers):
+            if all_in and (self._known or not self._callers):
                 refused = f"; {self._refusals()}" if self._refused else ""
                 place = f"{self.settings.host}:{self.port}"
                 raise DeviceError(
                     Cause.DEVICE_GONE, f"no program has connected to {place} to send records{refused}"
                 )
-            for ready in self._ready(now, until):
-                if ready is self._listener:
-                    self._accept()
-                elif (found := self._hear(ready)) is not None:
-                    return found
+            all_in = now >= until
 
-    def _ready(self, now: float, until: float) -> list[socket.socket]:
-        """Who has something to say, or for nobody to have."""
+    def _speaking(self, now: float, until: float | None) -> list[socket.socket]:
+        """Callers that have something to say; waits for that, or for one to connect ``until`` then."""
         assert self._listener is not None
-        listens = [self._listener] if now < until and len(self._callers) < MOST_CALLERS else []
         moments = [latest for _, latest in self._callers.values()]
-        wait_s = max(0.0, min([*moments, *([until] if listens or self._known else [])], default=now) - now)
-        return select.select([*listens, *self._callers], [], [], wait_s)[0]
+        if until is not None:
+            moments.append(until)
+        wait_s = 0.0 if until is None and self._known else max(0.0, min(moments, default=now) - now)
+        listens = [] if until is None else [self._listener]
+        ready = select.select([*listens, *self._callers], [], [], wait_s)[0]
+        return [each for each in ready if each is not self._listener]
 
-    def _accept(self) -> None:
+    def _let_in(self) -> tuple[DeviceFacts, int | None] | None:
+        """Let in all who have connected; where there are too many, the one that has been silent longest goes."""
         assert self._listener is not None
-        # Who has hung up by now was nobody.
-        with contextlib.suppress(OSError):
-            caller, _ = self._listener.accept()
+        for _ in range(MOST_WAITING):
+            if len(self._callers) >= MOST_CALLERS and (found := self._make_room()) is not None:
+                return found
+            try:
+                caller, _ = self._listener.accept()
+            except BlockingIOError:
+                return None
+            except OSError as error:
+                if error.errno not in NO_ROOM:
+                    # Who has hung up by now was nobody.
+                    continue
+                if not self._callers:
+                    time.sleep(AGAIN_S)
+                    return None
+                if (found := self._make_room()) is not None:
+                    return found
+                continue
             caller.setblocking(False)
             self._callers[caller] = b"", time.monotonic() + HEADER_S
+        return None
+
+    def _make_room(self) -> tuple[DeviceFacts, int | None] | None:
+        """Refuse a caller, unless it has just said its header."""
+        silent = (caller for caller, (said, _) in self._callers.items() if not said)
+        oldest = next(silent, next(iter(self._callers)))
+        found = self._hear(oldest)
+        if found is None and oldest in self._callers:
+            self._refuse(oldest, "it said no header, and others came")
+        return found
 
     def _hear(self, caller: socket.socket) -> tuple[DeviceFacts, int | None] | None:
         """Take what ``caller`` says; once that is a header it is the sender."""
@@ -135,7 +171,7 @@ class OverTcp(Driver[NetworkSettings]):
         try:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((self.settings.host, self.settings.port))
-            listener.listen(MOST_CALLERS)
+            listener.listen(MOST_WAITING)
             listener.setblocking(False)
         except OSError as error:
             listener.close()

@@ -32,8 +32,6 @@ MOST_LOST = 1 << 48
 GRACE_S = 2.0
 # Characters of what is said against somebody.
 MOST_SAID = 200
-# Messages that are still taken once it is stopped: a sender that goes on would never be done.
-MOST_LAST = 4096
 # Messages in one reading, of whomever.
 MOST_AT_ONCE = 4096
 
@@ -57,7 +55,7 @@ class OverZmq(Driver[NetworkSettings]):
         self._header: tuple[bytes, bytes] | None = None
         self._told = 0.0
         self._gone_since: float | None = None
-        # Messages that are still taken once it is stopped; None before.
+        # Messages of the sender that had come when it was stopped and are still taken; None before.
         self._room: int | None = None
         self._lost: int | None = None
         self._nonsense = False
@@ -100,6 +98,7 @@ class OverZmq(Driver[NetworkSettings]):
             self._inlet, self.settings.wait_s if first else AGAIN_S
         )
         self._sender, self._next, self._told = sender, 0, self.clock() - TELL_S
+        self._inlet.hear(sender)
         if lost is not None:
             self._lost = max(lost + self._lost_before, self._lost or 0)
         self._tell(self._inlet)
@@ -166,12 +165,12 @@ class OverZmq(Driver[NetworkSettings]):
         """Take one message; whether there may be more."""
         if self._room == 0 or (came := inlet.take()) is None:
             return False
-        if self._room is not None:
-            self._room -= 1
         sender, frames = came
         if sender != self._sender:
             self._hear_other(sender, frames)
             return True
+        if self._room is not None:
+            self._room -= 1
         self._gone_since = None
         if len(frames) == 1:
             # It begins anew.
@@ -209,6 +208,7 @@ class OverZmq(Driver[NetworkSettings]):
     def _raise_fault(self) -> None:
         """Raise what has befallen the sender, when all from before has been read."""
         if self._room is not None and self._after_loss is None:
+            self._raise_dropped()
             return
         if self._after_loss is not None:
             missing = self._after_loss[0] - self._next
@@ -228,6 +228,17 @@ class OverZmq(Driver[NetworkSettings]):
         if self._gone_since is not None and self.clock() - self._gone_since >= GRACE_S:
             self._hang_up()
             raise DeviceError(Cause.DEVICE_GONE, "the program that sends the records is gone")
+
+    def _raise_dropped(self) -> None:
+        """Raise that the last of what the sender sent could not be kept: no number after it tells."""
+        dropped = None if self._inlet is None else self._inlet.last_dropped
+        if self._inlet is None or dropped is None or len(dropped[0]) != NUMBER_BYTES:
+            return
+        self._inlet.last_dropped = None
+        missing = int.from_bytes(dropped[0], "little") + dropped[1] // 4 - self._next
+        if 0 < missing <= MOST_LOST:
+            self._lost = (self._lost or 0) + missing
+            raise DeviceError(Cause.DEVICE_GONE, f"{missing} records of the sender did not arrive")
 
     def _tell(self, inlet: Inlet) -> None:
         """Say how many records were taken, now and then; so one hears whether the sender is there."""
@@ -255,15 +266,22 @@ class OverZmq(Driver[NetworkSettings]):
         turned_away = 0 if self._inlet is None else self._inlet.turned_away
         if turned_away:
             warnings.append(f"{turned_away} connections were refused: keys missing, wrong or not admitted")
+        dropped = 0 if self._inlet is None else self._inlet.dropped
+        if dropped:
+            warnings.append(
+                f"{dropped} messages were dropped: more came than could be kept until it is taken"
+            )
         return Status(lost_records=self._lost, warnings=tuple(warnings))
 
     def disarm(self) -> None:
         """What has arrived can be read, and no more."""
-        if self._room is None and self._sender is not None:
-            self._room = MOST_LAST
+        if self._room is None and self._sender is not None and self._inlet is not None:
+            self._room = self._inlet.heard
 
     def _hang_up(self) -> None:
         self._sender, self._held, self._after_loss = None, b"", None
+        if self._inlet is not None:
+            self._inlet.hear(None)
         self._gone_since, self._nonsense = None, False
 
     def close(self) -> None:

@@ -33,17 +33,19 @@ MOST_NUMBER = 1 << 62
 MOST_NAME = 200
 # So many messages are taken in one call, so that a flood cannot keep a node from its work.
 MOST_AT_ONCE = 1000
-# A cut that neither side is told of (cable, suspended machine) is noticed after this long. It must be longer than one
-# large message takes on a slow line.
-HEARTBEAT_S = 2.0
-DEAD_S = 20.0
+# A cut that neither side is told of (cable, suspended machine) is noticed after this long: the system asks the other
+# end so often while there is nothing to say. ZeroMQ's own heartbeats are not used: where it has stopped to read from a
+# connection, as from one whose place another has taken, they end the whole process when that one breaks off.
+ASK_S = 5
+DEAD_S = 20
+# Whoever binds gives what is half sent so long to be sent when it closes: were it dropped, a reader that dies at that
+# moment would end the whole process.
+LINGER_S = 0.5
 # A connection on which nothing is heard though an answer is due is made anew after the first of these, then after twice
 # as long each time: a large message on a slow line has to come through some time.
 SILENT_S, MOST_SILENT_S = 4.0, 64.0
 # How long `stop` waits for the system to take the endpoint back.
 UNBIND_S = 2.0
-# What is half sent when a socket is closed has so long to come through.
-LINGER_S = 0.5
 _IPC = "ipc://"
 # As plain numbers: flags of an enumeration cost more than the calls they are for.
 _EVENTS, _IN = int(zmq.EVENTS), int(zmq.POLLIN)
@@ -159,11 +161,14 @@ def configure(socket: Socket, endpoint: str, most_bytes: int) -> None:
     # Credit bounds what is under way. ZeroMQ drops (ROUTER) beyond this bound, which credit cannot reach even though a
     # pipe learns only in halves of it what was read; it is there for strangers who send and never read.
     socket.sndhwm = 4 * MOST_CREDIT
-    socket.rcvhwm = 4 * MOST_CREDIT
+    # Without a bound: a ping of somebody from whom ZeroMQ has stopped to read, and who is gone, ends the whole process.
+    socket.rcvhwm = 0
     socket.maxmsgsize = max(most_bytes, min(OVERSIZE * most_bytes, MOST_OVERSIZE))
     if endpoint.startswith("tcp:"):
-        socket.heartbeat_ivl = round(HEARTBEAT_S * 1000)
-        socket.heartbeat_timeout = round(DEAD_S * 1000)
+        socket.tcp_keepalive = 1
+        socket.tcp_keepalive_idle = socket.tcp_keepalive_intvl = ASK_S
+        socket.tcp_keepalive_cnt = DEAD_S // ASK_S - 1
+        socket.tcp_maxrt = 1000 * DEAD_S
 
 
 def bind(socket: Socket, endpoint: str) -> str:
@@ -172,6 +177,7 @@ def bind(socket: Socket, endpoint: str) -> str:
     Raises OSError with the endpoint, and closes the socket, where that cannot be; KeysError where keys are missing.
     """
     secure(socket, endpoint, listens=True)
+    socket.linger = round(LINGER_S * 1000)
     with _said_plainly(socket, endpoint):
         # The file of a unix socket is taken over by whoever comes last: only a dead one's may be.
         if _somebody_listens(endpoint):

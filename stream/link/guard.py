@@ -111,9 +111,16 @@ def _set_keys(socket: Socket, endpoint: str, host: str, *, listens: bool) -> Non
         socket.curve_serverkey = keys.of_host(host)
 
 
-def _watch(socket: Socket, events: int) -> Socket:
+def watch(socket: Socket, events: int) -> Socket:
+    """A socket that tells of ``events`` of ``socket``."""
     # The usual name is that of a descriptor, which comes again.
-    return socket.get_monitor_socket(events, f"inproc://handshakes-{secrets.token_hex(8)}")
+    name = f"inproc://handshakes-{secrets.token_hex(8)}"
+    socket.monitor(name, events)
+    monitor: Socket = socket.context.socket(zmq.PAIR)
+    # Without a bound: ZeroMQ would stop, and everybody with it, until somebody has heard of all who were not let in.
+    monitor.rcvhwm = 0
+    monitor.connect(name)
+    return monitor
 
 
 def _stop_watching(socket: Socket, monitor: Socket) -> None:
@@ -133,7 +140,7 @@ class Refusals:
     def __init__(self, socket: Socket, endpoint: str) -> None:
         self._socket = socket
         events = _FAILED if socket.context in _keys else _FAILED & ~zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL
-        self._monitor = None if host_of(endpoint) is None else _watch(socket, events)
+        self._monitor = None if host_of(endpoint) is None else watch(socket, events)
 
     def new(self) -> int:
         """How many have come since it was asked last. Never blocks."""
@@ -187,7 +194,7 @@ class Handshakes:
         self._endpoint = endpoint
         self._keys = _keys.get(socket.context)
         self._socket = socket
-        self._monitor = _watch(socket, _FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED)
+        self._monitor = watch(socket, _FAILED | _TRIED_AGAIN | zmq.EVENT_DISCONNECTED)
         self._in_a_row = 0
         self._failing_since = 0.0
         # What ZeroMQ was told clearly: it does not try again by itself then.

@@ -13,7 +13,6 @@ import zmq
 from photonstream.stream.chunk import Result
 from photonstream.stream.link.common import (
     FORGET_S,
-    LINGER_S,
     MOST_AT_ONCE,
     MOST_CREDIT,
     MOST_NAME,
@@ -29,7 +28,7 @@ from photonstream.stream.link.common import (
     take,
     unlink,
 )
-from photonstream.stream.link.guard import Refusals
+from photonstream.stream.link.guard import Refusals, watch
 from photonstream.stream.link.passing import hand_over, passes
 from photonstream.stream.wire import (
     COPY_BYTES,
@@ -231,13 +230,12 @@ class _Writer(ABC):
         if self.socket.closed:
             return
         self._refusals.stop()
-        monitor = None
-        if self.endpoint.startswith("inproc:"):
+        listening = not self.endpoint.startswith("inproc:")
+        monitor = watch(self.socket, zmq.EVENT_CLOSED | zmq.EVENT_CLOSE_FAILED) if listening else None
+        if monitor is None:
             self.socket.unbind(self.endpoint)
-        else:
-            monitor = self.socket.get_monitor_socket(zmq.EVENT_CLOSED)
-        # Not unbound before: that drops what is half sent on a line, and who hangs up just then ends the whole process.
-        self.socket.close(linger=round(LINGER_S * 1000))
+        # Others are not unbound before: that would drop what is half sent at once (`LINGER_S`).
+        self.socket.close()
         if monitor is not None:
             # The listener is closed by ZeroMQ's own thread; a new one must not come before.
             monitor.poll(round(UNBIND_S * 1000))

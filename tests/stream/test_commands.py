@@ -109,6 +109,12 @@ def test_a_run_that_catches_up_with_itself_still_wants_to_be_where_it_was():
     assert order("speed", PACED, 20.0, catching_up=True, speed=1) == moving(1.0, 60.0)
 
 
+def test_a_speed_that_is_given_on_the_way_back_at_full_speed_begins_where_the_run_had_been():
+    change = order("speed", FULL, None, catching_up=True, speed=1)
+    assert change == dataclasses.replace(moving(1.0, 0.0), later=True)
+    assert order("speed", FULL, None, catching_up=True, speed=None) == moving(None, 0.0)
+
+
 @pytest.mark.parametrize("pace", [FULL, PACED, WAITING])
 def test_a_live_parameter_changes_in_place_and_any_other_reads_anew(pace):
     window = order("set", pace, None, node="states", name="on", value=[1e3, math.inf])

@@ -319,8 +319,7 @@ def test_results_survive_cuts(context):
 
 
 def test_a_line_that_dies_in_silence_is_noticed(context, monkeypatch):
-    monkeypatch.setattr("photonstream.stream.link.common.HEARTBEAT_S", 0.1)
-    monkeypatch.setattr("photonstream.stream.link.common.DEAD_S", 0.5)
+    monkeypatch.setattr("photonstream.stream.link.common.SILENT_S", 0.5)
     writer = LosslessWriter(context, "tcp://127.0.0.1:*", ["decay"])
     proxy = Proxy(writer.endpoint)
     consumer = Consumer(context, proxy.endpoint)

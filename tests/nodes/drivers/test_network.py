@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import socket
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from photonstream.nodes.drivers import network_tcp
 from photonstream.nodes.drivers.base import Cause, DeviceError
 from photonstream.nodes.drivers.network import Network, NetworkSettings
 from photonstream.nodes.formats.records import GENERIC_T3
@@ -149,6 +151,74 @@ def test_a_connection_that_says_nothing_keeps_nobody_waiting(device):
         device.arm()
         assert read(device, 1).tolist() == [7]
     assert "another program was heard first" in device.status().warnings[0]
+
+
+def test_any_number_that_says_nothing_keeps_no_sender_out(device):
+    with contextlib.ExitStack() as stack:
+        # More than are heard at a time; the sender comes last.
+        for _ in range(40):
+            stack.enter_context(socket.create_connection(("127.0.0.1", device.port)))
+        stack.enter_context(connect(device, more=b"\7\0\0\0"))
+        device.arm()
+    assert read(device, 1).tolist() == [7]
+    assert re.match("40 connections were none of a sender", device.status().warnings[0])
+
+
+def test_who_is_closed_and_comes_again_keeps_no_sender_out_that_comes_back(device):
+    with connect(device):
+        device.arm()
+    with pytest.raises(DeviceError, match="has closed the connection"):
+        read(device, 1)
+    with contextlib.ExitStack() as stack:
+        for _ in range(3):
+            for _ in range(40):
+                stack.enter_context(socket.create_connection(("127.0.0.1", device.port)))
+            with pytest.raises(DeviceError, match="it said no header, and others came"):
+                device.arm()
+        stack.enter_context(connect(device, more=b"\5\0\0\0"))
+        device.arm()
+    assert read(device, 1).tolist() == [5]
+
+
+def test_who_came_just_before_the_time_was_over_is_heard(device, monkeypatch):
+    """However late the driver looks."""
+    moments = iter([0.0])
+    monkeypatch.setattr(network_tcp.time, "monotonic", lambda: next(moments, 1e6))
+    with connect(device, more=b"\7\0\0\0"):
+        device.arm()
+    assert read(device, 1).tolist() == [7]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no bound on descriptors")
+@pytest.mark.parametrize("silent", [0, 1])
+def test_where_no_descriptor_is_free_it_waits_for_one(device, monkeypatch, silent):
+    import resource
+
+    bound = resource.getrlimit(resource.RLIMIT_NOFILE)
+    waits = []
+
+    def wait(seconds):
+        waits.append(seconds)
+        if len(waits) == 2:
+            resource.setrlimit(resource.RLIMIT_NOFILE, bound)
+
+    monkeypatch.setattr(network_tcp.time, "sleep", wait)
+    with contextlib.ExitStack() as stack:
+        for _ in range(silent):
+            stack.enter_context(socket.create_connection(("127.0.0.1", device.port)))
+        with pytest.raises(DeviceError) if silent else contextlib.nullcontext():
+            # Whoever is silent has a descriptor already.
+            if silent:
+                device._way._known = True
+                device.arm()
+        stack.enter_context(connect(device, more=b"\7\0\0\0"))
+        free = os.dup(0)
+        os.close(free)
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, bound)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, bound[1]))
+        device.arm()
+    assert len(waits) == (0 if silent else 2)
+    assert read(device, 1).tolist() == [7]
 
 
 def test_while_it_waits_for_its_sender_to_come_back_strangers_do_not_end_it(device):

@@ -19,6 +19,7 @@ from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.recorder import Recorder
 from photonstream.nodes.recording_events import events_path
 from photonstream.stream.keys import admit, make_keys, read_keys
+from photonstream.stream.link import inlet
 
 ATTACH = Path(__file__).resolve().parents[3] / "docs" / "attach.md"
 HEADER = {
@@ -264,6 +265,65 @@ def test_what_was_refused_is_told_where_no_sender_comes(context):
     with pytest.raises(DeviceError, match="what records it sends; the last one that was refused: no header"):
         device.arm()
     device.close()
+
+
+def test_what_comes_while_nobody_reads_is_bounded_and_what_is_too_much_is_counted(
+    device, context, monkeypatch
+):
+    sender = Sender(context, device)
+    device.arm()
+    monkeypatch.setattr(inlet, "MOST_HEARD", 100_000)
+    for number in range(0, 10_000, 100):
+        sender.send(number, np.arange(number, number + 100))
+    inlet_of = device._way._inlet
+    until = time.monotonic() + DEADLINE_S
+    while inlet_of.dropped + inlet_of.waiting_bytes // (inlet.KEPT_BYTES + 408) < 100:
+        assert time.monotonic() < until
+        inlet_of.wait(0.01)
+    kept = 100 * (100 - inlet_of.dropped)
+    assert 0 < kept < 10_000
+    assert np.array_equal(read(device, kept), np.arange(kept))
+    sender.send(10_000, [7])
+    assert fault_of(device).text == f"{10_000 - kept} records of the sender did not arrive"
+    device.arm()
+    assert read(device, 1).tolist() == [7]
+    assert device.status().lost_records == 10_000 - kept
+    assert f"{100 - kept // 100} messages were dropped" in device.status().warnings[0]
+
+
+def test_what_had_come_when_it_is_stopped_is_read_and_what_was_too_much_is_counted(
+    device, context, monkeypatch
+):
+    sender = Sender(context, device)
+    device.arm()
+    monkeypatch.setattr(inlet, "MOST_HEARD", 5000 * (inlet.KEPT_BYTES + 12))
+    for number in range(6000):
+        sender.send(number, [number])
+    inlet_of = device._way._inlet
+    until = time.monotonic() + DEADLINE_S
+    while inlet_of.heard < 5000 or inlet_of.dropped < 1000:
+        assert time.monotonic() < until
+        inlet_of.wait(0.01)
+    device.disarm()
+    # Not of this recording any more.
+    sender.send(6000, [6000])
+    assert np.array_equal(read(device, 5000), np.arange(5000))
+    assert fault_of(device).text == "1000 records of the sender did not arrive"
+    assert device.status().lost_records == 1000
+    assert device.read_into(np.empty(64, np.uint32)) == 0
+
+
+def test_strangers_do_not_end_what_is_read_after_the_end(device, context):
+    sender, stranger = Sender(context, device), Sender(context, device, b"stranger", header=None)
+    device.arm()
+    for number in range(100):
+        stranger.send(number, [1])
+        sender.send(number, [number])
+    until = time.monotonic() + DEADLINE_S
+    while device._way._inlet.heard < 100:
+        assert time.monotonic() < until
+    device.disarm()
+    assert np.array_equal(read(device, 100), np.arange(100))
 
 
 def test_a_recording_with_a_loss_says_where_and_how_much(device, context, tmp_path):
