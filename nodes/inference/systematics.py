@@ -259,8 +259,7 @@ def _of_contamination(
     if isinstance(others, str):
         return Systematic(source, others)
     share = sum(other.share for other in others)
-    if not others:
-        return Systematic(source, "one state: no other one to confuse it with", shift=0.0)
+    relative = math.hypot(*(other.stderr for other in others)) / share
     likelihood = refit.likelihood
     counts = likelihood.counts.copy()
     for other in others:
@@ -270,12 +269,13 @@ def _of_contamination(
     more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
     before, after = _beta_with(refit), _beta_with(more)
     how = (
-        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's: beta with "
-        "as much again of their photons, less beta"
+        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's, give or "
+        f"take {100.0 * relative * share:.1g} %: beta with as much again of their photons, less beta"
     )
     if before is None or after is None:
         return Systematic(source, f"{how}: it leaves its domain")
-    return Systematic(source, how, shift=after - before)
+    shift = after - before
+    return Systematic(source, how, shift=shift, sigma=relative * abs(shift))
 
 
 def _of_s(theta: Floats, s: float) -> Systematic:

@@ -59,11 +59,12 @@ def test_contamination_is_found_by_doubling_it(truth, clean, quantum_yield, life
     other = trion(decay, quantum_yield, lifetime_ns * 1e-9, truth)
     mixed = data_of(0.95 * decay.expected() + 0.05 * other, decay)
     counts = np.rint(other).astype(np.int64)[None]
-    fit, parts = parts_of(mixed, OPTIONS, [Contaminant(counts, 0.05, 0.05)])
+    fit, parts = parts_of(mixed, OPTIONS, [Contaminant(counts, 0.05, 0.05, 0.01)])
     shift = fit.beta.value - decay.beta
     assert shift > 0.004
     assert parts[CONTAMINATION].shift == pytest.approx(shift, rel=0.1)
-    assert "5 % of the selected time" in parts[CONTAMINATION].how
+    assert parts[CONTAMINATION].sigma == pytest.approx(0.2 * parts[CONTAMINATION].shift)
+    assert "5 % of the selected time is another state's, give or take 1 %" in parts[CONTAMINATION].how
 
 
 def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
@@ -77,6 +78,7 @@ def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
     shares[2] = 0.05
     selection = {
         "contamination": shares,
+        "contamination_error": 0.2 * shares,
         "on_time_s": 20.0,
         "states": [{"state": 1, "time_s": 20.0}, {"state": 2, "time_s": 4.0}],
     }
@@ -89,13 +91,21 @@ def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
 
 def test_what_is_not_known_has_no_number(clean):
     _, data = clean
-    _, parts = parts_of(data, OPTIONS, contaminants({}, {"method": "window"}))
+    unknown = {"contamination": None, "contamination_reason": "a window of rates does not say"}
+    _, parts = parts_of(data, OPTIONS, contaminants({}, unknown))
     assert (parts[CONTAMINATION].shift, parts[CONTAMINATION].sigma) == (None, None)
     assert "window of rates" in parts[CONTAMINATION].how
     assert (parts["t0"].shift, parts["t0"].sigma) == (None, None)
     assert "inside the statistical error" in parts["t0"].how
-    _, parts = parts_of(data, OPTIONS, ())
-    assert parts[CONTAMINATION].shift == 0.0
+    # One state that was found beside, and no photon in it.
+    empty = {
+        "contamination": np.eye(8)[2],
+        "contamination_error": np.eye(8)[2],
+        "on_time_s": 1.0,
+        "states": [],
+    }
+    rows = {"labels": label_of(np.array([7]), np.array([1]), np.array([1])), "counts": np.ones((1, 1, 4))}
+    assert "no photons of another state" in contaminants(rows, empty)
 
 
 def test_shares_of_foreign_states_are_those_of_the_selected_labels():
