@@ -1,5 +1,6 @@
 """What moves beta beside the photons' statistics: each part against the shift of a decay that has it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,10 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import HIGHER, systematics
+from photonstream.nodes.inference.systematics import HIGHER, LEFTOVER, systematics
+from photonstream.nodes.simulate.emission import PHASES, TAG_BITS
+from photonstream.nodes.simulate.parameters import Detector, SimulationParameters
+from photonstream.nodes.simulate.run import Source
 
 OPTIONS = FitOptions(irf=GaussianIrf(0.1e-9), intervals=False, mean_n=0.1)
 CONTAMINATION = "other states in the selection"
@@ -169,6 +173,71 @@ def test_without_beta_there_is_nothing_to_move(truth):
     assert parts_of(data, OPTIONS)[1] == {}
 
 
+def leftover_of(parts):
+    return next(part for part in parts if part.source == LEFTOVER)
+
+
+def beta_of_a_train(eta, mean_n, tau_x_s, tau_xx_s, period_s, s=4.0):
+    """Apparent beta of two levels by the balance of one pulse period, written down by hand."""
+    survives = math.exp(-period_s / tau_x_s)
+    becomes_one = tau_x_s / (tau_x_s - tau_xx_s) * (survives - math.exp(-period_s / tau_xx_s))
+    none = math.exp(-mean_n)
+    one = (1.0 - eta) * mean_n * none
+    two = 1.0 - none - one
+    # Left before a pulse: o = survives (one (1 - o) + none o) + becomes_one (two + one o), less than 1e-20 of two.
+    left = (survives * one + becomes_one * two) / (1.0 - survives * (none - one) - becomes_one * one)
+    n_one, n_two = one * (1.0 - left) + none * left, two + one * left
+    slow = n_one + n_two * tau_x_s / (tau_x_s - tau_xx_s)
+    fast = n_two * (s - tau_x_s / (tau_x_s - tau_xx_s))
+    # What is seen of the slow one in a period is the sum over all earlier pulses.
+    return beta_from_amplitudes(fast / (slow * (1.0 - survives)), tau_x_s, tau_xx_s, s)
+
+
+@pytest.mark.parametrize("periods", [3.0, 4.5, 6.0])
+def test_leftovers_are_those_of_the_balance_of_a_period(truth, periods):
+    eta, mean_n, tau_x_s, tau_xx_s = 0.257, 0.1, 46.8e-9, 3.6e-9
+    period_s = periods * tau_x_s
+    single, train = (
+        beta_of_a_train(eta, mean_n, tau_x_s, tau_xx_s, each) for each in (40.0 * tau_x_s, period_s)
+    )
+    assert single == pytest.approx(apparent_beta(eta, mean_n), rel=1e-9)
+    decay = truth(photons=10**7, beta=train, period_s=period_s)
+    data = data_of(decay.expected(), decay)
+    fit = fit_decay(data, OPTIONS)
+    part = leftover_of(systematics(data, OPTIONS, fit, "not asked"))
+    assert (part.quantity, part.shift) == ("beta", pytest.approx(train - single, rel=0.02))
+    # The share of the pulses that find an exciton, to first order.
+    assert part.shift == pytest.approx((1.0 - math.exp(-mean_n)) * math.exp(-periods), rel=0.12)
+    # Twice as many photons in a pulse find twice as many excitons.
+    assert part.sigma == pytest.approx(0.3 * part.shift, rel=0.15)
+    unknown = leftover_of(systematics(data, replace(OPTIONS, mean_n=None), fit, "not asked"))
+    assert (unknown.shift, unknown.sigma) == (None, None)
+    assert "<N> is not known" in unknown.how
+
+
+def test_leftovers_are_those_of_the_simulator(truth):
+    """Photon by photon: pulses that find an exciton make biexcitons of it, three lifetimes after the last one."""
+    tau_x_s, tau_xx_s, mean_n, period_s = 46.8e-9, 3.6e-9, 0.5, 140e-9
+    perfect = Detector(efficiency=(1.0, 1.0), background_hz=(0.0, 0.0))
+    emitter = Cascade(tau_x_s, tau_xx_s, max_excitons=2)
+    simulated = SimulationParameters(
+        1.0 / period_s, mean_n, 0.0, emitter, None, perfect, duration_s=1.0, seed=3
+    )
+    events, _ = Source(simulated).until(simulated.pulses)
+    phase = (events >> TAG_BITS) & (PHASES - 1)
+    bin_s, channel = 80e-12, events & 1
+    index = (phase * (period_s / bin_s / PHASES)).astype(np.int64)
+    data = DecayData(
+        np.stack([np.bincount(index[channel == c], minlength=1750) for c in (0, 1)]), bin_s, period_s
+    )
+    options = replace(OPTIONS, mean_n=mean_n)
+    fit = fit_decay(data, options)
+    part = leftover_of(systematics(data, options, fit, "not asked"))
+    found = fit.beta.value - apparent_beta(0.0, mean_n)
+    assert found > 5.0 * fit.beta.stderr
+    assert abs(part.shift - found) < 3.0 * fit.beta.stderr
+
+
 def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
     """Against the decay of a cascade: beta 0.326 in place of 0.295, tau_xx 3.4 in place of 3.6 ns."""
     decay, _ = clean
@@ -180,7 +249,9 @@ def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
         if part.source == HIGHER
     }
     beta, tau_x, tau_xx = (by_quantity[name] for name in ("beta", "tau_x_s", "tau_xx_s"))
-    assert beta.shift == pytest.approx(fit.beta.value - apparent_beta(0.257, 0.1), abs=1e-3)
+    leftover = leftover_of(systematics(data_of(counts, decay), OPTIONS, fit, "not asked"))
+    # Both together are what the decay shows more than two levels and a single pulse: neither is in the other.
+    assert beta.shift + leftover.shift == pytest.approx(fit.beta.value - apparent_beta(0.257, 0.1), abs=1e-4)
     assert tau_x.shift == pytest.approx(fit.tau_x_s.value - 46.8e-9, abs=0.02e-9)
     assert tau_x.shift < -0.05e-9
     assert tau_xx.shift == pytest.approx(fit.tau_xx_s.value - 3.6e-9, abs=0.01e-9)
