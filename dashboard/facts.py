@@ -182,9 +182,18 @@ def _model_rows(states: Mapping[str, Any]) -> Iterator[Row]:
             "" if states.get("resolved") is not False else "among the states found; they are not resolved"
         )
         yield Row("expected accuracy of the states", quantity(accuracy, PERCENT, 4), remark=remark)
-    if (foreign := number(states.get("contamination"))) is not None:
-        remark = "as the model expects: as right as the model is, without an error of its own"
-        yield Row("time of other states in the selected one", quantity(foreign, PERCENT, 2), remark=remark)
+    yield from _contamination_row(states)
+
+
+def _contamination_row(states: Mapping[str, Any]) -> Iterator[Row]:
+    """How much of the selected time is expected to be another state's; nothing where a window selects."""
+    name, reason = "time of other states in the selected one", states.get("contamination_reason")
+    if (foreign := number(states.get("contamination"))) is None:
+        if states.get("method") == "hmm" and reason:
+            yield Row(name, "not known", remark=str(reason))
+        return
+    estimate = {"value": foreign, "stderr": number(states.get("contamination_stderr"))}
+    yield Row(name, estimate_text(estimate, PERCENT), remark="expected by the model of the states")
 
 
 def selection_text(run: RunFolder) -> str:

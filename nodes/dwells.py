@@ -21,10 +21,10 @@ SHORTEST_BINS = 2
 # Lengths up to this one have classes of their own; beyond it an octave has four.
 _SINGLE = 16
 _OCTAVES = 40
-# Bins told wrongly for each visit beyond which dwells are not believed. Some are always unsure, where a visit begins
-# and ends. Simulated, 30 to 60 s of 0.1 to 300 kcps: at 0.02 to 3.4 a visit all visits were found but those shorter
-# than a bin; at 8.7 to 30 there were 0.8 to 3.4 times as many, and means were wrong by 25 % to a factor of four.
-MOST_WRONG_PER_VISIT = 4.0
+# Bins told wrongly for each visit beyond which dwells are not believed (`bench/calibrate_dwells.py` and its table).
+# Some are always unsure, where a visit begins and ends. Up to 2 a visit the mean is right within its error, but for
+# visits of some ten bins, which are joined; above, short visits are missed and long ones cut.
+MOST_WRONG_PER_VISIT = 2.0
 
 
 # The dwells in the selected state, and the times between them.

@@ -16,12 +16,19 @@ from numpy.typing import NDArray
 from photonstream.nodes.brightness import FIRST_CHOICE_S, NO_DWELL, describe, dwell_time
 from photonstream.nodes.decay import dtime_axis
 from photonstream.nodes.dwells import Dwells, why_unbelieved, without_models
-from photonstream.nodes.inference.contamination import edge_shares, foreign_shares
+from photonstream.nodes.inference.contamination import (
+    JOINED,
+    ONE_STATE,
+    edge_shares,
+    foreign_shares,
+    share_errors,
+)
 from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
 from photonstream.nodes.inference.hidden_markov import (
     FINE_BINS,
     StateModel,
     expected_accuracy,
+    expected_wrong,
     label_bins,
     learn_states,
     sample_accord,
@@ -262,8 +269,14 @@ class HiddenStates:
 
     def _why_unbelieved(self, on_states: Sequence[int]) -> str:
         """Why nothing is to be said of how long visits last; empty where there is."""
-        wrong, visits = (1.0 - self.accuracy) * float(self._bins.sum()), self._visits[on_states].sum()
-        return why_unbelieved(wrong, int(visits), self.bin_s)
+        return why_unbelieved(self.expected_wrong(on_states), int(self._visits[on_states].sum()), self.bin_s)
+
+    def expected_wrong(self, on_states: Sequence[int]) -> float:
+        """How many bins are expected to be told wrongly whether they are of the states ``on_states``."""
+        if self.model is None:
+            return 0.0
+        on = np.isin(self._group, on_states)
+        return expected_wrong(self._filter.certainty, on) * float(self._bins.sum())
 
     @property
     def accuracy(self) -> float:
@@ -272,11 +285,32 @@ class HiddenStates:
             return 1.0
         return expected_accuracy(self._filter.certainty, self._group == 1)
 
-    def contamination(self, on: NDArray[np.bool_]) -> NDArray[np.float64]:
-        """Expected share of the selected time (``on``, by state) that is each other state's, (STATES,), so far."""
-        if self.model is None:
-            return np.zeros(STATES)
-        unsure = foreign_shares(self._filter.certainty, self._group, on)
+    def contamination(self, on: NDArray[np.bool_]) -> dict[str, Any]:
+        """Expected share of the selected time (``on``, by state) that is each other state's so far, with its error.
+
+        ``contamination`` and ``contamination_error`` (STATES,), both None with a ``contamination_reason``.
+        """
+        if reason := self._why_unknown(on):
+            unknown = {"contamination": None, "contamination_error": None}
+            return {**unknown, "contamination_reason": reason}
+        assert self.model is not None
+        shares = foreign_shares(self._filter.certainty, self._group, on)
         # A bin between two states is in part the selected one's: what is not, the edges count.
-        unsure[[1 + group for group in self.model.between]] = 0.0
-        return unsure + edge_shares(self._bins, self._visits, on)
+        shares[[1 + group for group in self.model.between]] = 0.0
+        edges = edge_shares(self._bins, self._visits, on)
+        shares += edges
+        errors = share_errors(shares, self._visits)
+        if self.model.between:
+            # Bins in which the emitter changes have a state of their own, and how many of the edges went there?
+            errors = np.hypot(errors, edges)
+        return {"contamination": shares, "contamination_error": errors, "contamination_reason": ""}
+
+    def _why_unknown(self, on: NDArray[np.bool_]) -> str:
+        """Why nothing is known of other states in the selected time; empty where something is."""
+        if self.model is None:
+            return "there was too little to learn states from"
+        if not self._bins[on].any():
+            return "nothing is selected"
+        if len(set(self.model.groups)) == 1:
+            return ONE_STATE
+        return JOINED if self.model.joined and on[1] else ""

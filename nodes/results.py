@@ -166,7 +166,7 @@ def summarise(
         "on_time_s": selection["on_time_s"],
         "on_photons": selection["on_photons"],
         **{key: plain(selection[key]) for key in _OF_STATES if key in selection and _used(key, selection)},
-        "contamination": float(selection["contamination"].sum()) if "contamination" in selection else None,
+        **_contamination(selection),
         "dwell_times": dwell_summary(_dwell(latest)),
     }
     return {
@@ -191,6 +191,16 @@ def summarise(
         "ledger": [latest[node, LEDGER] for node in nodes if (node, LEDGER) in latest],
         "restarts": plain(orders.restarts),
         **({"nodes": others} if (others := _others(latest)) else {}),
+    }
+
+
+def _contamination(selection: Mapping[str, Any]) -> dict[str, Any]:
+    """How much of the selected time is other states', with the error of that, or why that is not known."""
+    shares, errors = selection["contamination"], selection["contamination_error"]
+    return {
+        "contamination": None if shares is None else float(shares.sum()),
+        "contamination_stderr": None if errors is None else float(np.hypot.reduce(errors)),
+        "contamination_reason": selection["contamination_reason"],
     }
 
 

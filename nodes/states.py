@@ -18,6 +18,11 @@ from photonstream.nodes.trace import FineTiles, Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
 
+NO_CONTAMINATION = {
+    "contamination": None,
+    "contamination_error": None,
+    "contamination_reason": "a window of rates does not say how sure it is of its bins",
+}
 # Columns of a chunk that have one entry a bin of the trace.
 _BY_BIN = ("counts", "timed", "dtime_sum", "blind")
 
@@ -210,7 +215,7 @@ class States(PhotonNode[StatesParameters]):
         by_window = not isinstance(on, str) or self._hidden is None
         window = self._brightness.selection(None if isinstance(on, str) else on, final=final)
         on_states = self._on_states(final=final)
-        selection = {**window, "method": WINDOW, "on_states": on_states}
+        selection = {**window, "method": WINDOW, "on_states": on_states, **NO_CONTAMINATION}
         hidden = self._hidden
         if hidden is not None:
             selection["states"] = hidden.describe(on_states)
@@ -221,7 +226,7 @@ class States(PhotonNode[StatesParameters]):
             selection["unresolved"] = "" if model is None else model.unresolved
             selection["model"] = self.parameters.model
             if not by_window:
-                selection["contamination"] = hidden.contamination(on_states)
+                selection |= hidden.contamination(on_states)
                 chosen = "automatic" if self.parameters.state is None else "given"
                 selection |= {"method": HIDDEN_MARKOV, "chosen": chosen, "levels": selection["states"]}
                 selection |= {"window_hz": None, "rule_window_hz": window["window_hz"]}

@@ -8,7 +8,7 @@ without noise, and the cascade is adjusted until the fit reads what it read from
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,7 @@ from photonstream.nodes.inference.beta import (
     HIGHEST_ETA,
     LOWEST_ETA,
     apparent_beta,
+    beta_from_amplitudes,
     eta_from_beta,
     poisson_factor,
 )
@@ -40,6 +41,8 @@ _STEPS = 40
 _CLOSE = 1e-5
 # A step moves eta and the logarithms of the lifetimes by at most this.
 _REACH = 0.2
+# Rounds in which beta without leftovers settles: each is nearer by their share of the pulses.
+_ROUNDS = 4
 # With fewer photons per pulse no pulse absorbs two, and the rates of the cascade come too close to nothing.
 _LEAST_MEAN_N = 1e-6
 
@@ -171,3 +174,23 @@ def cascade_behind(
 
 def _vector(read: Reading) -> Floats:
     return np.array([read.beta, math.log(read.tau_x_s), math.log(read.tau_xx_s)])
+
+
+def leftover_shift(beta: float, mean_n: float, emitter: Cascade, period_s: float) -> float:
+    """By how much excitons left over from earlier pulses raise an apparent ``beta``, for at most two excitons.
+
+    To first order by (1 - exp(-N)) exp(-T/tau_x), the share of the pulses that find an exciton: one that adds another
+    makes a biexciton of two excited pulses. Taken from the stationary train of pulses, whose decay has the same two
+    lifetimes: nothing else moves.
+    Raises ValueError where ``emitter`` allows no biexciton.
+    """
+    two = replace(emitter, max_excitons=2)
+
+    def read(without: float) -> float:
+        _, (a_x, a_xx) = expected_decay(two, mean_n, eta_from_beta(without, mean_n), period_s)
+        return beta_from_amplitudes(float(a_xx / a_x), two.tau_x_s, two.tau_xx_s, two.radiative_ratio)
+
+    without = beta
+    for _ in range(_ROUNDS):
+        without = beta - (read(without) - without)
+    return beta - without

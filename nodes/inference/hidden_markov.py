@@ -65,7 +65,8 @@ class StateModel:
     Groups are numbered by their rate of late photons, so group 0 is the neutral state. ``fine``: how many fine bins
     make a bin. ``gates`` is None where delays tell nothing: then all photons of a bin are counted together.
     ``accuracy``: balanced accuracy of "neutral or not" as the model itself expects it (1 with one group); ``full``:
-    no further state could be tried (states that only lie between others are none). ``learned_from`` tells the sample
+    no further state could be tried (states that only lie between others are none). ``joined``: whether group 0 holds
+    states whose delays differ, and which are confused too often to be told apart. ``learned_from`` tells the sample
     that it was learned from, which was of the first ``seen`` bins of the trace.
     """
 
@@ -78,6 +79,7 @@ class StateModel:
     full: bool
     learned_from: str = ""
     seen: int = 0
+    joined: bool = False
 
     @property
     def resolved(self) -> bool:
@@ -152,6 +154,7 @@ class StateModel:
             "full": self.full,
             "learned_from": self.learned_from,
             "seen": self.seen,
+            "joined": self.joined,
         }
 
 
@@ -162,7 +165,7 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         rates, switch = np.array(value["rates"], float), np.array(value["switch"], float)
         groups, fine = tuple(map(int, value["groups"])), int(value["fine"])
         accuracy, full = float(value["accuracy"]), bool(value["full"])
-        learned_from, seen = str(value["learned_from"]), int(value["seen"])
+        learned_from, seen, joined = str(value["learned_from"]), int(value["seen"]), bool(value["joined"])
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"this is no model of states: {error}") from error
     states = len(groups)
@@ -176,7 +179,7 @@ def model_of(value: Mapping[str, Any]) -> StateModel:
         and bool(np.all(switch.sum(axis=1) > 0))
     ):
         raise ValueError("this is no model of states: its parts do not go together")
-    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from, seen)
+    return StateModel(gates, fine, rates, switch, groups, accuracy, full, learned_from, seen, joined)
 
 
 def stationary(switch: Floats) -> Floats:
@@ -258,9 +261,10 @@ def _learn(counts: Counts, gates: Gates | None, fine: int, dark: Floats) -> Stat
     flat = occupancy[:, None] * dark
     groups = _by_late_rate(same_shares(gated, flat), (gated - flat)[:, -1], occupancy, switch)
     certainty = _follow(counts, rates, switch, fine)[1].certainty
+    joined = False
     while (accuracy := expected_accuracy(certainty, np.array(groups) == 0)) < USABLE:
-        groups = _joined(groups, certainty)
-    model = StateModel(gates, fine, rates, switch, groups, accuracy, full=False)
+        groups, joined = _joined(groups, certainty), True
+    model = StateModel(gates, fine, rates, switch, groups, accuracy, full=False, joined=joined)
     return replace(model, full=len(set(groups)) - len(model.between) == MOST_STATES)
 
 
@@ -377,6 +381,15 @@ def expected_accuracy(certainty: Floats, on: NDArray[np.bool_]) -> float:
     right = certainty[np.ix_(on, on)].sum(), certainty[np.ix_(~on, ~on)].sum()
     whole = certainty[:, on].sum(), certainty[:, ~on].sum()
     return float(np.mean([r / max(w, 1e-12) for r, w in zip(right, whole, strict=True)]))
+
+
+def expected_wrong(certainty: Floats, on: NDArray[np.bool_]) -> float:
+    """Share of the bins expected to be told wrongly "on or not", from the posteriors summed by label (labels, states).
+
+    Unlike `expected_accuracy`, in which a state that is rare weighs as much as all of the rest.
+    """
+    wrong = certainty[np.ix_(on, ~on)].sum() + certainty[np.ix_(~on, on)].sum()
+    return float(wrong / max(certainty.sum(), 1e-12))
 
 
 def same_shares(gated: Floats, flat: Floats) -> tuple[int, ...]:

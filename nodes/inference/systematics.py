@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from photonstream.nodes.inference.beta import MOST_MEAN_N, apparent_beta, poisson_factor_slope
+from photonstream.nodes.inference.cascade import Cascade
+from photonstream.nodes.inference.cascade_eta import leftover_shift
 from photonstream.nodes.inference.contamination import Contaminant
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions, max_sigma_s
 from photonstream.nodes.inference.decay_fit import DecayFit
@@ -31,6 +33,7 @@ IRF_WIDTH_ERROR = 0.1
 S_STEP = 0.5
 HELD = "held where the whole decay has it, because the fit range leaves the edge out: its part is not known"
 HIGHER = "three and more excitons"
+LEFTOVER = "excitons left over from earlier pulses"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ def systematics(
         *_of_detectors(fit),
         _of_contamination(data, options, refit, others),
         *_of_higher_excitons(options, fit, refit),
+        _of_leftovers(options, fit, data.pulse_period_s),
         _of_s(refit.optimum.theta, options.s),
     )
 
@@ -101,7 +105,10 @@ def _of_detectors(fit: DecayFit) -> tuple[Systematic, ...]:
 
 
 def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tuple[Systematic, ...]:
-    """What is read of the n^2 cascade behind the fit, less what two levels of the same eta and lifetimes would show."""
+    """What is read of the n^2 cascade behind the fit, less what two levels of the same eta and lifetimes would show.
+
+    Excitons left over from earlier pulses are in both: those of two levels have a row of their own.
+    """
     quantities = ("beta", "tau_x_s", "tau_xx_s")
     mean_n = options.mean_n
     if mean_n is None:
@@ -114,7 +121,8 @@ def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tup
     relative = options.mean_n_relative_error
     how = (
         f"n^2 cascade (radiative n^2, Auger n^2 (n - 1)/4) at <N> = {mean_n:.3g} less two levels of the same eta and "
-        f"lifetimes; error from {100.0 * relative:.3g} % on <N>, what such a cascade is wrong by is not known"
+        f"lifetimes, leftovers of earlier pulses in both; error from {100.0 * relative:.3g} % on <N>, what such a "
+        "cascade is wrong by is not known"
     )
     more = _higher_shifts(options, fit, refit, mean_n * (1.0 + relative))
     sigmas = (
@@ -137,11 +145,43 @@ def _higher_shifts(
     behind = emitter_of(refit, fit, options, fit.beta.value, mean_n, options.s)
     if behind.cascade is None or behind.eta is None:
         return behind.reason
+    left = _leftover_shift(options, fit, mean_n, refit.likelihood.period_s)
+    if left is None:
+        return "two excitons at the most make no such decay"
     return (
-        fit.beta.value - apparent_beta(behind.eta, mean_n),
+        fit.beta.value - apparent_beta(behind.eta, mean_n) - left,
         fit.tau_x_s.value - behind.cascade.tau_x_s,
         fit.tau_xx_s.value - behind.cascade.tau_xx_s,
     )
+
+
+def _of_leftovers(options: FitOptions, fit: DecayFit, period_s: float) -> Systematic:
+    """Biexcitons that a pulse makes of an exciton that was still there."""
+    mean_n, relative = options.mean_n, options.mean_n_relative_error
+    if mean_n is None or fit.tau_x_s is None:
+        how = "<N> is not known, so nobody knows how often a pulse finds an exciton of an earlier one (--mean-n)"
+        return Systematic(LEFTOVER, how)
+    shift, more = (_leftover_shift(options, fit, n, period_s) for n in (mean_n, mean_n * (1.0 + relative)))
+    found = -math.expm1(-mean_n) * math.exp(-period_s / fit.tau_x_s.value)
+    how = (
+        f"the pulse period is {period_s / fit.tau_x_s.value:.3g} tau_x, so {100.0 * found:.2g} % of the pulses find an "
+        f"exciton at <N> = {mean_n:.3g}: the stationary train of pulses less a single one, of two levels; error from "
+        f"{100.0 * relative:.3g} % on <N>"
+    )
+    if shift is None or more is None:
+        return Systematic(LEFTOVER, f"{how}: beta leaves its domain")
+    return Systematic(LEFTOVER, how, shift, abs(more - shift))
+
+
+def _leftover_shift(options: FitOptions, fit: DecayFit, mean_n: float, period_s: float) -> float | None:
+    """`cascade_eta.leftover_shift` of a fit; None where there is no such emitter."""
+    if fit.beta is None or fit.tau_x_s is None or fit.tau_xx_s is None:
+        return None
+    emitter = Cascade(fit.tau_x_s.value, fit.tau_xx_s.value, options.quantum_yield_x, options.s)
+    try:
+        return leftover_shift(fit.beta.value, mean_n, emitter, period_s)
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
@@ -259,8 +299,7 @@ def _of_contamination(
     if isinstance(others, str):
         return Systematic(source, others)
     share = sum(other.share for other in others)
-    if not others:
-        return Systematic(source, "one state: no other one to confuse it with", shift=0.0)
+    relative = math.hypot(*(other.stderr for other in others)) / share
     likelihood = refit.likelihood
     counts = likelihood.counts.copy()
     for other in others:
@@ -270,12 +309,13 @@ def _of_contamination(
     more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
     before, after = _beta_with(refit), _beta_with(more)
     how = (
-        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's: beta with "
-        "as much again of their photons, less beta"
+        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's, give or "
+        f"take {100.0 * relative * share:.1g} %: beta with as much again of their photons, less beta"
     )
     if before is None or after is None:
         return Systematic(source, f"{how}: it leaves its domain")
-    return Systematic(source, how, shift=after - before)
+    shift = after - before
+    return Systematic(source, how, shift=shift, sigma=relative * abs(shift))
 
 
 def _of_s(theta: Floats, s: float) -> Systematic:

@@ -52,3 +52,15 @@ def test_a_mean_dwell_that_is_not_believed_is_missing_with_the_reason():
     times = {"selected": {"reason": "mistakes made them"}}
     html = states_table(run(level(1, dwell_s=None), level(2, dwell_s=None), dwell_times=times))
     assert "No mean dwell: mistakes made them." in html
+
+
+def test_the_contamination_has_its_error_or_the_reason_why_it_is_not_known():
+    two = [level(1), level(2)]
+    html = states_table(run(*two, contamination=0.0085, contamination_stderr=0.0012))
+    assert "0.85\u00a0±\u00a00.12\u00a0%" in html
+    html = states_table(run(level(1), contamination=None, contamination_reason="one state was found"))
+    assert "time of other states in the selected one" in html
+    assert "one state was found" in html
+    assert "time of other states" not in states_table(
+        run(*two, method="window", contamination=None, contamination_reason="a window")
+    )

@@ -125,9 +125,9 @@ def test_dwells_that_mistakes_have_made_have_no_models():
     rng = np.random.default_rng(1)
     on = states(*((k % 2, int(n)) for k, n in enumerate(2 + rng.geometric(0.05, 400))))
     times = dwells_of_bins(on == 1, 0.001)
-    assert why_unbelieved(799.0, 200, 0.001) == ""
-    reason = why_unbelieved(811.0, 200, 0.001)
-    assert "some 800 bins of 1 ms" in reason
+    assert why_unbelieved(399.0, 200, 0.001) == ""
+    reason = why_unbelieved(411.0, 200, 0.001)
+    assert "some 400 bins of 1 ms" in reason
     assert "200 visits" in reason
     summary = dwell_summary(without_models(times, reason))
     for name in ("selected", "other"):

@@ -68,6 +68,8 @@ def selection(on_levels, on_time_s=1.0, chosen="automatic", window_hz=(3e3, None
     on = np.array(on_levels, bool)
     value = {
         "method": "window",
+        "contamination": None,
+        "contamination_reason": "a window of rates",
         "on_levels": on,
         "on_time_s": on_time_s,
         "recorded_s": 2.0,

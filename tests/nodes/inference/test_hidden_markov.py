@@ -10,6 +10,7 @@ from photonstream.nodes.inference.hidden_markov import (
     MOST_STATES,
     StateModel,
     expected_accuracy,
+    expected_wrong,
     label_bins,
     learn_states,
     model_of,
@@ -173,6 +174,15 @@ def test_the_expected_accuracy_is_that_of_the_posteriors():
     certainty = np.array([[90.0, 10.0], [5.0, 45.0]])
     assert expected_accuracy(certainty, np.array([True, False])) == pytest.approx((90 / 95 + 45 / 55) / 2)
     assert expected_accuracy(certainty, np.array([True, True])) == 1.0
+
+
+def test_the_bins_expected_wrong_are_those_on_the_other_side():
+    # Three states, of which the first two are one: what is confused between these is not wrong.
+    certainty = np.array([[80.0, 9.0, 1.0], [6.0, 60.0, 2.0], [0.5, 0.5, 4.0]])
+    on = np.array([True, True, False])
+    assert expected_wrong(certainty, on) == pytest.approx(4.0 / 163.0)
+    assert expected_wrong(certainty, ~on) == pytest.approx(4.0 / 163.0)
+    assert expected_wrong(np.zeros((3, 3)), on) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """What moves beta beside the photons' statistics: each part against the shift of a decay that has it."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,10 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import HIGHER, systematics
+from photonstream.nodes.inference.systematics import HIGHER, LEFTOVER, systematics
+from photonstream.nodes.simulate.emission import PHASES, TAG_BITS
+from photonstream.nodes.simulate.parameters import Detector, SimulationParameters
+from photonstream.nodes.simulate.run import Source
 
 OPTIONS = FitOptions(irf=GaussianIrf(0.1e-9), intervals=False, mean_n=0.1)
 CONTAMINATION = "other states in the selection"
@@ -59,11 +63,12 @@ def test_contamination_is_found_by_doubling_it(truth, clean, quantum_yield, life
     other = trion(decay, quantum_yield, lifetime_ns * 1e-9, truth)
     mixed = data_of(0.95 * decay.expected() + 0.05 * other, decay)
     counts = np.rint(other).astype(np.int64)[None]
-    fit, parts = parts_of(mixed, OPTIONS, [Contaminant(counts, 0.05, 0.05)])
+    fit, parts = parts_of(mixed, OPTIONS, [Contaminant(counts, 0.05, 0.05, 0.01)])
     shift = fit.beta.value - decay.beta
     assert shift > 0.004
     assert parts[CONTAMINATION].shift == pytest.approx(shift, rel=0.1)
-    assert "5 % of the selected time" in parts[CONTAMINATION].how
+    assert parts[CONTAMINATION].sigma == pytest.approx(0.2 * parts[CONTAMINATION].shift)
+    assert "5 % of the selected time is another state's, give or take 1 %" in parts[CONTAMINATION].how
 
 
 def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
@@ -77,6 +82,7 @@ def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
     shares[2] = 0.05
     selection = {
         "contamination": shares,
+        "contamination_error": 0.2 * shares,
         "on_time_s": 20.0,
         "states": [{"state": 1, "time_s": 20.0}, {"state": 2, "time_s": 4.0}],
     }
@@ -89,13 +95,21 @@ def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
 
 def test_what_is_not_known_has_no_number(clean):
     _, data = clean
-    _, parts = parts_of(data, OPTIONS, contaminants({}, {"method": "window"}))
+    unknown = {"contamination": None, "contamination_reason": "a window of rates does not say"}
+    _, parts = parts_of(data, OPTIONS, contaminants({}, unknown))
     assert (parts[CONTAMINATION].shift, parts[CONTAMINATION].sigma) == (None, None)
     assert "window of rates" in parts[CONTAMINATION].how
     assert (parts["t0"].shift, parts["t0"].sigma) == (None, None)
     assert "inside the statistical error" in parts["t0"].how
-    _, parts = parts_of(data, OPTIONS, ())
-    assert parts[CONTAMINATION].shift == 0.0
+    # One state that was found beside, and no photon in it.
+    empty = {
+        "contamination": np.eye(8)[2],
+        "contamination_error": np.eye(8)[2],
+        "on_time_s": 1.0,
+        "states": [],
+    }
+    rows = {"labels": label_of(np.array([7]), np.array([1]), np.array([1])), "counts": np.ones((1, 1, 4))}
+    assert "no photons of another state" in contaminants(rows, empty)
 
 
 def test_shares_of_foreign_states_are_those_of_the_selected_labels():
@@ -159,6 +173,71 @@ def test_without_beta_there_is_nothing_to_move(truth):
     assert parts_of(data, OPTIONS)[1] == {}
 
 
+def leftover_of(parts):
+    return next(part for part in parts if part.source == LEFTOVER)
+
+
+def beta_of_a_train(eta, mean_n, tau_x_s, tau_xx_s, period_s, s=4.0):
+    """Apparent beta of two levels by the balance of one pulse period, written down by hand."""
+    survives = math.exp(-period_s / tau_x_s)
+    becomes_one = tau_x_s / (tau_x_s - tau_xx_s) * (survives - math.exp(-period_s / tau_xx_s))
+    none = math.exp(-mean_n)
+    one = (1.0 - eta) * mean_n * none
+    two = 1.0 - none - one
+    # Left before a pulse: o = survives (one (1 - o) + none o) + becomes_one (two + one o), less than 1e-20 of two.
+    left = (survives * one + becomes_one * two) / (1.0 - survives * (none - one) - becomes_one * one)
+    n_one, n_two = one * (1.0 - left) + none * left, two + one * left
+    slow = n_one + n_two * tau_x_s / (tau_x_s - tau_xx_s)
+    fast = n_two * (s - tau_x_s / (tau_x_s - tau_xx_s))
+    # What is seen of the slow one in a period is the sum over all earlier pulses.
+    return beta_from_amplitudes(fast / (slow * (1.0 - survives)), tau_x_s, tau_xx_s, s)
+
+
+@pytest.mark.parametrize("periods", [3.0, 4.5, 6.0])
+def test_leftovers_are_those_of_the_balance_of_a_period(truth, periods):
+    eta, mean_n, tau_x_s, tau_xx_s = 0.257, 0.1, 46.8e-9, 3.6e-9
+    period_s = periods * tau_x_s
+    single, train = (
+        beta_of_a_train(eta, mean_n, tau_x_s, tau_xx_s, each) for each in (40.0 * tau_x_s, period_s)
+    )
+    assert single == pytest.approx(apparent_beta(eta, mean_n), rel=1e-9)
+    decay = truth(photons=10**7, beta=train, period_s=period_s)
+    data = data_of(decay.expected(), decay)
+    fit = fit_decay(data, OPTIONS)
+    part = leftover_of(systematics(data, OPTIONS, fit, "not asked"))
+    assert (part.quantity, part.shift) == ("beta", pytest.approx(train - single, rel=0.02))
+    # The share of the pulses that find an exciton, to first order.
+    assert part.shift == pytest.approx((1.0 - math.exp(-mean_n)) * math.exp(-periods), rel=0.12)
+    # Twice as many photons in a pulse find twice as many excitons.
+    assert part.sigma == pytest.approx(0.3 * part.shift, rel=0.15)
+    unknown = leftover_of(systematics(data, replace(OPTIONS, mean_n=None), fit, "not asked"))
+    assert (unknown.shift, unknown.sigma) == (None, None)
+    assert "<N> is not known" in unknown.how
+
+
+def test_leftovers_are_those_of_the_simulator(truth):
+    """Photon by photon: pulses that find an exciton make biexcitons of it, three lifetimes after the last one."""
+    tau_x_s, tau_xx_s, mean_n, period_s = 46.8e-9, 3.6e-9, 0.5, 140e-9
+    perfect = Detector(efficiency=(1.0, 1.0), background_hz=(0.0, 0.0))
+    emitter = Cascade(tau_x_s, tau_xx_s, max_excitons=2)
+    simulated = SimulationParameters(
+        1.0 / period_s, mean_n, 0.0, emitter, None, perfect, duration_s=1.0, seed=3
+    )
+    events, _ = Source(simulated).until(simulated.pulses)
+    phase = (events >> TAG_BITS) & (PHASES - 1)
+    bin_s, channel = 80e-12, events & 1
+    index = (phase * (period_s / bin_s / PHASES)).astype(np.int64)
+    data = DecayData(
+        np.stack([np.bincount(index[channel == c], minlength=1750) for c in (0, 1)]), bin_s, period_s
+    )
+    options = replace(OPTIONS, mean_n=mean_n)
+    fit = fit_decay(data, options)
+    part = leftover_of(systematics(data, options, fit, "not asked"))
+    found = fit.beta.value - apparent_beta(0.0, mean_n)
+    assert found > 5.0 * fit.beta.stderr
+    assert abs(part.shift - found) < 3.0 * fit.beta.stderr
+
+
 def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
     """Against the decay of a cascade: beta 0.326 in place of 0.295, tau_xx 3.4 in place of 3.6 ns."""
     decay, _ = clean
@@ -170,7 +249,9 @@ def test_three_and_more_excitons_shift_what_is_read_of_a_cascade(truth, clean):
         if part.source == HIGHER
     }
     beta, tau_x, tau_xx = (by_quantity[name] for name in ("beta", "tau_x_s", "tau_xx_s"))
-    assert beta.shift == pytest.approx(fit.beta.value - apparent_beta(0.257, 0.1), abs=1e-3)
+    leftover = leftover_of(systematics(data_of(counts, decay), OPTIONS, fit, "not asked"))
+    # Both together are what the decay shows more than two levels and a single pulse: neither is in the other.
+    assert beta.shift + leftover.shift == pytest.approx(fit.beta.value - apparent_beta(0.257, 0.1), abs=1e-4)
     assert tau_x.shift == pytest.approx(fit.tau_x_s.value - 46.8e-9, abs=0.02e-9)
     assert tau_x.shift < -0.05e-9
     assert tau_xx.shift == pytest.approx(fit.tau_xx_s.value - 3.6e-9, abs=0.01e-9)
