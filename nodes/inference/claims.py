@@ -148,7 +148,10 @@ def misfit_warning(misfit: str) -> str:
 
 def held_warning(misfit: str) -> str:
     """What to mind about a beta of a fit range without the rising edge; ``misfit``: of the whole decay."""
-    held = "t0 and response are held as the whole decay has them, and the error of beta does not hold what they are off"
+    held = (
+        "t0 and response are held as the whole decay has them, and the error of beta does not hold what they are off "
+        "(by their errors there: a systematic part)"
+    )
     return f"{held}; of the whole decay {misfit}" if misfit else held
 
 

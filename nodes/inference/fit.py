@@ -98,8 +98,6 @@ def fit_decay(
     if options.fit_range_s is not None:
         fits, more = _within(data, options, fits)
         notes = [*notes, *more]
-        if fits is None:
-            return _none(data, options, "; ".join(notes))
     # A search looks for everything anew.
     known = None if start is None or fits.searched == data.photons else start.shift
     return _choose(data, options, fits, notes, known, intervals=cold and options.intervals)
@@ -111,11 +109,16 @@ def _search(data: DecayData, options: FitOptions) -> tuple[_Fits | None, list[st
     rows: list[int] = []
     notes: list[str] = []
     head = "too few photons in any one channel: "
+    within = fit_range.photons_within(data, options).tolist()
     for row, photons in enumerate(data.counts[:, : data.bins_in_period].sum(axis=1).tolist()):
         number = data.numbers[row]
         if photons < _MIN_CHANNEL_PHOTONS:
             if photons:
                 notes.append(f"channel {number} left out: {photons} photon{'s' * (photons != 1)}")
+            continue
+        if within[row] < _MIN_CHANNEL_PHOTONS:
+            few = f"{within[row]} photon{'s' * (within[row] != 1)} in the fit range"
+            notes.append(f"channel {number} left out: {few}, {_MIN_CHANNEL_PHOTONS} needed")
             continue
         if isinstance(options.irf, MeasuredIrf) and not options.irf.serves(number):
             head = "no channel can be fitted: "
@@ -171,7 +174,7 @@ def _warm(data: DecayData, options: FitOptions, start: FitStart) -> _Fits | None
     """
     rows = tuple(data.numbers.index(c) for c in start.channels)
     likelihood = search.likelihood_of(data, options, rows, _live_bins(data, options, rows, start))
-    if np.any(likelihood.counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
+    if np.any(fit_range.cut(likelihood, options).counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
         return None
     begin = search.rescaled(start.single, likelihood)
     box = search.box_of(likelihood, options, begin)
@@ -225,19 +228,9 @@ def _corrected(data: DecayData, options: FitOptions, fits: _Fits, detector: Dete
     return fits
 
 
-def _within(data: DecayData, options: FitOptions, fits: _Fits) -> tuple[_Fits | None, list[str]]:
+def _within(data: DecayData, options: FitOptions, fits: _Fits) -> tuple[_Fits, list[str]]:
     """Refit the bins of the fit range, from the fit of all of them; notes say what that cannot tell."""
     likelihood = fit_range.cut(fits.likelihood, options)
-    few = [
-        data.numbers[r]
-        for r, row in zip(fits.rows, likelihood.counts, strict=True)
-        if row.sum() < _MIN_CHANNEL_PHOTONS
-    ]
-    if few:
-        channels = ", ".join(map(str, few))
-        return None, [
-            f"too few photons in the fit range: fewer than {_MIN_CHANNEL_PHOTONS} of channel {channels}"
-        ]
     single_box, held = fit_range.hold(likelihood, fits.double.theta, fits.single_box)
     double_box, _ = fit_range.hold(likelihood, fits.double.theta, fits.double_box)
     # What is held is the same for both, so that one of them holds the other.

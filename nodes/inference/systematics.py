@@ -22,6 +22,7 @@ from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.fit_range import cut
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0, TAIL_SHARE, tail_at
+from photonstream.nodes.inference.means import at
 from photonstream.nodes.inference.refit import Refit, beta_at, emitter_of, refit_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
@@ -31,7 +32,7 @@ from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 IRF_WIDTH_ERROR = 0.1
 # How far s is moved; the paper's 640 nm control alone allows more.
 S_STEP = 0.5
-HELD = "held where the whole decay has it, because the fit range leaves the edge out: its part is not known"
+HELD = "held where the whole decay has it, because the fit range leaves the edge out: by its standard error there"
 HIGHER = "three and more excitons"
 LEFTOVER = "excitons left over from earlier pulses"
 
@@ -57,11 +58,13 @@ def systematics(
     if fit.beta is None:
         return ()
     refit = refit_of(data, options, fit)
+    # What a fit range holds is known from the whole decay.
+    whole = refit if options.fit_range_s is None else refit_of(data, replace(options, fit_range_s=None), fit)
     return (
         *_of_mean_n(options, fit),
-        _of_irf(data, options, refit),
+        _of_irf(data, options, refit, whole),
         *_of_tail(options, refit, data.pulse_period_s),
-        _of_t0(refit),
+        _of_t0(refit, whole, data.pulse_period_s),
         *_of_detectors(fit),
         _of_contamination(data, options, refit, others),
         *_of_higher_excitons(options, fit, refit),
@@ -80,19 +83,36 @@ def _of_mean_n(options: FitOptions, fit: DecayFit) -> tuple[Systematic, ...]:
     return (Systematic("<N>", how, sigma=sigma, quantity="eta"),)
 
 
-def _of_t0(refit: Refit) -> Systematic:
-    if _held(refit, T0):
-        return Systematic("t0", HELD)
-    how = (
-        "free in the fit of every channel: its part is inside the statistical error, but for how far three and "
-        "more excitons pull it"
-    )
-    return Systematic("t0", how)
+def _of_t0(refit: Refit, whole: Refit, period_s: float) -> Systematic:
+    """Nothing where it is free; held by the fit range, each channel's by its standard error in the whole decay."""
+    if not (held := _held(refit, T0)):
+        how = (
+            "free in the fit of every channel: its part is inside the statistical error, but for how far three and "
+            "more excitons pull it"
+        )
+        return Systematic("t0", how)
+    return _of_held("t0", T0, held, refit, whole, period_s)
 
 
-def _held(refit: Refit, which: int) -> bool:
-    """Whether the fit holds a parameter of a channel, as it does where its range leaves the edge out."""
-    return not refit.box.free[SHARED + which :: PER_CHANNEL][: len(refit.rows)].all()
+def _of_held(
+    source: str, which: int, held: Sequence[int], refit: Refit, whole: Refit, period_s: float
+) -> Systematic:
+    """A parameter of the channels ``held`` by its standard error either way; channels are independent of each other."""
+    parts = []
+    for channel in held:
+        mask = np.zeros(refit.optimum.theta.size)
+        mask[at(channel, which)] = 1.0
+        moved = [_beta_with(_moved(refit, period_s, step, mask)) for step in _standard_errors(whole, mask)]
+        parts.append(_either_way(source, HELD, moved))
+    sigmas = [part.sigma for part in parts]
+    if None in sigmas:
+        return parts[sigmas.index(None)]
+    return Systematic(source, HELD, sigma=math.hypot(*(sigma for sigma in sigmas if sigma is not None)))
+
+
+def _held(refit: Refit, which: int) -> list[int]:
+    """The channels in which the fit holds a parameter, as it does where its range leaves the edge out."""
+    return [c for c in range(len(refit.rows)) if not refit.box.free[at(c, which)]]
 
 
 def _of_detectors(fit: DecayFit) -> tuple[Systematic, ...]:
@@ -184,7 +204,7 @@ def _leftover_shift(options: FitOptions, fit: DecayFit, mean_n: float, period_s:
         return None
 
 
-def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
+def _of_irf(data: DecayData, options: FitOptions, refit: Refit, whole: Refit) -> Systematic:
     """The width of the instrument response by its standard error either way, by 10 % where that is not known."""
     name = "width of the instrument response"
     if isinstance(options.irf, MeasuredIrf):
@@ -203,8 +223,8 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit) -> Systematic:
     else:
         step = _standard_errors(refit, widths)
         how = "the fitted width by its standard error either way: already in the statistical error"
-        if _held(refit, LN_SIGMA):
-            return Systematic(name, HELD)
+        if held := _held(refit, LN_SIGMA):
+            return _of_held(name, LN_SIGMA, held, refit, whole, data.pulse_period_s)
         if not step[0].any():
             return Systematic(name, "the fit found no width: it is narrower than the bins can show")
     moved = [_moved(refit, data.pulse_period_s, move, widths) for move in step]
@@ -251,12 +271,12 @@ def _of_widths(refit: Refit) -> Floats:
 
 
 def _moved(refit: Refit, period_s: float, move: Floats, mask: Floats) -> Refit:
-    """The fit with what ``mask`` marks, widths or a tail's share, moved by ``move`` and held there."""
+    """The fit with what ``mask`` marks (t0, widths or a tail's share) moved by ``move`` and held there."""
     theta = refit.optimum.theta + move
     widths, held = _of_widths(refit) > 0.0, mask > 0.0
     theta[widths] = np.minimum(theta[widths], math.log(max_sigma_s(period_s)))
-    shares = held & ~widths
-    theta[shares] = np.clip(theta[shares], 0.0, MOST_TAIL_SHARE)
+    if (tail := tail_at(theta, len(refit.rows))) is not None and held[tail + TAIL_SHARE]:
+        theta[tail + TAIL_SHARE] = np.clip(theta[tail + TAIL_SHARE], 0.0, MOST_TAIL_SHARE)
     box = Box(refit.box.lower, refit.box.upper, refit.box.free & ~held)
     return replace(refit, optimum=maximise(refit.likelihood, theta, box), box=box)
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from photonstream.nodes.inference.beta import beta_from_amplitudes
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import TOO_FEW
 from photonstream.nodes.inference.fit import fit_decay
@@ -133,6 +134,44 @@ def test_the_likelihood_behind_a_fit_is_that_of_the_range(truth, span_s):
     told = {part.source: part.how.split()[0] for part in systematics(data, options, fit, "not asked")}
     assert told["t0"] == ("held" if span_s == BEHIND_EDGE else "free")
     assert 2.0 * refit.optimum.half_deviance == pytest.approx(fit.goodness["deviance"], rel=1e-6)
+
+
+def test_t0_behind_the_edge_moves_beta_by_its_error_in_the_whole_decay(truth):
+    data = drawn(truth(photons=400_000), 3, channels=2)
+    options = replace(KNOWN_IRF, fit_range_s=BEHIND_EDGE)
+    fit, whole = fit_decay(data, options), fit_decay(data, KNOWN_IRF)
+    (part,) = (part for part in systematics(data, options, fit, "not asked") if part.source == "t0")
+    # The amplitudes of both channels are those at t0: what lies behind it says the ratio there for each t0.
+    tau_x_s, tau_xx_s = fit.tau_x_s.value, fit.tau_xx_s.value
+    ratio = fit.amplitude_xx.value / fit.amplitude_x.value
+    steps_s = [0.5 * channel.t0_s.stderr for channel in whole.channels]
+    moved = [
+        beta_from_amplitudes(ratio * math.exp(step_s * (1.0 / tau_xx_s - 1.0 / tau_x_s)), tau_x_s, tau_xx_s)
+        - fit.beta.value
+        for step_s in steps_s
+    ]
+    assert part.shift is None
+    # With the lifetimes free a decay that is a little steeper takes up some of it.
+    assert part.sigma == pytest.approx(math.hypot(*moved), rel=0.2)
+
+
+def test_a_channel_that_is_dim_in_the_range_is_left_out_and_the_others_are_fitted(truth):
+    data = drawn(truth(photons=200_000), 3, channels=2)
+    # Channel 1 has photons enough, nearly all of them before the range.
+    counts = data.counts.copy()
+    counts[1] = 0
+    counts[1, 240:300] = 20
+    data = replace(data, counts=counts)
+    options = replace(KNOWN_IRF, fit_range_s=(30e-9, 200e-9))
+    fit, alone = fit_decay(data, options), fit_decay(replace(data, counts=counts[:1]), options)
+    assert "channel 1 left out: 0 photons in the fit range, 100 needed" in fit.reason
+    assert [channel.used for channel in fit.channels] == [True, False]
+    assert fit.tau_x_s.value == pytest.approx(alone.tau_x_s.value, rel=1e-9)
+    assert fit.beta == alone.beta
+    # Also where an earlier fit, of the whole decay, had it.
+    start = fit_decay(drawn(truth(photons=200_000), 3, channels=2), options).start
+    live = fit_decay(data, options, cold=False, start=start)
+    assert [channel.used for channel in live.channels] == [True, False]
 
 
 def test_what_cannot_be_fitted_is_refused_with_the_reason(truth):
