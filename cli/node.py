@@ -14,6 +14,9 @@ from photonstream.stream.places import Places
 from photonstream.stream.topology_file import read_topology
 from photonstream.stream.worker import work
 
+# In which a run that was killed is no longer at its socket.
+_DYING_S = 2.0
+
 _DESCRIPTION = """\
 Runs one node of a topology file that says where the nodes listen. It waits for its run (photonstream replay FILE
 --topology TOPOLOGY), works for it, and ends with it. A node that the run is not to start itself has by_hand = true in
@@ -55,4 +58,5 @@ def _leave(places: Places, name: str) -> None:
     """Take away what would be left in a folder of somebody else: the run itself is gone without having done so."""
     unlink(places.chunks(name), own=True)
     unlink(places.results(name), own=True)
-    unlink(places.orders())
+    # The system closes what was the run's one by one: the word of its end may come before its socket is closed.
+    unlink(places.orders(), patience_s=_DYING_S)

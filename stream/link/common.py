@@ -47,6 +47,7 @@ SILENT_S, MOST_SILENT_S = 4.0, 64.0
 # How long `stop` waits for the system to take the endpoint back.
 UNBIND_S = 2.0
 _IPC = "ipc://"
+_LOOK_AGAIN_S = 0.01
 # As plain numbers: flags of an enumeration cost more than the calls they are for.
 _EVENTS, _IN = int(zmq.EVENTS), int(zmq.POLLIN)
 NOW = int(zmq.NOBLOCK)
@@ -197,9 +198,17 @@ def connect(socket: Socket, endpoint: str) -> None:
         socket.connect(endpoint)
 
 
-def unlink(endpoint: str, *, own: bool = False) -> None:
-    """Take away the file of an ipc endpoint, which ZeroMQ leaves; not where somebody listens who is not our ``own``."""
-    if endpoint.startswith(_IPC) and (own or not _somebody_listens(endpoint)):
+def unlink(endpoint: str, *, own: bool = False, patience_s: float = 0.0) -> None:
+    """Take away the file of an ipc endpoint, which ZeroMQ leaves; not where somebody listens who is not our ``own``.
+
+    ``patience_s``: how long somebody who listens may take to end, as one who is just dying.
+    """
+    if not endpoint.startswith(_IPC):
+        return
+    end_s = time.monotonic() + patience_s
+    while not own and (taken := _somebody_listens(endpoint)) and time.monotonic() < end_s:
+        time.sleep(_LOOK_AGAIN_S)
+    if own or not taken:
         Path(endpoint.removeprefix(_IPC)).unlink(missing_ok=True)
 
 
