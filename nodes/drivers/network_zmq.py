@@ -57,6 +57,8 @@ class OverZmq(Driver[NetworkSettings]):
         self._gone_since: float | None = None
         # Messages of the sender that had come when it was stopped and are still taken; None before.
         self._room: int | None = None
+        # Beginning and length of the last message of it that had been dropped by then.
+        self._dropped_last: tuple[bytes, int] | None = None
         self._lost: int | None = None
         self._nonsense = False
         # What senders before this one have lost.
@@ -87,7 +89,7 @@ class OverZmq(Driver[NetworkSettings]):
         first = self._facts is None
         self.listen()
         assert self._inlet is not None
-        self._room = None
+        self._room = self._dropped_last = None
         if self._after_loss is not None and self._facts is not None:
             self._next, self._held = self._after_loss
             self._next += len(self._held) // 4
@@ -231,10 +233,9 @@ class OverZmq(Driver[NetworkSettings]):
 
     def _raise_dropped(self) -> None:
         """Raise that the last of what the sender sent could not be kept: no number after it tells."""
-        dropped = None if self._inlet is None else self._inlet.last_dropped
-        if self._inlet is None or dropped is None or len(dropped[0]) != NUMBER_BYTES:
+        dropped, self._dropped_last = self._dropped_last, None
+        if dropped is None or len(dropped[0]) != NUMBER_BYTES:
             return
-        self._inlet.last_dropped = None
         missing = int.from_bytes(dropped[0], "little") + dropped[1] // 4 - self._next
         if 0 < missing <= MOST_LOST:
             self._lost = (self._lost or 0) + missing
@@ -277,6 +278,8 @@ class OverZmq(Driver[NetworkSettings]):
         """What has arrived can be read, and no more."""
         if self._room is None and self._sender is not None and self._inlet is not None:
             self._room = self._inlet.heard
+            # What is dropped from now on is not of this recording.
+            self._dropped_last = self._inlet.last_dropped
 
     def _hang_up(self) -> None:
         self._sender, self._held, self._after_loss = None, b"", None
