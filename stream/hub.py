@@ -7,6 +7,7 @@ as the one before had, the results of that one stay there; then those of the new
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
@@ -25,6 +26,9 @@ from photonstream.stream.wire import Close, Message, Open, ResultSent, WireError
 HUB = "run"
 # Somebody who goes back to a place sees it when the new epoch is so close to it.
 SHORT_S = 0.2
+# So long nodes are waited for that are behind the source of a new epoch.
+LATE_S = 2.0
+_NOT_PROPER = frozenset({STATUS, PROGRESS, LEDGER})
 
 Key = tuple[str, str]
 
@@ -58,6 +62,9 @@ class Hub:
         self.shown: Mapping[Key, Result] = self.fresh
         self.epoch = 0
         self._until_s: float | None = None
+        # Since when the source of a new epoch is as far as what is shown, and who has spoken since all have that.
+        self._as_far_s: float | None = None
+        self._spoken: set[str] | None = None
         self._refused = 0
         self._same_clock = False
         # How late the results of each node are when they are published here.
@@ -147,6 +154,7 @@ class Hub:
         # Whoever wanted to go back still does when the way there has to begin again.
         if until_s is not None or not self.catching_up:
             self._until_s = until_s
+        self._as_far_s = self._spoken = None
         # An epoch that is replaced while it catches up was never shown.
         self.shown = dict(self.shown)
         self.fresh = {}
@@ -195,6 +203,8 @@ class Hub:
         else:
             known.final_version = None
         self.fresh[result.node, result.key] = result
+        if self._spoken is not None and result.key not in _NOT_PROPER:
+            self._spoken.add(result.node)
         if not self.catching_up:
             self._put(result)
 
@@ -212,7 +222,9 @@ class Hub:
     def _has_caught_up(self) -> bool:
         """Whether the new epoch's source has passed the place of what is shown, and every node says something of it.
 
-        An epoch that has come to its end has caught up whatever it is compared with, and so has any where there is
+        The source runs ahead: an early result of the others would look like one of too few photons. So they have to
+        say something after all have taken in what they had; for `LATE_S`, since another parameter may let less pass. An
+        epoch that has come to its end has caught up whatever it is compared with, and so has any where there is
         nothing yet to compare it with.
         """
         if not _speaking(self.shown):
@@ -224,8 +236,19 @@ class Hub:
         time_s = progress(self.fresh).get("time_s") or 0.0
         if self._until_s is not None and time_s >= self._until_s - SHORT_S:
             return True
-        as_far = progress(self.fresh).get("records", 0) >= progress(self.shown).get("records", 0)
-        return as_far and _speaking(self.fresh) >= _speaking(self.shown)
+        if progress(self.fresh).get("records", 0) < progress(self.shown).get("records", 0):
+            return False
+        now = time.monotonic()
+        self._as_far_s = now if self._as_far_s is None else self._as_far_s
+        if self._spoken is None and _taken_in(self.fresh, self.shown):
+            self._spoken = set()
+        if not _speaking(self.fresh) >= _speaking(self.shown):
+            return False
+        if now >= self._as_far_s + LATE_S:
+            return True
+        # Who does not say how it is, as a node of somebody else, is not waited for.
+        telling = {node for node, key in self.shown if key == STATUS}
+        return self._spoken is not None and self._spoken >= _speaking(self.shown) & telling
 
     def _show(self) -> None:
         assert self._opening is not None
@@ -257,4 +280,18 @@ def progress(results: Mapping[Key, Result]) -> Mapping[str, Any]:
 
 def _speaking(results: Mapping[Key, Result]) -> set[str]:
     """Nodes that have given a result proper."""
-    return {node for node, key in results if key not in (STATUS, PROGRESS, LEDGER)}
+    return {node for node, key in results if key not in _NOT_PROPER}
+
+
+def _taken_in(fresh: Mapping[Key, Result], shown: Mapping[Key, Result]) -> bool:
+    """Whether every node has taken in as many events as it had when it told its ``shown`` status."""
+    return all(
+        _events_in(fresh.get(place)) >= _events_in(result)
+        for place, result in shown.items()
+        if place[1] == STATUS
+    )
+
+
+def _events_in(status: Result | None) -> int:
+    ledger = {} if status is None else status.value.get("ledger", {})
+    return int(ledger.get("events_in", 0))

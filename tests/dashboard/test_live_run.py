@@ -291,8 +291,7 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
     pale = [each for each in seen if each["pale"]]
     assert all(each["faint"] and "superseded" in each["state"] for each in pale), pale
     assert all(each["bins"] > 0 and each["decay"] > 0 for each in seen)
-    # "no beta" is a result too: a few seconds of photons may not carry one.
-    assert all("β" in each["beta"] or each["beta"] == "no beta" for each in pale)
+    assert all("β" in each["beta"] for each in pale)
     # The old trace is there until the new one takes its place, all at once.
     widths = [each["ms"].partition("bins of")[2].strip() for each in seen]
     assert widths == sorted(widths, key=lambda words: words.startswith("20"))

@@ -1,5 +1,6 @@
 """What a run shows of its nodes: results pass through, and a new epoch's take the place of the old ones all at once."""
 
+import math
 import time
 
 import msgpack
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import zmq
 
+from photonstream.stream import hub
 from photonstream.stream.chunk import Result
 from photonstream.stream.hub import HUB, Hub, progress
 from photonstream.stream.link import LatestWriter, LinkReader, Waiter
@@ -92,6 +94,9 @@ class Run:
 
     def reach(self, records, time_s=None, final=False):
         self.put("source", "progress", records, final, records=records, time_s=time_s)
+
+    def take_in(self, node, events):
+        self.put(node, "status", None, ledger={"events_in": events})
 
     def speak(self, x, final=False):
         """All nodes say something proper."""
@@ -353,6 +358,43 @@ def test_who_goes_back_waits_no_longer_than_until_all_is_as_far_as_it_was(going)
     going.reach(99)
     assert going.seen() == {"old"}
     going.reach(100)
+    assert going.seen() == {"new"}
+
+
+def test_results_from_before_the_place_was_reached_are_not_shown(going, monkeypatch):
+    """The source runs ahead of the others: what they say meanwhile would look like a result of too few photons."""
+    monkeypatch.setattr(hub, "LATE_S", math.inf)
+    going.take_in("states", 90)
+    going.take_in("lifetime", 0)
+    going.settle()
+    going.begin(1)
+    going.open(1)
+    going.speak("early")
+    going.take_in("lifetime", 0)
+    going.reach(100, 10.0)
+    assert going.seen() == {"old"}
+    going.take_in("states", 89)
+    going.put("states", "result", "early")
+    going.put("lifetime", "result", "early")
+    assert going.seen() == {"old"}
+    going.take_in("states", 90)
+    assert going.seen() == {"old"}
+    going.put("lifetime", "result", "new")
+    assert going.seen() == {"old"}
+    going.put("states", "result", "new")
+    # The source never said how it is: what it has said is enough.
+    assert going.seen() == {"early", "new"}
+
+
+def test_a_node_into_which_less_comes_now_is_not_waited_for_without_end(going, monkeypatch):
+    going.take_in("states", 90)
+    going.settle()
+    monkeypatch.setattr(hub, "LATE_S", 0.0)
+    going.begin(1)
+    going.open(1)
+    going.take_in("states", 40)
+    going.speak("new")
+    going.reach(100, 10.0)
     assert going.seen() == {"new"}
 
 
