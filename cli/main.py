@@ -30,7 +30,7 @@ examples:
   photonstream simulate 355nm --out nc.ptu           a nanocrystal to try things on
 
 exit codes: 0 a result (also "no emitter", or after Ctrl-C); 2 bad usage or unreadable input;
-3 a run that broke: a ledger that does not balance, or a node that cannot go on;
+3 a run that broke: a ledger that does not balance, a node that cannot go on, results that cannot be written;
 130 a second Ctrl-C, or one before the run began
 """
 

@@ -270,7 +270,7 @@ def _dwell(latest: Latest) -> Mapping[str, Any] | None:
         found = latest.get(("states", "dwell"))
         return None if found is None else found["times"]
     trace = _assembled(latest)
-    on = _on(selection, trace["counts"].sum(axis=1, dtype=np.int64), latest)
+    on = _on(selection, trace["counts"].sum(axis=1, dtype=np.int64))
     return dwells_of_bins(on, trace["bin_s"])
 
 
@@ -286,6 +286,8 @@ def _trace(latest: Latest) -> list[Column]:
     start_s = np.arange(len(counts)) * trace["bin_s"]
     stop_s = np.minimum(start_s + trace["bin_s"], trace["end_s"])
     width_s = np.maximum(stop_s - start_s, np.finfo(float).tiny)
+    states = _states(latest) if selection["method"] == HIDDEN_MARKOV else None
+    on = _on(selection, total) if states is None else selection["on_states"][states]
     return [
         Column("time_start", "s", start_s),
         Column("time_stop", "s", stop_s),
@@ -293,16 +295,13 @@ def _trace(latest: Latest) -> list[Column]:
         Column("counts_error", "counts", np.sqrt(total)),
         Column("rate", "1/s", total / width_s),
         *(Column(f"counts_ch{c}", "counts", counts[:, c]) for c in range(counts.shape[1])),
-        Column("on", "", _on(selection, total, latest).astype(np.int64)),
-        *([Column("state", "", _states(latest))] if selection["method"] == HIDDEN_MARKOV else []),
+        Column("on", "", on.astype(np.int64)),
+        *([] if states is None else [Column("state", "", states)]),
     ]
 
 
-def _on(selection: Mapping[str, Any], total: NDArray[np.int64], latest: Latest) -> NDArray[np.bool_]:
-    """Which bins of the trace are selected; with states, those that mostly were in a selected one."""
-    if selection["method"] == HIDDEN_MARKOV:
-        of_states: NDArray[np.bool_] = selection["on_states"][_states(latest)]
-        return of_states
+def _on(selection: Mapping[str, Any], total: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which bins of the trace a window of rates selects, by their counts."""
     on: NDArray[np.bool_] = selection["on_levels"][level_of(total)]
     return on
 
