@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from photonstream.nodes.inference.candidates import SEARCH_AGAIN
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.fit import SEARCH_AGAIN, fit_decay
+from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.live_bins import live_starts
 
 
