@@ -10,8 +10,6 @@ from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import NS, ONE, counted, is_estimate, number, plain, quantity
 
-_NO_PAIR = "no pair in the centre"
-
 
 def main_rows(run: RunFolder) -> Iterator[Row]:
     """The rows that stand among the main numbers: g2(0) of the selected pairs, and how many emitters it is.
@@ -22,11 +20,11 @@ def main_rows(run: RunFolder) -> Iterator[Row]:
     selected = _member(section, "selected")
     g2, better = selected.get("g2_0"), selected.get("g2_0_corrected")
     if is_estimate(better):
-        yield estimate_row("g⁽²⁾(0), selected pairs, without background", better, ONE, _NO_PAIR)
+        yield estimate_row("g⁽²⁾(0), selected pairs, without background", better, ONE)
     if is_estimate(g2):
         why = str(selected.get("g2_0_corrected_reason") or "")
         remark = f"not corrected for background: {why}" if why else ""
-        yield estimate_row("g⁽²⁾(0), selected pairs, as counted", g2, ONE, _NO_PAIR, remark)
+        yield estimate_row("g⁽²⁾(0), selected pairs, as counted", g2, ONE, remark)
     elif section:
         why = section.get("reason") or selected.get("g2_0_reason") or "no pairs"
         yield Row("g⁽²⁾(0), selected pairs", "none", remark=str(why))
@@ -93,9 +91,9 @@ def _count_rows(part: Mapping[str, Any], words: str) -> Iterator[Row]:
     sides = f"{counted(part.get('pairs_centre'))} against {plain(mean) if mean is not None else 'unknown'}"
     yield Row(f"{words}: centre against mean of the far side peaks", sides)
     if is_estimate(part.get("g2_0")):
-        yield estimate_row(f"{words}: g⁽²⁾(0)", part["g2_0"], ONE, _NO_PAIR)
+        yield estimate_row(f"{words}: g⁽²⁾(0)", part["g2_0"], ONE)
     if is_estimate(part.get("g2_0_corrected")):
-        yield estimate_row(f"{words}: g⁽²⁾(0) without background", part["g2_0_corrected"], ONE, _NO_PAIR)
+        yield estimate_row(f"{words}: g⁽²⁾(0) without background", part["g2_0_corrected"], ONE)
 
 
 def _late_rows(late: Mapping[str, Any]) -> Iterator[Row]:

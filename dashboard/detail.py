@@ -8,7 +8,6 @@ from typing import Any
 
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
-    NO_ERROR,
     NS,
     PERCENT,
     PLUS_MINUS,
@@ -29,8 +28,6 @@ from photonstream.dashboard.numbers import (
 
 # How the result names what the corrections took the photons for, and how the page does.
 STATISTICS = {"one emitter": "those of one emitter", "independent photons": "independent of each other"}
-# Why a figure of the fit has no error.
-GIVEN, AT_BOUND = "given", "at the end of its range, or held by the fit range: no error"
 _STATISTIC = "a test statistic; it has no error of its own"
 _SHARES = ("amplitude_x", "amplitude_xx", "beta", "beta_signed", "eta")
 _KNOWN_TESTS = (
@@ -48,12 +45,16 @@ _KNOWN_TESTS = (
 )
 
 
-def estimate_row(
-    label: str, estimate: Any, unit: Unit, without_error: str = NO_ERROR, remark: str = ""
-) -> Row:
-    """An estimate with its error and its 95 % interval; ``without_error`` says why it has neither."""
+def estimate_row(label: str, estimate: Any, unit: Unit, remark: str = "", *, fits: bool = True) -> Row:
+    """An estimate with its error and its 95 % interval, or the reason why it has neither.
+
+    ``fits``: whether its model describes the data; the error of one that does not would be that of a wrong description.
+    """
     has_error = is_estimate(estimate) and any(estimate.get(key) for key in ("stderr", "ci68", "ci95"))
     interval = ""
+    if has_error and not fits:
+        value = quantity(estimate.get("value"), unit, 3)
+        return Row(label, f"{value} (of a model that does not fit)", "", remark)
     if has_error:
         # Where no profile was followed, as for shares: as if errors were normal.
         followed = estimate.get("ci95") is not None or not estimate.get("stderr")
@@ -62,13 +63,7 @@ def estimate_row(
             if followed
             else interval_95(estimate, unit).removeprefix("95 % ")
         )
-    return Row(label, estimate_text(estimate, unit, without_error=without_error), interval, remark)
-
-
-def unfit_row(label: str, estimate: Any, unit: Unit, remark: str = "") -> Row:
-    """An estimate of a model that does not fit: its error would be that of a description which is wrong."""
-    value = estimate.get("value") if isinstance(estimate, Mapping) else estimate
-    return Row(label, f"{quantity(value, unit, 3)} (of a model that does not fit)", "", remark)
+    return Row(label, estimate_text(estimate, unit), interval, remark)
 
 
 def model_range_row(
@@ -135,29 +130,15 @@ def correction_rows(fit: Mapping[str, Any]) -> Iterator[Row]:
         yield Row("corrected for", ", ".join(parts), remark=remark)
 
 
-def detail_rows(
-    fit: Mapping[str, Any], shown: Collection[str], width_without_error: str = GIVEN, *, fits: bool = True
-) -> Iterator[Row]:
+def detail_rows(fit: Mapping[str, Any], shown: Collection[str], *, fits: bool = True) -> Iterator[Row]:
     """Rows for whatever estimates ``fit`` has besides those in ``shown``, for its channels, and for its tests.
 
-    ``width_without_error``: why a width of the response has none; ``fits``: whether the model describes the data, for
-    else its estimates have no errors.
+    ``fits``: whether the model describes the data, for else its estimates have no errors.
     """
 
     def row(place: str, key: str, value: Any) -> Row:
         words, unit = _words(key)
-        why = {
-            "irf_fwhm_s": width_without_error,
-            "irf_tail_share": str(fit.get("irf_tail_reason") or NO_ERROR),
-            "irf_tail_s": str(fit.get("irf_tail_reason") or NO_ERROR),
-            "t0_s": AT_BOUND,
-            "background_share": AT_BOUND,
-        }.get(key, NO_ERROR)
-        return (
-            estimate_row(place + words, value, unit, why)
-            if fits or why == GIVEN
-            else unfit_row(place + words, value, unit)
-        )
+        return estimate_row(place + words, value, unit, fits=fits)
 
     for key, value in fit.items():
         if is_estimate(value) and key not in shown:

@@ -7,19 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from photonstream.dashboard.detail import (
-    AT_BOUND,
-    GIVEN,
     correction_rows,
     detail_rows,
     estimate_row,
     fitted_row,
     model_range_row,
-    unfit_row,
 )
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.numbers import (
-    NO_ERROR,
     NO_LIMIT,
     NS,
     PERCENT,
@@ -48,7 +44,6 @@ _MAIN = (
     "eta",
 )
 # Why a figure has no error: the fit says nothing of it, or of the shares of two components that are nearly one.
-_NO_CURVATURE, _UNDETERMINED = "not determined to within a factor", "not determined by the data"
 # What stands where there is no number, and where the reason stands elsewhere.
 DASH = "–"
 # How eta is called: alone it would read as a quantum yield.
@@ -70,7 +65,6 @@ class Findings:
     def __init__(self, run: RunFolder) -> None:
         self._summary = run.summary
         self._fit = run.section("fit")
-        self._parameters = run.section("parameters")
 
     def _get(self, key: str) -> Any:
         """``key`` from the top of result.json or from its fit."""
@@ -159,18 +153,17 @@ class Findings:
             rows.append(Row(f"{fast} lifetime τₓₓ and shares", "none", "", str(self._get("irf_tail_reason"))))
         elif self.model == "bi":
             rows += [
-                self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS, _NO_CURVATURE),
+                self._row(f"{fast} lifetime τₓₓ", "tau_xx_s", NS),
                 self._row(
                     f"{fast}, amplitude share Aₓₓ/(Aₓ\u00a0+\u00a0Aₓₓ)",
                     "amplitude_xx",
                     PERCENT,
-                    _UNDETERMINED,
                 ),
-                self._row(f"{fast}, photon share", "photon_share_xx", PERCENT, _UNDETERMINED),
+                self._row(f"{fast}, photon share", "photon_share_xx", PERCENT),
             ]
         rows += [
             self._row("background share of the photons", "background_share", PERCENT),
-            self._row("instrument response, FWHM", "irf_fwhm_s", NS, self._width_without_error),
+            self._row("instrument response, FWHM", "irf_fwhm_s", NS),
             fitted_row(self._fit),
             self.precision_row(),
             *correction_rows(self._fit),
@@ -230,7 +223,7 @@ class Findings:
                 "none" if upper is None else f"{plain(100 * upper, 2)} %",
             ),
             self._row("background share", "background_share", PERCENT),
-            self._row("instrument response, FWHM", "irf_fwhm_s", NS, "given"),
+            self._row("instrument response, FWHM", "irf_fwhm_s", NS),
         )
 
     @property
@@ -265,12 +258,8 @@ class Findings:
             why = self._get("eta_reason") or "<N> is not known: give it to have beta corrected for it"
             yield Row(label, "none", "", str(why))
 
-    def _row(self, label: str, key: str, unit: Unit, without_error: str = NO_ERROR, remark: str = "") -> Row:
-        estimate = self._get(key)
-        given = key == "irf_fwhm_s" and self._width_without_error == GIVEN
-        if not self.fits and not given and number(_value(estimate)) is not None:
-            return unfit_row(label, estimate, unit, remark)
-        return estimate_row(label, estimate, unit, without_error, remark)
+    def _row(self, label: str, key: str, unit: Unit, remark: str = "") -> Row:
+        return estimate_row(label, self._get(key), unit, remark, fits=self.fits)
 
     def _side_by_side(self, others: Mapping[str, Any]) -> Iterator[str]:
         """Lifetime and beta of the states and of the window of rates."""
@@ -286,15 +275,6 @@ class Findings:
             known = number(_value(beta)) is not None
             yield f"{name} {lifetime}, {'beta ' + estimate_text(beta, PERCENT) if known else 'no beta'}"
 
-    @property
-    def _width_without_error(self) -> str:
-        """Why the width of the response has no error, if it has none."""
-        return GIVEN if self._lifetime_parameter("irf") not in (None, "tail") else AT_BOUND
-
-    def _lifetime_parameter(self, name: str) -> Any:
-        lifetime = self._parameters.get("lifetime")
-        return lifetime.get(name) if isinstance(lifetime, Mapping) else None
-
     def detail_rows(self) -> list[Row]:
         """Everything else the fit gave: estimates that are not shown above, channels, the tests of the model."""
         rows = []
@@ -302,7 +282,7 @@ class Findings:
             rows.append(
                 self._row("beta with the fast lifetime held", "beta_signed", PERCENT, remark=self._held)
             )
-        return rows + list(detail_rows(self._fit, _MAIN, self._width_without_error, fits=self.fits))
+        return rows + list(detail_rows(self._fit, _MAIN, fits=self.fits))
 
     def warnings(self) -> list[str]:
         """What a reader must know before using the numbers."""

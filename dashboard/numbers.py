@@ -91,8 +91,8 @@ def plain_spaces(text: str) -> str:
 def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO_ERROR) -> str:
     """A number with its error, such as ``46.80 ± 0.21 ns``, or ``2.85 +0.13/−0.07 ns`` with a lopsided 68 % interval.
 
-    Without a standard error half the 68 % interval serves; without either ``without_error`` says why there is
-    none. ``unknown`` where there is no number.
+    Without a standard error half the 68 % interval serves; without either its ``reason``, or else ``without_error``,
+    says why there is none. ``unknown`` where there is no number.
     """
     if not isinstance(estimate, Mapping):
         estimate = {"value": estimate}
@@ -106,7 +106,8 @@ def estimate_text(estimate: object, unit: Unit = ONE, *, without_error: str = NO
             return _lopsided(value, up, down, unit)
         error = (high - low) / 2 if error is None else error
     if error is None or error <= 0:
-        return f"{with_unit(plain(value * unit.per_si), unit)} ({without_error})"
+        why = estimate.get("reason") or without_error
+        return f"{with_unit(plain(value * unit.per_si), unit)} ({why})"
     decimals = decimals_of(error * unit.per_si)
     numbers = (fixed(x * unit.per_si, decimals) for x in (value, error))
     pair = f"{NBSP}{PLUS_MINUS}{NBSP}".join(numbers)

@@ -20,7 +20,7 @@ from photonstream.nodes.inference.cascade import (
     radiative_rates_hz,
     total_rates_hz,
 )
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Z95, Estimate
 from photonstream.nodes.inference.pair_peaks import Counts
 
 # A peak stands out when chance makes one of the peaks so low (or high) less often than this.
@@ -30,7 +30,7 @@ BLIND_SHARE = 0.5
 # With more than one emitter, equal ones, late pairs give 1/2 or more; with one, 0.
 ONE_EMITTER_LIMIT = 0.3
 MORE_THAN_ONE = "more than one"
-_LEVELS = {"ci68": math.erf(math.sqrt(0.5)), "ci95": 0.95}
+_LEVELS = math.erf(math.sqrt(0.5)), 0.95
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ def ratio(centre: int, sides: int, n_sides: float) -> Estimate | None:
     if not sides:
         return None
     value = n_sides * centre / sides
-    error = value * math.sqrt(1 / centre + 1 / sides) if centre else None
-    ends = {name: _ratio_interval(centre, sides, n_sides, level) for name, level in _LEVELS.items()}
-    return Estimate(value, error, **ends)
+    ci68, ci95 = (_ratio_interval(centre, sides, n_sides, level) for level in _LEVELS)
+    if not centre:
+        return Estimate(value, None, ci68, ci95, "no pair at the centre: only limits are known")
+    return Estimate(value, value * math.sqrt(1 / centre + 1 / sides), ci68, ci95)
 
 
 def _ratio_interval(centre: int, sides: int, n_sides: float, level: float) -> tuple[float, float]:
@@ -104,14 +105,7 @@ def corrected(estimate: Estimate, signal: Estimate) -> Estimate:
     """
     value = (estimate.value - 1.0) / signal.value + 1.0
     other = abs(value - 1.0) / signal.value * (signal.stderr or 0.0)
-    error = None if estimate.stderr is None else math.hypot(estimate.stderr / signal.value, other)
-    ends = {}
-    for name, sigmas in (("ci68", 1.0), ("ci95", 1.96)):
-        low, high = getattr(estimate, name)
-        below = math.hypot((estimate.value - low) / signal.value, sigmas * other)
-        above = math.hypot((high - estimate.value) / signal.value, sigmas * other)
-        ends[name] = (value - below, value + above)
-    return Estimate(value, error, **ends)
+    return estimate.carried(value, 1.0 / signal.value, other)
 
 
 def verdict(late: Estimate | None) -> str:
@@ -192,6 +186,4 @@ def delay_phase(delays: Counts, start_s: float, bin_s: float, period_s: float) -
 
 def normal(value: float, error: float) -> Estimate:
     """A value with a normal error."""
-    return Estimate(
-        value, error, (value - error, value + error), (value - 1.96 * error, value + 1.96 * error)
-    )
+    return Estimate(value, error, (value - error, value + error), (value - Z95 * error, value + Z95 * error))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
+from photonstream.nodes.inference.estimate import Estimate
 
 ETA_MODEL = "two levels: Poisson absorption, n >= 2 counts as one biexciton"
 # Below this the excitons left over from earlier pulses change the pulse-by-pulse populations.
@@ -140,19 +140,11 @@ def with_errors(value: float, beta: Estimate, by_beta: float, sigma_n: float) ->
 
     None where it is no probability.
     """
-
-    def around(interval: Interval | None, z: float) -> Interval | None:
-        if interval is None:
-            return None
-        low, high = (
-            None if b is None else math.hypot(by_beta * (b - beta.value), z * sigma_n) for b in interval
-        )
-        return (None if low is None else value - low, None if high is None else value + high)
-
-    stderr = None if beta.stderr is None else math.hypot(by_beta * beta.stderr, sigma_n)
-    if not LOWEST_ETA - (stderr or 0.0) <= value <= HIGHEST_ETA + (stderr or 0.0):
+    found = beta.carried(value, by_beta, sigma_n)
+    spread = found.stderr or 0.0
+    if not LOWEST_ETA - spread <= value <= HIGHEST_ETA + spread:
         return None
-    return Estimate(value, stderr, around(beta.ci68, 1.0), around(beta.ci95, Z95)).below(HIGHEST_ETA)
+    return found.below(HIGHEST_ETA)
 
 
 def _no_eta(why: str) -> tuple[None, str, str]:

@@ -12,7 +12,7 @@ from photonstream.nodes.inference.beta import beta_from_photon_share, domain_rea
 from photonstream.nodes.inference.claims import LARGEST_BETA, within_bounds
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import Components
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Estimate, from_variance
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX, Likelihood
 from photonstream.nodes.inference.profile import RISE_UPPER95, ProfileSide, profile
 from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
@@ -91,7 +91,7 @@ def estimate_beta(likelihood: Likelihood, optimum: Optimum, box: Box, *, interva
     """beta at ``optimum`` of a fit `within_domain`, by its likelihood alone."""
     for _ in range(_RESTARTS):
         errors = covariance(optimum, box)
-        estimate = Estimate(float(optimum.theta[MIX]), _root(float(errors[MIX, MIX])))
+        estimate = from_variance(float(optimum.theta[MIX]), float(errors[MIX, MIX]))
         if not intervals:
             return estimate
         found = profile(likelihood, optimum, box, MIX, as_beta=True)
@@ -100,10 +100,6 @@ def estimate_beta(likelihood: Likelihood, optimum: Optimum, box: Box, *, interva
             return estimate
         optimum = maximise(likelihood, found.better.theta, box, as_beta=True)
     return estimate
-
-
-def _root(variance: float) -> float | None:
-    return math.sqrt(variance) if variance > 0.0 else None
 
 
 def _signed(

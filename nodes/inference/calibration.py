@@ -32,7 +32,7 @@ from photonstream.nodes.inference.calibration_warnings import Answers, warnings_
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.claims import within_bounds
 from photonstream.nodes.inference.decay_model import Floats
-from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
+from photonstream.nodes.inference.estimate import GIVEN, Z95, Estimate, Interval, from_variance
 from photonstream.nodes.inference.joint import LEAST_S, LEAST_SCALE, MOST_S, SCALES, Joint, S
 from photonstream.nodes.inference.likelihood import LN_TAU_X, LN_TAU_XX, MIX
 from photonstream.nodes.inference.profile import profile_of
@@ -110,7 +110,7 @@ def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_
     scales_of = [
         _scale(optimum, errors, k, *of_scale.get(SCALES + k, (None, None))) for k in range(joint.scales)
     ]
-    found, why = _s_within(Estimate(s, _root(errors, S), *intervals[0]), most)
+    found, why = _s_within(_with_intervals(from_variance(s, float(errors[S, S])), intervals[0]), most)
     means = tuple(
         _exponential(scales_of[group], weight) for group, weight in zip(groups, weights, strict=True)
     )
@@ -139,7 +139,7 @@ def _s_within(found: Estimate, most: float) -> tuple[Estimate, str]:
         why += f" (tau_x/(Q_x tau_xx) allows up to {most:.3g})"
     if high68 is not None:
         # Curvature at the optimum says nothing of a side that does not close.
-        return replace(found, stderr=None), why
+        return replace(found, stderr=None, reason=why), why
     known = "" if low is None else f", only that it is above {low:.3g} at 95 %"
     return Estimate(math.nan, None, (low68, None), (low, None)), f"s is not determined{known}: {why}"
 
@@ -152,9 +152,7 @@ def _no_cascade(begin: Floats, s: float, quantum_yield_x: float) -> str:
 
 def _lifetimes(optimum: Optimum, errors: Floats) -> tuple[Estimate, Estimate]:
     """tau_x and tau_xx of the runs in seconds."""
-    tau_x, tau_xx = (
-        _exponential(Estimate(float(optimum.theta[k]), _root(errors, k))) for k in (LN_TAU_X, LN_TAU_XX)
-    )
+    tau_x, tau_xx = (_exponential(_of(optimum, errors, k)) for k in (LN_TAU_X, LN_TAU_XX))
     return tau_x, tau_xx
 
 
@@ -190,7 +188,7 @@ def _with_beta(way: Way, joint: Joint, runs_box: Box, optimum: Optimum, sample: 
     box.upper[S] = runs_box.upper[S]
     best, (interval,) = _fit(together, begin, box, [together.beta])
     errors = together.covariance(best, box)
-    estimate = Estimate(float(best.theta[together.beta]), _root(errors, together.beta), *interval)
+    estimate = _with_intervals(_of(best, errors, together.beta), interval)
     beta, note = within_bounds(estimate)
     if beta is None:
         return replace(way, beta_reason=note, eta_reason=f"no eta without beta ({note})")
@@ -237,7 +235,7 @@ def _n_at_given_s(
         means.append(_exponential(scale, weight) if scale.value > lowest else None)
     factor = _scale_of_given(runs, means, errors, shared=shared)
     eta, eta_reason = eta_of(sample, sample.fit.beta, s, factor, cascade_yield_x)
-    way = Way("", Estimate(s), "", tuple(means), factor, tau_x, tau_xx)
+    way = Way("", Estimate(s, reason=GIVEN), "", tuple(means), factor, tau_x, tau_xx)
     fit = sample.fit
     return (
         replace(way, beta=fit.beta, beta_reason=fit.beta_reason, eta=eta, eta_reason=eta_reason),
@@ -310,7 +308,15 @@ def _scale(
     optimum: Optimum, errors: Floats, group: int, ci68: Interval | None = None, ci95: Interval | None = None
 ) -> Estimate:
     """The logarithm of a scale."""
-    return Estimate(float(optimum.theta[SCALES + group]), _root(errors, SCALES + group), ci68, ci95)
+    return _with_intervals(_of(optimum, errors, SCALES + group), (ci68, ci95))
+
+
+def _of(optimum: Optimum, errors: Floats, index: int) -> Estimate:
+    return from_variance(float(optimum.theta[index]), float(errors[index, index]))
+
+
+def _with_intervals(estimate: Estimate, ends: tuple[Interval | None, Interval | None]) -> Estimate:
+    return replace(estimate, ci68=ends[0], ci95=ends[1])
 
 
 def _exponential(estimate: Estimate, factor: float = 1.0) -> Estimate:
@@ -326,11 +332,10 @@ def _exponential(estimate: Estimate, factor: float = 1.0) -> Estimate:
         return low, high
 
     value = factor * math.exp(middle)
-    return Estimate(
-        value, None if error is None else value * error, of(estimate.ci68, 1.0), of(estimate.ci95, Z95)
+    return replace(
+        estimate,
+        value=value,
+        stderr=None if error is None else value * error,
+        ci68=of(estimate.ci68, 1.0),
+        ci95=of(estimate.ci95, Z95),
     )
-
-
-def _root(errors: Floats, index: int) -> float | None:
-    variance = float(errors[index, index])
-    return math.sqrt(variance) if variance > 0.0 else None

@@ -21,11 +21,11 @@ class Components:
     """One or two exponentials; amplitudes are shares of the intensity at t0. The fast one is None with one."""
 
     tau_x_s: Estimate
-    tau_xx_s: Estimate | None = None
-    amplitude_x: Estimate = Estimate(1.0)  # noqa: RUF009
-    amplitude_xx: Estimate | None = None
-    photon_share_x: Estimate = Estimate(1.0)  # noqa: RUF009
-    photon_share_xx: Estimate | None = None
+    tau_xx_s: Estimate | None
+    amplitude_x: Estimate
+    amplitude_xx: Estimate | None
+    photon_share_x: Estimate
+    photon_share_xx: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)

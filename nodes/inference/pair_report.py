@@ -269,23 +269,10 @@ def _yield(
     extra = 0.0 if other is None else abs(other.value - found.value)
     cascade = cascade_yield_ratio(g2["value"], mean_n, float(fit["s"]))
     return {
-        "value": plain_value(_widened(found, extra)),
+        "value": plain_value(found.carried(found.value, 1.0, extra)),
         "reason": "",
         "models": {TWO_LEVELS: found.value, CASCADE: cascade},
     }
-
-
-def _widened(estimate: Estimate, extra: float) -> Estimate:
-    """The estimate with a further error of one standard deviation ``extra``, added in quadrature."""
-    ends = {}
-    for name, sigmas in (("ci68", 1.0), ("ci95", 1.96)):
-        low, high = getattr(estimate, name)
-        ends[name] = (
-            None if low is None else estimate.value - math.hypot(estimate.value - low, sigmas * extra),
-            None if high is None else estimate.value + math.hypot(high - estimate.value, sigmas * extra),
-        )
-    error = None if estimate.stderr is None else math.hypot(estimate.stderr, extra)
-    return Estimate(estimate.value, error, **ends)
 
 
 def _by_time(pairs: Mapping[str, Any], on: NDArray[np.bool_], recording: Mapping[str, Any]) -> Summary:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curves
 from photonstream.nodes.inference.decay_model import Floats
-from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
+from photonstream.nodes.inference.estimate import GIVEN, Z95, Estimate, Interval, from_variance
 from photonstream.nodes.inference.fit_range import photons_within
 from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, fwhm_s
 from photonstream.nodes.inference.likelihood import (
@@ -30,6 +30,11 @@ from photonstream.nodes.inference.profile import Profile
 from photonstream.nodes.inference.scoring import Box
 from photonstream.nodes.inference.tail import MOST_FITTED_SHARE
 
+# Why a figure has no error, besides what goes for every estimate.
+RECORDED = "of the recorded response, without an error"
+HELD = "held where the whole decay has it, since the fit range leaves the edge out"
+NO_TAIL = "no tail of the instrument response is found"
+_ALL = "one component: all of it"
 # Of a logarithm, so that its exponential stays a number.
 _MOST_LN = 100.0
 
@@ -62,16 +67,6 @@ def curves(data: DecayData, likelihood: Likelihood, channels: tuple[int, ...], t
     return Curves(parts.sum(axis=0), parts[0], parts[1], parts[2], response)
 
 
-def _error(variance: float) -> float | None:
-    return math.sqrt(variance) if variance > 0.0 else None
-
-
-def _error_within(most: float, variance: float) -> float | None:
-    """None where it is larger than ``most``, such as a share above 1: then the curvature says nothing of the figure."""
-    error = _error(variance)
-    return None if error is None or error > most else error
-
-
 def _exponential(interval: Interval) -> Interval:
     return (
         None if interval[0] is None else math.exp(interval[0]),
@@ -82,17 +77,18 @@ def _exponential(interval: Interval) -> Interval:
 def _lifetime(theta: Floats, errors: Floats, profiles: dict[int, Profile], index: int) -> Estimate:
     value = math.exp(float(theta[index]))
     # A curvature that leaves more than a factor of e is none; the profile may still close.
-    stderr = _error_within(value, value * value * float(errors[index, index]))
+    known = from_variance(value, value * value * float(errors[index, index]), value)
     if index not in profiles:
-        return Estimate(value, stderr)
-    return Estimate(value, stderr, _exponential(profiles[index].ci68), _exponential(profiles[index].ci95))
+        return known
+    return replace(known, ci68=_exponential(profiles[index].ci68), ci95=_exponential(profiles[index].ci95))
 
 
 def components(theta: Floats, errors: Floats, profiles: dict[int, Profile], *, double: bool) -> Components:
     """Lifetimes, amplitude shares at t0 and photon shares."""
     tau_x = _lifetime(theta, errors, profiles, LN_TAU_X)
     if not double:
-        return Components(tau_x)
+        whole = Estimate(1.0, reason=_ALL)
+        return Components(tau_x, None, whole, None, whole, None)
     tau_xx = _lifetime(theta, errors, profiles, LN_TAU_XX)
     q = float(theta[MIX])
     fast, slow = q * tau_x.value, (1.0 - q) * tau_xx.value
@@ -100,15 +96,14 @@ def components(theta: Floats, errors: Floats, profiles: dict[int, Profile], *, d
     slopes = np.zeros(theta.size)
     slopes[LN_TAU_X], slopes[LN_TAU_XX] = amplitude * (1.0 - amplitude), -amplitude * (1.0 - amplitude)
     slopes[MIX] = tau_x.value * tau_xx.value / (fast + slow) ** 2
-    amplitude_error = _error_within(1.0, float(slopes @ errors @ slopes))
-    share_error = _error_within(1.0, float(errors[MIX, MIX]))
+    amplitudes, shares = float(slopes @ errors @ slopes), float(errors[MIX, MIX])
     return Components(
         tau_x,
         tau_xx,
-        Estimate(1.0 - amplitude, amplitude_error),
-        Estimate(amplitude, amplitude_error),
-        Estimate(1.0 - q, share_error),
-        Estimate(q, share_error),
+        from_variance(1.0 - amplitude, amplitudes, 1.0),
+        from_variance(amplitude, amplitudes, 1.0),
+        from_variance(1.0 - q, shares, 1.0),
+        from_variance(q, shares, 1.0),
     )
 
 
@@ -121,29 +116,45 @@ def background_share(
     scale = covered / float(likelihood.counts[list(chosen)].sum())
     index = [at(c, BACKGROUND) for c in chosen]
     variance = float(errors[np.ix_(index, index)].sum())
-    return Estimate(scale * float(theta[index].sum()), _error(scale * scale * variance))
+    return from_variance(scale * float(theta[index].sum()), scale * scale * variance)
+
+
+def _fwhm_s(options: FitOptions, likelihood: Likelihood, theta: Floats, channel: int) -> float:
+    if isinstance(options.irf, GaussianIrf):
+        return options.irf.fwhm_s
+    if isinstance(options.irf, MeasuredIrf):
+        return fwhm_s(likelihood.irf[channel], likelihood.irf_bin_s)
+    return FWHM_PER_SIGMA * math.exp(float(theta[at(channel, LN_SIGMA)]))
 
 
 def _fwhm(
-    options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats, channel: int
+    options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats, box: Box, channel: int
 ) -> Estimate:
+    value, index = _fwhm_s(options, likelihood, theta, channel), at(channel, LN_SIGMA)
     if isinstance(options.irf, GaussianIrf):
-        return Estimate(options.irf.fwhm_s)
+        return Estimate(value, reason=GIVEN)
     if isinstance(options.irf, MeasuredIrf):
-        return Estimate(fwhm_s(likelihood.irf[channel], likelihood.irf_bin_s))
-    index = at(channel, LN_SIGMA)
-    value = FWHM_PER_SIGMA * math.exp(float(theta[index]))
-    return Estimate(value, _error(value * value * float(errors[index, index])))
+        return Estimate(value, reason=RECORDED)
+    if not box.free[index]:
+        return Estimate(value, reason=HELD)
+    return from_variance(value, value * value * float(errors[index, index]))
 
 
-def brightest_fwhm(options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats) -> Estimate:
+def _brightest(likelihood: Likelihood) -> int:
+    """The fitted channel with the most photons."""
+    return int(np.argmax(likelihood.counts.sum(axis=1)))
+
+
+def brightest_fwhm(
+    options: FitOptions, likelihood: Likelihood, theta: Floats, errors: Floats, box: Box
+) -> Estimate:
     """Full width at half maximum of the IRF of the channel with the most photons, of its Gaussian if it has a tail."""
-    return _fwhm(options, likelihood, theta, errors, int(np.argmax(likelihood.counts.sum(axis=1))))
+    return _fwhm(options, likelihood, theta, errors, box, _brightest(likelihood))
 
 
 def irf_fwhm_s(options: FitOptions, likelihood: Likelihood, theta: Floats) -> float:
     """The same, without its error."""
-    return brightest_fwhm(options, likelihood, theta, np.zeros((theta.size, theta.size))).value
+    return _fwhm_s(options, likelihood, theta, _brightest(likelihood))
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,15 +178,16 @@ def tail_figures(likelihood: Likelihood, theta: Floats, errors: Floats, box: Box
     share, time = tail + TAIL_SHARE, tail + LN_TAIL
     found, tail_s = float(theta[share]), math.exp(float(theta[time]))
     if not box.free[share]:
-        return TailFigures(Estimate(found), Estimate(tail_s), "given, without an error", tail_s)
+        given = Estimate(found, reason=GIVEN), Estimate(tail_s, reason=GIVEN)
+        return TailFigures(*given, GIVEN, tail_s)
     range_s = math.exp(float(box.upper[time]))
     if found <= 0.0:
-        return TailFigures(Estimate(0.0), None, "no tail of the instrument response is found", range_s)
+        return TailFigures(Estimate(0.0, reason=NO_TAIL), None, NO_TAIL, range_s)
     spread = float(errors[time, time])
     reach = math.exp(min(Z95 * math.sqrt(spread), _MOST_LN)) if spread > 0.0 else math.inf
     known = (
-        Estimate(found, _error_within(MOST_FITTED_SHARE, float(errors[share, share]))),
-        Estimate(tail_s, _error_within(tail_s, tail_s * tail_s * spread)),
+        from_variance(found, float(errors[share, share]), MOST_FITTED_SHARE),
+        from_variance(tail_s, tail_s * tail_s * spread, tail_s),
     )
     unsure = [name for name, each in zip(("share", "time"), known, strict=True) if each.stderr is None]
     why = f"the data do not determine the {' and the '.join(unsure)} of the response's tail" if unsure else ""
@@ -186,6 +198,12 @@ def tail_s(likelihood: Likelihood, theta: Floats) -> float:
     """The time of the response's tail, 0 without one."""
     tail = tail_at(theta, likelihood.counts.shape[0])
     return 0.0 if tail is None or theta[tail + TAIL_SHARE] <= 0.0 else math.exp(float(theta[tail + LN_TAIL]))
+
+
+def _t0(t0_s: float, errors: Floats, box: Box, index: int) -> Estimate:
+    return (
+        from_variance(t0_s, float(errors[index, index])) if box.free[index] else Estimate(t0_s, reason=HELD)
+    )
 
 
 def unfitted_channels(data: DecayData, options: FitOptions) -> tuple[ChannelFit, ...]:
@@ -200,6 +218,7 @@ def channel_fits(
     channels: tuple[int, ...],
     theta: Floats,
     errors: Floats,
+    box: Box,
 ) -> tuple[ChannelFit, ...]:
     """Every channel, the fitted ones with their parameters."""
     out = list(unfitted_channels(data, options))
@@ -211,8 +230,8 @@ def channel_fits(
         out[c] = ChannelFit(
             out[c].photons,
             used=True,
-            t0_s=Estimate(t0_s, _error(float(errors[at(row, T0), at(row, T0)]))),
-            irf_fwhm_s=_fwhm(options, likelihood, theta, errors, row),
+            t0_s=_t0(t0_s, errors, box, at(row, T0)),
+            irf_fwhm_s=_fwhm(options, likelihood, theta, errors, box, row),
             background_share=background_share(likelihood, theta, errors, row),
         )
     return tuple(out)

@@ -140,6 +140,37 @@ def test_the_shipped_nanocrystal_gives_its_lifetimes(folder):
     assert result["fit"]["model"] == "bi"
 
 
+@pytest.mark.parametrize(
+    ("name", "arguments", "without"),
+    [
+        ("nc_355nm.ptu", ["--irf", "0.1ns+10%@0.3ns", "--mean-n", "0.1"], "given, without an error"),
+        ("nc_355nm.ptu", ["--fit-range", "12ns:"], "held where the whole decay has it"),
+        ("nc_355nm_t2.ptu", [], "at the end of the range that a fit allows"),
+        ("nc_640nm.ptu", ["--set", "lifetime.model=mono"], "one component: all of it"),
+    ],
+)
+def test_a_figure_without_an_error_says_why(tmp_path, name, arguments, without):
+    assert (
+        main(["replay", "--headless", str(REPLAY_DATA / name), "--out", str(tmp_path / "r"), *arguments]) == 0
+    )
+    found = list(figures(json.loads((tmp_path / "r" / "result.json").read_text())))
+    bare = {place: each["reason"] for place, each in found if each["stderr"] is None}
+    assert any(reason.startswith(without) for reason in bare.values())
+    assert all("reason" not in each for _, each in found if each["stderr"] is not None)
+    assert all(bare.values())
+
+
+def figures(value, place=""):
+    """Every number with its error in a result, by its place."""
+    if isinstance(value, dict) and set(value) >= VALUE:
+        yield place, value
+    members = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, member in members:
+        yield from figures(member, f"{place}.{key}")
+
+
 def test_the_table_shows_units_and_errors(tmp_path, capsys):
     assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--mean-n", "0.1"]) == 0
     out = capsys.readouterr().out

@@ -146,8 +146,10 @@ def test_eta_without_mean_n_says_why_not(result):
 
 
 def test_no_value_without_an_error_or_a_word_about_it(result):
-    result["fit"]["irf_fwhm_s"] = {"value": 1e-10, "stderr": None, "ci68": None, "ci95": None}
-    result["parameters"]["lifetime"]["irf"] = "0.1ns"
+    result["fit"]["irf_fwhm_s"] = {
+        **{"value": 1e-10, "stderr": None, "ci68": None, "ci95": None},
+        "reason": "given",
+    }
     result["fit"]["another_s"] = {"value": 2e-9, "stderr": None, "ci68": None, "ci95": None}
     found = findings(result)
     rows = by_label([*found.rows(), *found.detail_rows()])
