@@ -277,8 +277,10 @@ def test_a_fast_component_that_may_be_the_tail_is_no_number(result):
 
 def test_figures_of_a_tail_have_an_error_or_say_why_not(result):
     result["fit"] |= {
-        "irf_tail_share": {"value": 0.1, "stderr": None, "ci68": None, "ci95": None},
-        "irf_tail_reason": "the data do not determine the share of the response's tail",
+        "irf_tail_share": {
+            **{"value": 0.1, "stderr": None, "ci68": None, "ci95": None},
+            "reason": "the data do not determine it",
+        },
     }
     row = by_label(findings(result).detail_rows())["instrument response, share in its tail"]
-    assert shown(row.value) == "10 % (the data do not determine the share of the response's tail)"
+    assert shown(row.value) == "10 % (the data do not determine it)"
