@@ -13,7 +13,7 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import HIGHER, LEFTOVER, systematics
+from photonstream.nodes.inference.systematics import HELD, HIGHER, LEFTOVER, systematics
 from photonstream.nodes.simulate.emission import PHASES, TAG_BITS
 from photonstream.nodes.simulate.parameters import Detector, SimulationParameters
 from photonstream.nodes.simulate.run import Source
@@ -147,6 +147,27 @@ def test_a_fitted_width_is_already_in_the_statistical_error(clean):
     fit, parts = parts_of(data, replace(OPTIONS, irf=None))
     assert "already in the statistical error" in parts[IRF].how
     assert 0.0 < parts[IRF].sigma < fit.beta.stderr
+
+
+def test_what_a_fit_range_holds_moves_beta_as_the_decay_after_its_edge_says(clean):
+    """After the edge the model is A exp((t0 - t)/tau) exp(sigma^2/2 tau^2): t0 and width scale the two amplitudes."""
+    decay, data = clean
+    options = replace(OPTIONS, irf=None)
+    whole = fit_decay(data, options)
+    fit, parts = parts_of(data, replace(options, fit_range_s=(decay.t0_s + 1e-9, math.inf)))
+    assert "t0 and response are those of the whole decay" in fit.reason
+    x, xx = 1.0 / fit.tau_x_s.value, 1.0 / fit.tau_xx_s.value
+    ratio = fit.amplitude_xx.value / fit.amplitude_x.value
+
+    def by_ln_ratio(step):
+        down, up = (beta_from_amplitudes(ratio * math.exp(d), 1.0 / x, 1.0 / xx) for d in (-step, step))
+        return 0.5 * abs(up - down)
+
+    t0, width = whole.channels[0].t0_s, whole.channels[0].irf_fwhm_s
+    assert parts["t0"].sigma == pytest.approx(by_ln_ratio((xx - x) * t0.stderr), rel=0.02)
+    sigma_s, error_s = width.value / 2.35482, width.stderr / 2.35482
+    assert parts[IRF].sigma == pytest.approx(by_ln_ratio((xx**2 - x**2) * sigma_s * error_s), rel=0.05)
+    assert parts["t0"].how == parts[IRF].how == HELD
 
 
 def test_s_moves_beta_as_the_formula_says(clean):
