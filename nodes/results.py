@@ -82,6 +82,7 @@ class Results(ResultNode[ResultsParameters]):
     Parameters = ResultsParameters
     live = frozenset({"experiment", "discarded"})
     fixed = frozenset({"out"})
+    needs = STANDARD - {"antibunching", "changepoint"}
 
     def __init__(self, name: str, parameters: ResultsParameters) -> None:
         super().__init__(name, parameters)

@@ -225,6 +225,9 @@ class PhotonNode(Node[P]):
 class ResultNode(Node[P]):
     """A node that reads results only: it keeps the latest of each and needs no epoch."""
 
+    # Names of the nodes without whose results it can say nothing.
+    needs: ClassVar[frozenset[str]] = frozenset()
+
     @abstractmethod
     def take(self, result: Result) -> None:
         """Replace what was known of this result's (node, key)."""

@@ -70,7 +70,8 @@ def node_class(kind: str) -> type[Node[Any]]:
 def build(topology: Topology) -> dict[str, Node[Any]]:
     """Make the nodes of ``topology``, in its order.
 
-    Raises TopologyError where a photon node has not exactly one input, ParameterError for bad parameters.
+    Raises TopologyError where a photon node has not exactly one input or a node does not read what it needs,
+    ParameterError for bad parameters.
     """
     nodes: dict[str, Node[Any]] = {}
     for spec in topology.nodes:
@@ -83,6 +84,9 @@ def build(topology: Topology) -> dict[str, Node[Any]]:
             raise TopologyError(
                 f"node {spec.name!r} wants photons, but {spec.inputs[0]!r} gives only results"
             )
+        missing = cls.needs.difference(spec.inputs) if issubclass(cls, ResultNode) else ()
+        if missing:
+            raise TopologyError(f"node {spec.name!r} has to read {', '.join(sorted(missing))} too")
         nodes[spec.name] = cls(spec.name, make_parameters(cls.Parameters, spec.parameters, spec.name))
         nodes[spec.name].inputs = spec.inputs
     if not nodes or not isinstance(next(iter(nodes.values())), Source):

@@ -15,6 +15,7 @@ from photonstream.nodes.states import States, StatesParameters
 from photonstream.stream.node import ParameterError, make_parameters
 from photonstream.stream.orders import Orders
 from photonstream.stream.runner import InlineRunner
+from photonstream.stream.topology import Topology, TopologyError
 
 INTERRUPTED = Path(__file__).resolve().parents[2] / "replay_data" / "nc_355nm_interrupted.ptu"
 ORDERS = Orders(
@@ -165,3 +166,21 @@ def test_the_folder_is_written_anew_after_a_change(final, tmp_path, monkeypatch)
     now = (tmp_path / "trace.csv").read_text(encoding="utf-8")
     assert selected(now) == [swapped[on] for on in selected(on_before)]
     assert len(set(selected(now))) == 2
+
+
+def without(name):
+    """The standard line of which the results do not read ``name``."""
+    *others, last = standard({"source": {"path": str(INTERRUPTED)}}).nodes
+    inputs = tuple(each for each in last.inputs if each != name)
+    return Topology((*others, dataclasses.replace(last, inputs=inputs)))
+
+
+@pytest.mark.parametrize("name", ["states", "lifetime"])
+def test_a_line_without_what_the_result_is_made_of_is_refused_before_it_starts(name):
+    with pytest.raises(TopologyError, match=f"node 'results' has to read {name} too"):
+        InlineRunner(without(name))
+
+
+def test_pairs_may_be_left_out():
+    outcome = InlineRunner(without("antibunching")).run()
+    assert outcome.results["results", "result"].value["antibunching"] is None
