@@ -36,6 +36,7 @@ examples:
   photonstream validate                                       8 cells of 20 nanocrystals, a few minutes
   photonstream validate --beta 0.257 --photons 1e5 --count 200
   photonstream validate --blinking none,flicker,fast --photons 5e5 --beta 0,0.257
+  photonstream validate --blinking none,flicker --photons 5e5 --drift=-0.3,0.1    the brightness drifts
 
 blinking: """ + "\n          ".join(f"{name}: {BLINKING_SUMMARIES[name]}" for name in BLINKING)
 
@@ -52,12 +53,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     lists: list[tuple[str, Callable[[str], object], str, str, str]] = [
-        ("beta", float, "0,0.257", "share of excited pulses with a biexciton; 0, or .049 to 1", "BETA,..."),
+        ("beta", float, "0,0.257", "share of excited pulses with a biexciton", "BETA,..."),
         ("photons", float, "1e4,1e5", "photons of the neutral state", "N,..."),
         ("blinking", str, "none,flicker", "ways of blinking (below)", "NAME,..."),
         ("irf", duration, "0.1ns", "full width of the instrument response", "TIME,..."),
         ("background", float, "0.01", "background over the rate of the neutral state", "SHARE,..."),
         ("rate", rate, "30k", "photons per second of the neutral state", "RATE,..."),
+        ("drift", float, "0", "change of the brightness until the end, -.3 for 30 %% less", "SHARE,..."),
     ]
     for name, kind, default, words, metavar in lists:
         parser.add_argument(
@@ -106,10 +108,12 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.irf,
         arguments.background,
         arguments.rate,
+        arguments.drift,
     )
     line = ProgressLine()
     prepare(line)
-    print(_HEAD)
+    width = max(_NARROWEST, *(len(_name(cell)) for cell in cells))
+    print("\n".join(f"{first:<{width}} {rest}" for first, rest in _HEAD))
     found = []
     tasks = [(cell, seed) for cell in cells for seed in seeds(arguments.count, arguments.seed)]
     done: dict[Cell, list[tuple[int, Trial]]] = {cell: [] for cell in cells}
@@ -120,7 +124,7 @@ def run(arguments: argparse.Namespace) -> int:
             summary = summarise(cell, [each for _, each in sorted(done[cell], key=lambda pair: pair[0])])
             found.append(summary)
             line.clear()
-            print(_row(summary), flush=True)
+            print(_row(summary, width), flush=True)
         line.show((k + 1) / len(tasks), f"nanocrystal {k + 1} of {len(tasks)}")
     line.clear()
     print(_LEGEND)
@@ -190,11 +194,10 @@ def _write(folder: Path, summaries: list[Summary]) -> None:
     write_atomically(folder / "validation.html", [render(summaries)])
 
 
+_NARROWEST = 40
 _HEAD = (
-    "cell                                     NCs     sigma   bias        68 %     95 %     variance   bi      "
-    "accuracy  shift\n"
-    "                                                  (CRB)  (sigma)     cover    cover    /CRB       share   "
-    "(1 ms)    (sigma)"
+    ("cell", "NCs     sigma   bias        68 %     95 %     variance   bi       accuracy   shift"),
+    ("", "        (CRB)   (sigma)     cover    cover    /CRB       share    (1 ms)     (sigma)"),
 )
 _LEGEND = """
 bias, coverage, variance: beta of two components, whatever the data say (where beta is above 5 sigma);
@@ -202,17 +205,19 @@ bi: share called bi-exponential by the pipeline; shift: of beta by the selection
 error of the last digits."""
 
 
-def _row(s: Summary) -> str:
-    c = s.cell
-    name = (
+def _name(c: Cell) -> str:
+    return (
         f"b {c.beta:g} {c.photons:g} {c.blinking} {c.rate_hz / 1e3:g}k "
-        f"irf {c.irf_fwhm_s * 1e9:g} bg {c.background:g}"
+        f"irf {c.irf_fwhm_s * 1e9:g} bg {c.background:g}" + (f" drift {c.drift:g}" if c.drift else "")
     )
+
+
+def _row(s: Summary, width: int) -> str:
     sigma = "-" if math.isnan(s.sigma) else f"{s.sigma:.4f}"
     return (
-        f"{name:<40} {_count(s):<7} {sigma:<7}{shown(s.bias, 2):<12}{shown(s.coverage68, 2):<9}"
-        f"{shown(s.coverage95, 2):<9}{shown(s.variance, 2):<11}{shown(s.bi, 2):<8}"
-        f"{shown(s.accuracy, 4):<10}{shown(s.shift, 2)}"
+        f"{_name(s.cell):<{width}} {_count(s):<7} {sigma:<7}{shown(s.bias, 2):<12}{shown(s.coverage68, 2):<9}"
+        f"{shown(s.coverage95, 2):<9}{shown(s.variance, 2):<11}{shown(s.bi, 2):<9}"
+        f"{shown(s.accuracy, 4):<11}{shown(s.shift, 2)}"
     )
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import brentq
 
-from photonstream.nodes.inference.beta import beta_from_amplitudes, eta_from_beta
+from photonstream.nodes.inference.beta import apparent_beta, beta_from_amplitudes, eta_from_beta
 from photonstream.nodes.inference.cascade import Cascade, expected_decay
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_model import bin_shares
@@ -33,7 +34,8 @@ class Cell:
     """One kind of measurement.
 
     ``beta``: share of the excited pulses that hold a biexciton, in the two-level world where the formula of beta is
-    exact; ``photons`` of the neutral state on average; ``background``: as a share of that state's rate ``rate_hz``.
+    exact; ``photons`` of the neutral state on average; ``background``: as a share of that state's rate ``rate_hz``,
+    which is its mean where the brightness changes by ``drift`` of its first value until the end.
     """
 
     beta: float
@@ -42,6 +44,7 @@ class Cell:
     irf_fwhm_s: float = 0.1e-9
     background: float = 0.01
     rate_hz: float = 30e3
+    drift: float = 0.0
 
     def parameters(self, seed: int) -> SimulationParameters:
         """The simulation of one nanocrystal. Raises ParameterError for what cannot be."""
@@ -50,11 +53,13 @@ class Cell:
         for name in ("photons", "rate_hz", "irf_fwhm_s"):
             if not (getattr(self, name) > 0.0 and math.isfinite(getattr(self, name))):
                 raise ParameterError(f"{name} of a cell must be positive, not {getattr(self, name):g}")
+        if not -1.0 < self.drift < math.inf:
+            raise ParameterError(f"a drift of {self.drift:g} leaves nothing to measure: it must be above -1")
         blinking = BLINKING[self.blinking]
         flat_hz = 0.5 * self.background * self.rate_hz
         found = SimulationParameters(
             REPETITION_HZ,
-            MEAN_N,
+            self.mean_n,
             self._cm_efficiency(),
             self._emitter(),
             blinking,
@@ -70,7 +75,16 @@ class Cell:
             )
             neutral = on_s / (on_s + off_s)
         duration_s = self.photons / (self.rate_hz * (1.0 + self.background) * neutral)
-        return replace(at_rate(found, self.rate_hz), duration_s=duration_s)
+        first_hz = self.rate_hz / (1.0 + 0.5 * self.drift)
+        return replace(at_rate(found, first_hz), duration_s=duration_s, drift=self.drift)
+
+    @property
+    def mean_n(self) -> float:
+        """Photons absorbed per pulse: as usual, or where their pairs alone make a larger beta, so many that they do."""
+        if self.beta <= 0.0 or self.beta >= apparent_beta(0.0, MEAN_N):
+            return MEAN_N
+        found: float = brentq(lambda n: apparent_beta(0.0, n) - self.beta, 1e-9, MEAN_N)
+        return found
 
     def _emitter(self) -> Cascade:
         return Cascade(TAU_X_S, TAU_XX_S, max_excitons=2 if self.beta > 0.0 else 1)
@@ -78,21 +92,18 @@ class Cell:
     def _cm_efficiency(self) -> float:
         if self.beta == 0.0:
             return 0.0
-        eta = eta_from_beta(self.beta, MEAN_N)
-        if not 0.0 <= eta <= 1.0:
-            least = 1.0 - MEAN_N / math.expm1(MEAN_N)
-            raise ParameterError(
-                f"a beta of {self.beta:g} cannot be simulated: it is 0, or from {least:.3g} (absorption of two photons "
-                f"at <N> = {MEAN_N:g}) to 1"
-            )
-        return eta
+        if not 0.0 <= self.beta <= 1.0:
+            raise ParameterError(f"a beta of {self.beta:g} cannot be simulated: it is a share, from 0 to 1")
+        return max(0.0, eta_from_beta(self.beta, self.mean_n))
 
     @property
     def truth(self) -> float:
         """beta that the decay truly shows: excitons left over from earlier pulses included."""
         if self.beta == 0.0:
             return 0.0
-        _, (a_x, a_xx) = expected_decay(self._emitter(), MEAN_N, self._cm_efficiency(), 1.0 / REPETITION_HZ)
+        _, (a_x, a_xx) = expected_decay(
+            self._emitter(), self.mean_n, self._cm_efficiency(), 1.0 / REPETITION_HZ
+        )
         return beta_from_amplitudes(float(a_xx / a_x), TAU_X_S, TAU_XX_S)
 
     def limit(self) -> float:
@@ -104,7 +115,7 @@ class Cell:
         if self.beta == 0.0:
             return math.nan
         rates, amplitudes = expected_decay(
-            self._emitter(), MEAN_N, self._cm_efficiency(), 1.0 / REPETITION_HZ
+            self._emitter(), self.mean_n, self._cm_efficiency(), 1.0 / REPETITION_HZ
         )
         parts = amplitudes / rates
         detector = self.parameters(1).detector
@@ -134,6 +145,7 @@ class Cell:
         return (
             f"beta {self.beta:g}, {self.photons:g} photons at {self.rate_hz / 1e3:g} kcps, blinking {self.blinking}, "
             f"IRF {self.irf_fwhm_s * 1e9:g} ns, background {100 * self.background:g} %"
+            + (f", drift {100 * self.drift:+g} %" if self.drift else "")
         )
 
 
@@ -144,10 +156,12 @@ def grid(
     irf_fwhm_s: Sequence[float],
     background: Sequence[float],
     rate_hz: Sequence[float],
+    drift: Sequence[float] = (0.0,),
 ) -> list[Cell]:
     """Every combination, each checked. Raises ParameterError for one that cannot be."""
     cells = [
-        Cell(*each) for each in itertools.product(betas, photons, blinking, irf_fwhm_s, background, rate_hz)
+        Cell(*each)
+        for each in itertools.product(betas, photons, blinking, irf_fwhm_s, background, rate_hz, drift)
     ]
     for cell in cells:
         cell.parameters(1)

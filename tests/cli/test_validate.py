@@ -29,7 +29,7 @@ def test_a_small_validation(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--beta", "0.01"], "a beta of 0.01 cannot be simulated"),
+        (["--beta", "1.01"], "a beta of 1.01 cannot be simulated"),
         (["--blinking", "sometimes"], "no blinking 'sometimes'"),
         (["--count", "0"], "at least 1"),
     ],

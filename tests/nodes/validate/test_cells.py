@@ -31,11 +31,26 @@ def test_a_measurement_is_as_long_as_its_photons_need():
     assert blinking.duration_s == pytest.approx(1.0 / share)
 
 
+def test_what_little_beta_there_is_comes_of_pairs_of_absorbed_photons():
+    cell = Cell(0.02, 1e4)
+    assert cell.mean_n == pytest.approx(0.04, rel=0.01)
+    assert cell.parameters(1).cm_efficiency == 0.0
+    assert cell.truth == pytest.approx(0.02, rel=0.03)
+    assert Cell(0.257, 1e4).mean_n == Cell(0.0, 1e4).mean_n == 0.1
+
+
+def test_the_mean_rate_is_the_same_whatever_the_drift():
+    drifting = Cell(0.257, 3e4, rate_hz=30e3, background=0.0, drift=-0.5).parameters(7)
+    assert (drifting.drift, drifting.duration_s) == (-0.5, pytest.approx(1.0))
+    assert neutral_rate_hz(drifting) == pytest.approx(40e3)
+
+
 @pytest.mark.parametrize(
     ("cell", "words"),
     [
-        (Cell(0.02, 1e4), "it is 0, or from 0.0492"),
-        (Cell(1.2, 1e4), "it is 0, or from"),
+        (Cell(1.2, 1e4), "it is a share, from 0 to 1"),
+        (Cell(-0.1, 1e4), "it is a share, from 0 to 1"),
+        (Cell(0.2, 1e4, drift=-1.0), "leaves nothing to measure"),
         (Cell(0.2, 1e4, "often"), "no blinking 'often'"),
         (Cell(0.2, -1.0), "photons of a cell must be positive"),
         (Cell(0.2, 1e4, rate_hz=1e7), "more than the emitter makes"),
@@ -55,7 +70,7 @@ def test_a_grid_is_every_combination():
         (0.257, "fast"),
     ]
     with pytest.raises(ParameterError):
-        grid([0.02], [1e4], ["none"], [1e-10], [0.01], [3e4])
+        grid([1.2], [1e4], ["none"], [1e-10], [0.01], [3e4])
 
 
 def test_a_rate_is_that_of_the_neutral_state():
