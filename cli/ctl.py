@@ -10,7 +10,7 @@ from typing import Any
 from photonstream.cli.folders import address_of, live_runs
 from photonstream.cli.keys import add_keys_option
 from photonstream.cli.parameters import literal, owner
-from photonstream.cli.quantities import address, duration, fit_range, irf, setting, speed, window
+from photonstream.cli.quantities import address, duration, fit_range, irf, mean_n, setting, speed, window
 from photonstream.cli.remote import Remote
 from photonstream.cli.status_table import status_table
 from photonstream.nodes.experiment import FIELDS, experiment_settings
@@ -39,7 +39,7 @@ commands:
   on 20k:80k|auto          rates of the bins that are selected
   irf FILE|0.1ns|tail      instrument response
   fit-range 2ns:150ns|all  delays that are fitted
-  mean-n 0.1               photons absorbed per pulse
+  mean-n 0.10±0.02         photons absorbed per pulse
   meta sample="NC 12" power_w=2e-9
                            what is known of the experiment (docs/schema.md)
   set lifetime.s=3.5       any parameter of a node, as --set of replay takes it
@@ -161,16 +161,13 @@ def _one(key: str, parse: Callable[[str], Any]) -> Maker:
     return make
 
 
-def _parameter(node: str, parameter: str, parse: Callable[[str], Any], **first: Any) -> Maker:
-    """A shortcut that sets one parameter, ``first`` others of the same node."""
+def _parameter(node: str, parameter: str, parse: Callable[[str], Any]) -> Maker:
+    """A shortcut that sets one parameter."""
 
     def make(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
         _count(name, values, 1)
         value = parse(values[0])
-        return lambda parameters: [
-            *(_set(node, other, given) for other, given in first.items()),
-            _set(node, parameter, value),
-        ]
+        return lambda parameters: [_set(node, parameter, value)]
 
     return make
 
@@ -232,11 +229,16 @@ def _fit_range(text: str) -> tuple[float, float] | None:
     return None if text == "all" else fit_range(text)
 
 
-def _number(text: str) -> float | None:
-    value = literal(text)
-    if isinstance(value, bool) or not isinstance(value, int | float | None):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number")
-    return value
+def _mean_n(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+    _count(name, values, 1)
+    value, error = (None, None) if values[0] == "none" else mean_n(values[0])
+    # The old error may not go with the new value, nor the new error with the old one.
+    given = [
+        ("mean_n_stderr", None),
+        ("mean_n", value),
+        *([] if error is None else [("mean_n_stderr", error)]),
+    ]
+    return lambda parameters: [_set("lifetime", *each) for each in given]
 
 
 COMMANDS: dict[str, Maker] = {
@@ -256,5 +258,5 @@ COMMANDS: dict[str, Maker] = {
     "on": _parameter("states", "on", window),
     "irf": _parameter("lifetime", "irf", _irf),
     "fit-range": _parameter("lifetime", "fit_range_s", _fit_range),
-    "mean-n": _parameter("lifetime", "mean_n", _number, mean_n_stderr=None),
+    "mean-n": _mean_n,
 }

@@ -63,7 +63,8 @@ def build_nodes(
     if arguments.until_sigma is not None:
         parameters["lifetime"]["until_target"] = True
     if arguments.mean_n is not None:
-        experiment |= {"mean_n": arguments.mean_n, "mean_n_stderr": None, "mean_n_source": "command line"}
+        mean_n, stderr = arguments.mean_n
+        experiment |= {"mean_n": mean_n, "mean_n_stderr": stderr, "mean_n_source": "command line"}
     if experiment["mean_n"] is not None:
         lifetime = _of(parameters, "lifetime", "<N>", arguments.topology)
         lifetime |= {name: experiment[name] for name in ("mean_n", "mean_n_stderr")}

@@ -66,6 +66,15 @@ def standard_error(text: str) -> float:
     return value
 
 
+def mean_n(text: str) -> tuple[float, float | None]:
+    """Photons absorbed per pulse and their standard error, from 0.1, 0.10±0.02 or 0.10+-0.02; None where not given."""
+    value, sign, error = text.replace("+-", "±").partition("±")
+    try:
+        return float(value), float(error) if sign else None
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no <N> (for example 0.1, or 0.10±0.02)") from None
+
+
 def window(text: str) -> str | tuple[float, float]:
     """The on window: "auto", or LOW:HIGH in counts per second, either of which may be left out."""
     if text == "auto":

@@ -21,6 +21,7 @@ from photonstream.cli.quantities import (
     duration,
     fit_range,
     irf,
+    mean_n,
     standard_error,
     window,
 )
@@ -66,9 +67,10 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
     )
     parser.add_argument(
         "--mean-n",
-        type=float,
+        type=mean_n,
         metavar="N",
-        help="mean number of absorbed photons per pulse; corrects beta for it",
+        help="mean number of absorbed photons per pulse, with its standard error such as 0.10±0.02 or 0.10+-0.02 "
+        "(30 %% of it where none is given); corrects beta for it",
     )
     parser.add_argument(
         "--until-sigma",

@@ -87,7 +87,7 @@ def test_what_a_run_was_told_is_in_its_folder_and_is_done_again_from_that(
         ["states", "window"],
         ["on", "15k:90k"],
         ["irf", str(irf)],
-        ["mean-n", "0.1"],
+        ["mean-n", "0.1+-0.02"],
         ["fit-range", "2ns:"],
         ["meta", "particle=NC 12", "power_w=2e-9", "excitation_nm=355"],
         ["note", "laser realigned"],
@@ -102,7 +102,7 @@ def test_what_a_run_was_told_is_in_its_folder_and_is_done_again_from_that(
     assert found["parameters"]["states"]["on"] == [15e3, 90e3]
     assert found["parameters"]["lifetime"]["fit_range_s"] == [2e-9, None]
     assert found["fit"]["fit_range_s"][0] == pytest.approx(2e-9, abs=0.05e-9)
-    told = {"s": 3.5, "mean_n": 0.1, "min_photons": 200, "excitation_nm": 355}
+    told = {"s": 3.5, "mean_n": 0.1, "mean_n_stderr": 0.02, "min_photons": 200, "excitation_nm": 355}
     assert told.items() <= found["parameters"]["lifetime"].items()
     assert found["experiment"]["particle"] == "NC 12"
     assert found["experiment"]["mean_n"] == 0.1

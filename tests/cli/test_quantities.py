@@ -11,6 +11,7 @@ from photonstream.cli.quantities import (
     duration,
     fit_range,
     irf,
+    mean_n,
     port,
     rate,
     setting,
@@ -80,6 +81,12 @@ def test_an_irf_is_a_width_with_its_unit_or_a_file(text, given):
     assert irf(text) == (pytest.approx(given) if isinstance(given, float) else given)
 
 
+def test_a_mean_number_of_photons_may_have_its_error():
+    assert mean_n("0.1") == (0.1, None)
+    assert mean_n("0.10±0.02") == mean_n("0.10+-0.02") == (0.1, 0.02)
+    assert mean_n("0.1 ± 2e-2") == (0.1, 0.02)
+
+
 def test_rates_speeds_and_settings():
     assert rate("4.75MHz") == pytest.approx(4.75e6)
     assert speed("max") == float("inf")
@@ -100,6 +107,8 @@ def test_rates_speeds_and_settings():
         (duration, "3 parsec"),
         (duration, "nan"),
         (duration, "1e400s"),
+        (mean_n, "few"),
+        (mean_n, "0.1±"),
         (window, "20k"),
         (window, "80k:20k"),
         (window, "a:b"),

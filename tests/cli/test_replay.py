@@ -172,7 +172,7 @@ def figures(value, place=""):
 
 
 def test_the_table_shows_units_and_errors(tmp_path, capsys):
-    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--mean-n", "0.1"]) == 0
+    assert main(["replay", "--headless", str(NC_355), "--out", str(tmp_path), "--mean-n", "0.1±0.01"]) == 0
     out = capsys.readouterr().out
     assert "beta (apparent, s = 4, <N> not corrected)" in out
     assert "CM efficiency per absorbed photon" in out
@@ -181,6 +181,8 @@ def test_the_table_shows_units_and_errors(tmp_path, capsys):
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     assert result["eta"]["value"] < result["beta"]["value"]
     assert result["experiment"]["mean_n_source"] == "command line"
+    assert result["experiment"]["mean_n_stderr"] == 0.01
+    assert "with an error of 10 %" in str(result["systematics"])
 
 
 @pytest.mark.parametrize("speed", ["max", "100"])
