@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.dwells import MOST_WRONG_PER_VISIT, SHORTEST_BINS, SIDES, dwell_summary
+from photonstream.nodes.dwells import MOST_WRONG_PER_VISIT, SHORTEST_BINS, SIDES, Dwells, dwell_summary
 from photonstream.nodes.hidden_states import HiddenStates
 from photonstream.nodes.intensity import Intensity, IntensityParameters
 from photonstream.nodes.states import States, StatesParameters
@@ -67,7 +67,8 @@ class Setting:
         return odds / odds.sum(axis=1, keepdims=True)
 
 
-def _two(name: str, rate_hz: float, contrast: float, tau_ns: float, on: float, off: float) -> Setting:
+def two(name: str, rate_hz: float, contrast: float, tau_ns: float, on: float, off: float) -> Setting:
+    """An emitter of 47 ns and another state of ``contrast`` as many photons, in turn."""
     return Setting(name, (State(rate_hz, 47.0, on), State(contrast * rate_hz, tau_ns, off)))
 
 
@@ -101,12 +102,12 @@ RECORDED = {
 def _settings() -> list[Setting]:
     found = []
     for kcps in (1, 2, 4, 30):
-        found.append(_two(f"on and off, 200 and 100 ms, {kcps} kcps", 1e3 * kcps, 0.05, 2.5, 0.2, 0.1))
+        found.append(two(f"on and off, 200 and 100 ms, {kcps} kcps", 1e3 * kcps, 0.05, 2.5, 0.2, 0.1))
     for kcps in (2, 4, 6, 8, 15, 30):
-        found.append(_two(f"flicker, 800 and 150 ms, {kcps} kcps", 1e3 * kcps, 0.85, 19.9, 0.8, 0.15))
+        found.append(two(f"flicker, 800 and 150 ms, {kcps} kcps", 1e3 * kcps, 0.85, 19.9, 0.8, 0.15))
     for ms, kcps in ((20, 20), (50, 10), (50, 20), (150, 10), (150, 20)):
         found.append(
-            _two(
+            two(
                 f"flicker, {ms} and {ms // 2} ms, {kcps} kcps", 1e3 * kcps, 0.85, 19.9, 1e-3 * ms, 0.5e-3 * ms
             )
         )
@@ -114,9 +115,9 @@ def _settings() -> list[Setting]:
         on, off = State(1e3 * kcps, 47.0, POWER_LAW), State(0.4e3 * kcps, 10.0, POWER_LAW)
         found.append(Setting(f"power law, {kcps} kcps", (on, off)))
     for kcps in (2, 3, 4.5, 10, 30):
-        found.append(_two(f"dim for 30 ms every s, {kcps:g} kcps", 1e3 * kcps, 0.67, 8.0, 1.0, 0.03))
+        found.append(two(f"dim for 30 ms every s, {kcps:g} kcps", 1e3 * kcps, 0.67, 8.0, 1.0, 0.03))
     for kcps in (1, 2, 3, 5):
-        found.append(_two(f"bright for 50 ms every s, {kcps} kcps", 1e3 * kcps, 0.1, 8.0, 0.05, 1.0))
+        found.append(two(f"bright for 50 ms every s, {kcps} kcps", 1e3 * kcps, 0.1, 8.0, 0.05, 1.0))
     for name, (states, jumps) in RECORDED.items():
         for scale in (0.25, 0.5, 0.75, 1.0, 2.0, 4.0):
             scaled = tuple(State(scale * s.rate_hz, s.tau_ns, s.dwell) for s in states)
@@ -152,13 +153,30 @@ def draw(
     return columns, np.array(begins), np.array(path)
 
 
-def label(columns: dict[str, NDArray[np.integer]], duration_s: float) -> HiddenStates | None:
-    """The states of a recording as a run tells them; None where there was too little to learn from."""
+class _Kept(Dwells):
+    """Keeps the states of the bins, too."""
+
+    def __init__(self, kept: list[NDArray[np.int64]]) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def add(self, states: NDArray[np.int64], blind: NDArray[np.bool_] | None = None) -> None:
+        self._kept.append(states.copy())
+        super().add(states, blind)
+
+
+def label(
+    columns: dict[str, NDArray[np.integer]], duration_s: float, kept: list[NDArray[np.int64]] | None = None
+) -> HiddenStates | None:
+    """The states of a recording as a run tells them, of each bin in ``kept``; None with too little to learn from."""
     model = None
     for _ in range(2):
         intensity = Intensity("intensity", IntensityParameters(0.01))
         states = States("states", StatesParameters(model=model))
         states.open(intensity.open(Opening(INFO, {"pulse_period_s": 1 / SYNC_HZ})))
+        if kept is not None and states._hidden is not None:
+            kept.clear()
+            states._hidden.dwells = _Kept(kept)
         edges = np.append(np.arange(0.0, duration_s, PIECE_S), duration_s)
         for n, (a, b) in enumerate(itertools.pairwise(np.round(edges * SYNC_HZ).astype(int).tolist())):
             part = slice(*np.searchsorted(columns["macrotime"], np.array([a, b], np.uint64)))

@@ -16,13 +16,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.brightness import FIRST_CHOICE_S, NO_DWELL, describe, dwell_time
 from photonstream.nodes.decay import dtime_axis
 from photonstream.nodes.dwells import Dwells, why_unbelieved, without_models
-from photonstream.nodes.inference.contamination import (
-    JOINED,
-    ONE_STATE,
-    edge_shares,
-    foreign_shares,
-    share_errors,
-)
+from photonstream.nodes.inference.contamination import JOINED, ONE_STATE, expected_shares
 from photonstream.nodes.inference.gates import GATES, MOST_CLASSES
 from photonstream.nodes.inference.hidden_markov import (
     FINE_BINS,
@@ -294,15 +288,7 @@ class HiddenStates:
             unknown = {"contamination": None, "contamination_error": None}
             return {**unknown, "contamination_reason": reason}
         assert self.model is not None
-        shares = foreign_shares(self._filter.certainty, self._group, on)
-        # A bin between two states is in part the selected one's: what is not, the edges count.
-        shares[[1 + group for group in self.model.between]] = 0.0
-        edges = edge_shares(self._bins, self._visits, on)
-        shares += edges
-        errors = share_errors(shares, self._visits)
-        if self.model.between:
-            # Bins in which the emitter changes have a state of their own, and how many of the edges went there?
-            errors = np.hypot(errors, edges)
+        shares, errors = expected_shares(self.model, self._filter.certainty, self._bins, self._visits, on)
         return {"contamination": shares, "contamination_error": errors, "contamination_reason": ""}
 
     def _why_unknown(self, on: NDArray[np.bool_]) -> str:

@@ -10,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.decay_model import Floats
+from photonstream.nodes.inference.hidden_markov import StateModel
 from photonstream.nodes.inference.rows import states_of
 
-_EDGE_BINS = 0.25
+# How many shares of a bin that a switch divides are looked at, and how often photons of such a bin are drawn.
+_SHARES, _DRAWS = 32, 64
+_NO_RATE = 1e-12
 # What each visit of another state leaves in the selected time scatters by more than its mean: most leave only their
 # edges, some are missed as a whole. So this over the root of the visits is the relative error of an expected share.
 # Simulated (docs/result.md): the root mean square of found less expected was 1.1 to 2.1 of that.
@@ -54,23 +57,86 @@ def foreign_shares(certainty: Floats, group: NDArray[np.int64], on: NDArray[np.b
     return shares
 
 
-def edge_shares(bins: NDArray[np.int64], visits: NDArray[np.int64], on: NDArray[np.bool_]) -> Floats:
-    """Share of the selected time that is other states' because they begin and end within bins, which posteriors ignore.
+def lost_at_switches(
+    rates: Floats,
+    switch: Floats,
+    selected: NDArray[np.bool_],
+    other: NDArray[np.bool_],
+    here: int,
+    there: int,
+) -> float:
+    """Time of state ``there``, in bins, that is told as a selected one where the emitter comes from it and goes back.
 
-    Of a bin in which the emitter switches the state that has more of it gets all: an eighth of a bin a switch is the
-    other's on average, so a quarter a visit. ``bins`` and ``visits`` by state; ``on``: the selected ones.
+    A bin with a switch holds photons of both states and goes as a whole to the state that it is most likely of, given
+    those before and after it: with one far brighter than the other to that in most cases, to a third one where that is
+    like the mixture. What the posteriors say of such bins is taken off; where bins tell little it is all. Two states
+    that are told at once, and one as well as the other, cost an eighth of a bin each way.
+
+    ``rates`` (states, gates) in counts a bin, ``switch`` (states, states), ``selected`` and ``other`` (states,): those
+    whose posteriors are counted as selected and as not; ``here`` is selected, ``there`` is not.
     """
-    shares = np.zeros(len(on))
+    share = np.linspace(0.0, 1.0, 2 * _SHARES + 1)[1::2]
+    expected = np.outer(share, rates[here]) + np.outer(1.0 - share, rates[there])
+    known = np.maximum(rates, _NO_RATE)
+    counts = np.random.default_rng(1).poisson(expected, (_DRAWS, *expected.shape))
+    likely = counts @ np.log(known).T - known.sum(axis=1)
+    ways = np.log(np.maximum(switch, _NO_RATE))
+    lost = 0.0
+    for before, after in ((here, there), (there, here)):
+        weights = likely + ways[before] + ways[:, after]
+        posteriors = np.exp(weights - weights.max(axis=-1, keepdims=True))
+        foreign = posteriors[..., other].sum(axis=-1) / posteriors.sum(axis=-1)
+        lost += float((((1.0 - share) - foreign) * selected[np.argmax(weights, axis=-1)]).mean())
+    return lost
+
+
+def expected_shares(
+    model: StateModel,
+    certainty: Floats,
+    bins: NDArray[np.int64],
+    visits: NDArray[np.int64],
+    on: NDArray[np.bool_],
+) -> tuple[Floats, Floats]:
+    """Expected share of the selected time that is each other state's, and its standard error, both (states,).
+
+    By the posteriors, ``certainty`` (labels, states of the model), and by what they ignore: that the emitter switches
+    within bins. ``bins`` and ``visits`` by state, as labelled; ``on``: the selected ones.
+    """
+    group = 1 + np.array(model.groups)
+    shares = foreign_shares(certainty, group, on)
+    # A bin between two states is in part the selected one's: what is not, the switches count.
+    between = np.array([1 + each for each in model.between], np.int64)
+    shares[between] = 0.0
     others = np.where(on, 0, visits)
+    others[between] = 0
+    edges = np.zeros(len(on))
     if others.any() and bins[on].any():
-        shares += _EDGE_BINS * visits[on].sum() / bins[on].sum() * others / others.sum()
-    return shares
+        lost = _lost(model, certainty.sum(axis=0), on[group], ~on[group] & ~np.isin(group, between), len(on))
+        edges = visits[on].sum() / bins[on].sum() * lost * others / others.sum()
+    shares += edges
+    errors = _SCATTER * shares / np.sqrt(np.maximum(visits, 1))
+    if between.size:
+        # How many of the switches went to the state between?
+        errors = np.hypot(errors, edges)
+    if not model.resolved:
+        # One of them may be a state too many, and then its share is none.
+        errors = np.hypot(errors, shares)
+    return shares, errors
 
 
-def share_errors(shares: Floats, visits: NDArray[np.int64]) -> Floats:
-    """Standard errors of the expected ``shares`` of other states, by how many ``visits`` to each were found."""
-    found: Floats = _SCATTER * shares / np.sqrt(np.maximum(visits, 1))
-    return found
+def _lost(
+    model: StateModel, times: Floats, selected: NDArray[np.bool_], other: NDArray[np.bool_], size: int
+) -> Floats:
+    """`lost_at_switches` of the longest of the states of each group in ``other``, and the longest selected one."""
+    lost, group = np.zeros(size), 1 + np.array(model.groups)
+
+    def longest(states: NDArray[np.bool_]) -> int:
+        return int(np.argmax(np.where(states, times, -1.0)))
+
+    for number in np.unique(group[other]).tolist():
+        ends = longest(selected), longest(group == number)
+        lost[number] = lost_at_switches(model.rates, model.switch, selected, other, *ends)
+    return lost
 
 
 def contaminants(rows: Mapping[str, Any], selection: Mapping[str, Any]) -> tuple[Contaminant, ...] | str:
