@@ -26,6 +26,7 @@ from photonstream.nodes.inference.antibunching import (
     yield_ratio,
 )
 from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS
+from photonstream.nodes.inference.decay_fit import MISFIT
 from photonstream.nodes.inference.estimate import Estimate, plain_value
 from photonstream.nodes.inference.pair_peaks import Counts, OwnPulse, own_pulse, peaks
 from photonstream.nodes.inference.rows import selected
@@ -169,7 +170,7 @@ def _corrected(g2: Estimate, shares: list[Estimate | None] | None) -> tuple[Esti
         return None, "the share of the background is known for the selected photons only"
     signal = _signal(shares)
     if signal is None:
-        return None, "the share of the background is not known: no fit of the decay"
+        return None, "the share of the background is not known: no model fits the decay"
     return corrected(g2, signal), ""
 
 
@@ -185,6 +186,8 @@ def _signal(shares: list[Estimate | None]) -> Estimate | None:
 
 
 def _background_share(fit: Mapping[str, Any], channel: int) -> Estimate | None:
+    if fit.get("verdict") == MISFIT:
+        return None
     found = (fit.get("channels") or {}).get(str(channel), {}).get("background_share")
     found = found or fit.get("background_share")
     return None if not found else Estimate(max(0.0, found["value"]), found["stderr"])

@@ -42,8 +42,11 @@ def test_a_real_source_of_single_photons(real_data):
     assert a["all"]["pairs_side_mean"] == pytest.approx(368, rel=0.05)
     assert a["all"]["g2_0"]["value"] == pytest.approx(0.003, abs=0.0005)
     assert a["all"]["g2_0"]["ci95"][1] < 0.02
-    # Where everything is selected, what is corrected for one set of pairs is for the other.
-    assert a["all"]["g2_0_corrected"] == a["selected"]["g2_0_corrected"] is not None
+    # Its decay is neither one exponential nor two, so nobody knows how much of it is background.
+    assert a["selected"]["g2_0_corrected"] is None
+    assert "no model fits the decay" in a["selected"]["g2_0_corrected_reason"]
+    # Where everything is selected, what is known for one set of pairs is for the other.
+    assert a["all"]["g2_0_corrected_reason"] == a["selected"]["g2_0_corrected_reason"]
     assert a["late"]["verdict"] == "not judged"
     assert "too short" in a["late"]["reason"]
     # Another program's histogram of the delays from one detector to the other, in bins of 16 ps up to 160 ns.
