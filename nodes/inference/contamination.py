@@ -18,7 +18,7 @@ _SHARES, _DRAWS = 32, 64
 _NO_RATE = 1e-12
 # What each visit of another state leaves in the selected time scatters by more than its mean: most leave only their
 # edges, some are missed as a whole. So this over the root of the visits is the relative error of an expected share.
-# Simulated (docs/result.md): the root mean square of found less expected was 1.1 to 2.1 of that.
+# Simulated (bench/calibrate_contamination.py): found less expected had a root mean square of 0.5 to 1.9 of that.
 _SCATTER = 2.0
 ONE_STATE = (
     "all that was told apart is taken for one state: how much of the time is that of another one, too much like it to "
