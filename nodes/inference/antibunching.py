@@ -52,7 +52,7 @@ def ratio(centre: int, sides: int, n_sides: float) -> Estimate | None:
     value = n_sides * centre / sides
     ci68, ci95 = (_ratio_interval(centre, sides, n_sides, level) for level in _LEVELS)
     if not centre:
-        return Estimate(value, None, ci68, ci95, "no pair at the centre: only limits are known")
+        return Estimate(value, None, ci68, ci95, "no pair at the centre")
     return Estimate(value, value * math.sqrt(1 / centre + 1 / sides), ci68, ci95)
 
 

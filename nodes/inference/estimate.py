@@ -8,9 +8,9 @@ from typing import Any
 
 Interval = tuple[float | None, float | None]
 # Why an estimate has no error: its parameter stands at the end of what the model allows, or its variance says nothing.
-AT_END = "at the end of the range that a fit allows"
-UNDETERMINED = "the data do not determine it"
-GIVEN = "given, without an error"
+AT_END = "at the end of its range"
+UNDETERMINED = "not determined by the data"
+GIVEN = "given"
 # Standard errors to either end of a 95 % interval of a normal distribution.
 Z95 = 1.959964
 

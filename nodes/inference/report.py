@@ -31,10 +31,10 @@ from photonstream.nodes.inference.scoring import Box
 from photonstream.nodes.inference.tail import MOST_FITTED_SHARE
 
 # Why a figure has no error, besides what goes for every estimate.
-RECORDED = "of the recorded response, without an error"
-HELD = "held where the whole decay has it, since the fit range leaves the edge out"
+RECORDED = "as recorded"
+HELD = "held by the fit range"
 NO_TAIL = "no tail of the instrument response is found"
-_ALL = "one component: all of it"
+_ALL = "one component is all"
 # Of a logarithm, so that its exponential stays a number.
 _MOST_LN = 100.0
 

@@ -144,10 +144,10 @@ def test_the_shipped_nanocrystal_gives_its_lifetimes(folder):
 @pytest.mark.parametrize(
     ("name", "arguments", "without"),
     [
-        ("nc_355nm.ptu", ["--irf", "0.1ns+10%@0.3ns", "--mean-n", "0.1"], "given, without an error"),
-        ("nc_355nm.ptu", ["--fit-range", "12ns:"], "held where the whole decay has it"),
-        ("nc_355nm_t2.ptu", [], "at the end of the range that a fit allows"),
-        ("nc_640nm.ptu", ["--set", "lifetime.model=mono"], "one component: all of it"),
+        ("nc_355nm.ptu", ["--irf", "0.1ns+10%@0.3ns", "--mean-n", "0.1"], "given"),
+        ("nc_355nm.ptu", ["--fit-range", "12ns:"], "held by the fit range"),
+        ("nc_355nm_t2.ptu", [], "at the end of its range"),
+        ("nc_640nm.ptu", ["--set", "lifetime.model=mono"], "one component is all"),
     ],
 )
 def test_a_figure_without_an_error_says_why(tmp_path, name, arguments, without):

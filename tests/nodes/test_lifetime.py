@@ -144,7 +144,7 @@ def test_every_parameter_is_live_and_takes_hold_at_once():
         "stderr": None,
         "ci68": None,
         "ci95": None,
-        "reason": "given, without an error",
+        "reason": "given",
     }
     assert look(lifetime, final=True)["fit"] == look(fresh, final=True)["fit"]
     # What leaves the IRF as it is does not read it again.
