@@ -22,9 +22,9 @@ SHORTEST_BINS = 2
 _SINGLE = 16
 _OCTAVES = 40
 # Bins told wrongly for each visit beyond which dwells are not believed (`bench/calibrate_dwells.py` and its table).
-# Some are always unsure, where a visit begins and ends. Up to 2 a visit the mean is right within its error, but for
-# visits of some ten bins, which are joined; above, short visits are missed and long ones cut.
-MOST_WRONG_PER_VISIT = 2.0
+# Some are always unsure, where a visit begins and ends. Up to 2 a visit the mean is right within its error; above,
+# short visits are missed and long ones cut. Visits of some ten bins are missed sooner: less than a share of the time.
+MOST_WRONG_PER_VISIT, MOST_WRONG_SHARE = 2.0, 0.02
 
 
 # The dwells in the selected state, and the times between them.
@@ -143,9 +143,12 @@ def dwells_of_bins(on: NDArray[np.bool_], bin_s: float) -> dict[str, Any] | None
     return dwells.describe([1], bin_s)
 
 
-def why_unbelieved(wrong: float, visits: int, bin_s: float) -> str:
-    """Why the lengths of so many ``visits`` say nothing where ``wrong`` bins are told wrongly; empty where they do."""
-    if wrong <= MOST_WRONG_PER_VISIT * max(visits, 1):
+def why_unbelieved(wrong: float, visits: int, shorter_bins: float, bin_s: float) -> str:
+    """Why the lengths of so many ``visits`` say nothing where ``wrong`` bins are told wrongly; empty where they do.
+
+    ``shorter_bins``: how long a visit lasts on average, of the selected states or of the others, whichever is less.
+    """
+    if wrong <= min(MOST_WRONG_PER_VISIT, MOST_WRONG_SHARE * shorter_bins) * max(visits, 1):
         return ""
     return (
         f"dwell times are not to be believed: some {float(f'{wrong:.1g}'):,.0f} bins of {1e3 * bin_s:.3g} ms are "

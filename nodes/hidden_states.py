@@ -263,7 +263,9 @@ class HiddenStates:
 
     def _why_unbelieved(self, on_states: Sequence[int]) -> str:
         """Why nothing is to be said of how long visits last; empty where there is."""
-        return why_unbelieved(self.expected_wrong(on_states), int(self._visits[on_states].sum()), self.bin_s)
+        visits, bins = int(self._visits[on_states].sum()), int(self._bins[on_states].sum())
+        shorter = min(bins, int(self._bins.sum()) - bins) / max(visits, 1)
+        return why_unbelieved(self.expected_wrong(on_states), visits, shorter, self.bin_s)
 
     def expected_wrong(self, on_states: Sequence[int]) -> float:
         """How many bins are expected to be told wrongly whether they are of the states ``on_states``."""
@@ -273,10 +275,13 @@ class HiddenStates:
         return expected_wrong(self._filter.certainty, on) * float(self._bins.sum())
 
     @property
-    def accuracy(self) -> float:
-        """Balanced accuracy of "neutral or not" that the labels so far are expected to have."""
-        if self.model is None or not self._filter.certainty.any():
-            return 1.0
+    def accuracy(self) -> float | None:
+        """Balanced accuracy of "neutral or not" that the labels so far are expected to have.
+
+        None where all is one state, so that nothing was told apart.
+        """
+        if self.model is None or len(set(self.model.groups)) == 1 or not self._filter.certainty.any():
+            return None
         return expected_accuracy(self._filter.certainty, self._group == 1)
 
     def contamination(self, on: NDArray[np.bool_]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.brightness import Brightness
 from photonstream.nodes.hidden_states import STATE_BIN_S, HiddenStates
+from photonstream.nodes.inference.contamination import ONE_STATE
 from photonstream.nodes.inference.hidden_markov import StateModel, model_of
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, METHODS, STATES, WINDOW, label_of
 from photonstream.nodes.kernels.hidden_markov import divide_bins
@@ -220,10 +221,11 @@ class States(PhotonNode[StatesParameters]):
         if hidden is not None:
             selection["states"] = hidden.describe(on_states)
             model = hidden.model
-            selection["accuracy"] = None if model is None else hidden.accuracy
-            # Nothing is known of states where there was too little to learn from.
-            selection["resolved"] = None if model is None else model.resolved
-            selection["unresolved"] = "" if model is None else model.unresolved
+            selection["accuracy"] = hidden.accuracy
+            # Nothing is known of how well states are told where there is one, or too little to learn from.
+            one = selection["accuracy"] is None
+            selection["resolved"] = None if model is None or one else model.resolved
+            selection["unresolved"] = "" if model is None else ONE_STATE if one else model.unresolved
             selection["model"] = self.parameters.model
             if not by_window:
                 selection |= hidden.contamination(on_states)

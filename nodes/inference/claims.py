@@ -103,22 +103,33 @@ def correlation(likelihood: Likelihood, errors: Floats) -> float:
 
 
 def lifetime_reason(tau_x: Estimate, period_s: float, background_share: float, correlation: float) -> str:
-    """Why the slow lifetime itself is in doubt, and all that rests on it; empty where it is not."""
-    head = f"tau_x = {1e9 * tau_x.value:.3g} ns is not to be relied on: "
-    period = f"the pulse period ({1e9 * period_s:.4g} ns)"
+    """Why there is no slow lifetime, nor anything that rests on it, for all its interval may say; empty where it is."""
+    found = f"tau_x = {1e9 * tau_x.value:.3g} ns is not to be relied on: "
     if period_s < tau_x.value:
-        return head + period + " is shorter, a slower decay and background look alike"
-    longest_s = None if tau_x.ci95 is None else tau_x.ci95[1]
-    if tau_x.ci95 is not None and (longest_s is None or longest_s > MOST_PERIODS * period_s):
-        limit = "no upper limit" if longest_s is None else f"an upper limit of {1e9 * longest_s:.3g} ns"
-        return f"{head}the data set it {limit} at 95 %, and {period} is too short to see so slow a decay"
+        return f"{found}{_period(period_s)} is shorter, a slower decay and background look alike"
     if abs(correlation) > DEGENERATE_CORRELATION and background_share > DEGENERATE_BACKGROUND:
         return (
-            f"{head}a slower decay and background look alike within {period}, and "
+            f"{found}a slower decay and background look alike within {_period(period_s)}, and "
             f"{100.0 * background_share:.0f} % of the photons are taken for background (correlation "
             f"{correlation:.3f})"
         )
     return ""
+
+
+def open_reason(tau_x: Estimate, period_s: float) -> str:
+    """Why nothing rests on a slow lifetime whose own interval says how little is known of it; empty where it is."""
+    longest_s = None if tau_x.ci95 is None else tau_x.ci95[1]
+    if tau_x.ci95 is None or (longest_s is not None and longest_s <= MOST_PERIODS * period_s):
+        return ""
+    limit = "no upper limit" if longest_s is None else f"an upper limit of {1e9 * longest_s:.3g} ns"
+    return (
+        f"tau_x = {1e9 * tau_x.value:.3g} ns is not to be relied on: the data set it {limit} at 95 %, and "
+        f"{_period(period_s)} is too short to see so slow a decay"
+    )
+
+
+def _period(period_s: float) -> str:
+    return f"the pulse period ({1e9 * period_s:.4g} ns)"
 
 
 def leftover_warning(tau_x_s: float, period_s: float) -> str:

@@ -32,8 +32,7 @@ class Components:
 class ChannelFit:
     """One channel: photons in its bins, and when it was fitted (``used``) its own parameters.
 
-    ``t0_s`` is the centre of the rising edge, from 0 to the period; with a measured IRF, the shift of the decay
-    against the IRF's own time axis, from minus to plus half a period.
+    ``t0_s``: the delay at which the response to the pulse peaks (the middle of its Gaussian), from 0 to the period.
     """
 
     photons: int
@@ -98,11 +97,10 @@ class DecayFit:
     from it, ``tau_xx_s``, the shares and both figures of the tail are None, and ``reason`` says so.
 
     ``likelihood_ratio`` is 2 ln(L_bi/L_mono); ``goodness`` is described at ``goodness.goodness``. ``irf_fwhm_s`` is
-    that of the brightest channel, of its Gaussian where the response has a tail; ``irf_tail_share`` and ``irf_tail_s``
-    are that tail's, None without one (no time where the share is 0), and ``irf_tail_reason`` says why either has no
-    value or no error. ``parameters`` names the rows of ``covariance``,
-    the inverse Fisher information
-    (ln of seconds, shares, photons, seconds); a parameter at a bound, or not free, has zeros.
+    the widest of the channels with a tenth of the photons, of its Gaussian where the response has a tail;
+    ``irf_tail_share`` and ``irf_tail_s`` are that tail's, None without one (no time where the share is 0), and
+    ``irf_tail_reason`` says why either has no value or no error. ``parameters`` names the rows of ``covariance``, the
+    inverse Fisher information (ln of seconds, shares, photons, seconds); one at a bound, or not free, has zeros.
 
     ``fit_range_s``: where the fitted bins begin and end, None where they are those of the whole period. ``photons`` are
     those in it, ``photons_outside`` all others.

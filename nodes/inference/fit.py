@@ -116,11 +116,19 @@ def _choose(
     # A live fit asks only where the answer may matter.
     asked = intervals or tau_x_s < _PLAINLY_LONGER * fwhm_s
     gain = _lifetime_gain(fits, optimum) if asked else math.inf
+    parts = report.components(theta, errors, profiles, double=double)
+    response_tail = report.tail_figures(likelihood, theta, errors, box)
+    alike = isinstance(options.irf, FittedTail) and _alike(parts, response_tail)
+    if alike:
+        parts = replace(parts, tau_x_s=_beside_one(likelihood, optimum, box, intervals=intervals))
+    background = report.background_share(likelihood, theta, errors)
+    likeness = claims.correlation(likelihood, errors)
     refused = (
         select.instrument_reason(tau_x_s, fwhm_s, known_irf, gain)
         or select.endless_reason(tau_x_s, longest_s, period_s)
         or (select.scatter_reason(tau_xx_s, share_xx, fwhm_s, known_irf) if double else "")
         or (f"nothing fits: {misfit}" if gross else "")
+        or claims.lifetime_reason(parts.tau_x_s, period_s, background.value, likeness)
     )
     common = replace(
         _none(data, options, ""),
@@ -137,16 +145,7 @@ def _choose(
             beta_reason=f"no beta: {refused}",
             eta_reason=f"no eta: {refused}",
         )
-    parts = report.components(theta, errors, profiles, double=double)
     # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
-    response_tail = report.tail_figures(likelihood, theta, errors, box)
-    alike = isinstance(options.irf, FittedTail) and _alike(parts, response_tail)
-    if alike:
-        parts = replace(parts, tau_x_s=_beside_one(likelihood, optimum, box, intervals=intervals))
-    background = report.background_share(likelihood, theta, errors)
-    doubt = claims.lifetime_reason(
-        parts.tau_x_s, period_s, background.value, claims.correlation(likelihood, errors)
-    )
     width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s, report.tail_s(likelihood, theta))
     shape = claims.GAUSSIAN if response_tail is None else claims.TAILED
     shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
@@ -157,10 +156,11 @@ def _choose(
         notes = [*notes, "the data do not determine the shares of the two components"]
     if options.irf_fitted and response_tail is not None and response_tail.reason not in ("", tail):
         notes = [*notes, response_tail.reason]
+    doubt = claims.open_reason(parts.tau_x_s, period_s)
     beta = BetaFit(None, f"no beta: {doubt}")
     missed = claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx) if double else ""
+    refused = tail or missed
     if not doubt:
-        refused = tail or missed
         warnings = (
             claims.tail_warning(tau_xx_s, width_s, shape),
             claims.misfit_warning(misfit),
@@ -190,7 +190,7 @@ def _choose(
         photon_share_xx=parts.photon_share_xx,
         reason="; ".join(note for note in (doubt, misfit, tail, *notes) if note),
         background_share=background,
-        irf_fwhm_s=report.brightest_fwhm(options, likelihood, theta, errors, box),
+        irf_fwhm_s=report.widest_fwhm(options, likelihood, theta, errors, box),
         irf_tail_share=None if response_tail is None else response_tail.share,
         irf_tail_s=None if response_tail is None else response_tail.time_s,
         irf_tail_reason="" if response_tail is None else response_tail.reason,

@@ -34,6 +34,8 @@ from photonstream.nodes.inference.rows import selected
 # The formula for the biexciton's yield forgets excitons that outlive the period.
 PERIODS_PER_LIFETIME = 4.0
 MEAN_N_RELATIVE_ERROR = 0.3
+# A photon is late when so many lifetimes of the biexciton have gone by: then one in 150 of them is left.
+_LATE_PER_TAU_XX = 5.0
 # Beyond these the terms of the formula cancel or overflow; no experiment is there.
 MEAN_N_DOMAIN = (1e-6, 20.0)
 _EV_NM = 1239.842
@@ -170,7 +172,7 @@ def _corrected(g2: Estimate, shares: list[Estimate | None] | None) -> tuple[Esti
         return None, "the share of the background is known for the selected photons only"
     signal = _signal(shares)
     if signal is None:
-        return None, "the share of the background is not known: no model fits the decay"
+        return None, "the share of the background is not known: no fit of the decay tells it"
     return corrected(g2, signal), ""
 
 
@@ -204,7 +206,8 @@ def _late(
     shares: list[Estimate | None],
 ) -> Summary:
     """g2(0) of pairs of late photons, and what it says of the number of emitters."""
-    late_s: float = pairs["late_s"]
+    tau_xx = fit.get("tau_xx_s") or {}
+    late_s = max(pairs["late_s"], _LATE_PER_TAU_XX * (tau_xx.get("value") or 0.0))
     empty = {"late_s": late_s, "verdict": NOT_JUDGED}
     if why_none:
         return empty | {"reason": why_none}

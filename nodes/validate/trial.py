@@ -105,7 +105,7 @@ def _judge(results: Mapping[tuple[str, str], Result]) -> Trial:
         selected=int(counts.sum()),
         bins=_told(truth["bins"], selection["on_states"]),
         states=len({row["state"] for row in selection.get("states", [])}),
-        resolved=bool(selection.get("resolved", True)),
+        resolved=selection.get("resolved") is not False,
         model=summary["fit"]["model"],
         reason=summary["beta_reason"] or summary["fit"]["reason"],
         beta=_estimate(summary["beta"]),

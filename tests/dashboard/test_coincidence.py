@@ -10,7 +10,7 @@ from photonstream.dashboard.folder import Curve, RunFolder
 from photonstream.dashboard.panels.coincidence import draw_coincidence
 
 G2 = {"value": 0.31, "stderr": 0.012, "ci68": [0.298, 0.322], "ci95": [0.286, 0.334]}
-WHY = "the share of the background is not known: no model fits the decay"
+WHY = "the share of the background is not known: no fit of the decay tells it"
 PART = {
     "pairs_centre": 310,
     "pairs_side_mean": 1000.0,
@@ -47,7 +47,7 @@ def test_the_main_numbers_are_g2_and_the_verdict():
     rows = table(main_rows(run(FOUND)))
     # What is counted and what is corrected are two figures, and each says which it is.
     assert rows["g⁽²⁾(0), selected pairs, as counted"][:2] == ("0.310 ± 0.012", "0.286 to 0.334")
-    assert "no model fits the decay" in rows["g⁽²⁾(0), selected pairs, as counted"][2]
+    assert "no fit of the decay tells it" in rows["g⁽²⁾(0), selected pairs, as counted"][2]
     assert len(rows) == 2
     better = {"value": 0.25, "stderr": 0.014, "ci68": [0.236, 0.264], "ci95": [0.222, 0.278]}
     selected = {**PART, "g2_0_corrected": better, "g2_0_corrected_reason": ""}

@@ -7,6 +7,7 @@ import pytest
 
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T2, GENERIC_T3
+from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.pipeline import standard
 from photonstream.nodes.simulate import Detector, simulate
 from photonstream.nodes.simulate.presets import PRESETS
@@ -16,10 +17,11 @@ from photonstream.stream.runner import InlineRunner
 KNOWN = {"excitation_nm": 640.0, "eg_ev": 1.58, "mean_n": 0.1}
 
 
-def run(path, experiment=None, **antibunching):
+def run(path, experiment=None, lifetime=None, **antibunching):
     parameters = {
         "source": {"path": str(path)},
         "antibunching": antibunching,
+        "lifetime": lifetime or {},
         "results": {"experiment": experiment or {}},
     }
     outcome = InlineRunner(standard(parameters)).run()
@@ -44,7 +46,7 @@ def test_a_real_source_of_single_photons(real_data):
     assert a["all"]["g2_0"]["ci95"][1] < 0.02
     # Its decay is neither one exponential nor two, so nobody knows how much of it is background.
     assert a["selected"]["g2_0_corrected"] is None
-    assert "no model fits the decay" in a["selected"]["g2_0_corrected_reason"]
+    assert "no fit of the decay tells it" in a["selected"]["g2_0_corrected_reason"]
     # Where everything is selected, what is known for one set of pairs is for the other.
     assert a["all"]["g2_0_corrected_reason"] == a["selected"]["g2_0_corrected_reason"]
     assert a["late"]["verdict"] == "not judged"
@@ -100,6 +102,33 @@ def test_no_carrier_multiplication_one_emitter(tmp_path):
     assert models["n<=2 closed form"] == found_yield["value"]
     assert models["n^2 cascade"] == pytest.approx(true, abs=2.0 * found_yield["stderr"])
     assert models["n^2 cascade"] == pytest.approx(0.975 * found_yield["value"], rel=0.01)
+
+
+def test_one_emitter_stays_one_wherever_its_pulse_stands_and_whatever_response_is_given(tmp_path):
+    t0_s = (50e-9, 50.4e-9)
+    path = emitter(tmp_path / "x.ptu", "355nm", period_s=210e-9, t0_s=t0_s)
+    # Its own axis begins elsewhere.
+    time_ns = np.arange(0.0, 20.0, 0.016)
+    counts = np.round(1e4 * np.exp(-0.5 * ((time_ns - 5.0) / 0.0425) ** 2) + 1.0)
+    text = "\n".join(f"{t:.3f} {n:.0f}" for t, n in zip(time_ns, counts, strict=True))
+    (tmp_path / "irf.txt").write_text(text, encoding="utf-8")
+    found_late = []
+    for irf in (None, str(tmp_path / "irf.txt")):
+        result = run(path, KNOWN, lifetime={"irf": irf}).results["results", "result"].value
+        for channel, at_s in enumerate(t0_s):
+            assert result["fit"]["channels"][str(channel)]["t0_s"]["value"] == pytest.approx(at_s, abs=0.1e-9)
+        found_late.append(result["antibunching"]["late"])
+    fitted, given = found_late
+    assert fitted["verdict"] == given["verdict"] == "consistent with one emitter"
+    assert fitted["peaks"] == given["peaks"]
+
+
+def test_photons_are_late_after_five_lifetimes_of_the_biexciton(tmp_path):
+    slow = Cascade(60e-9, 12e-9)
+    path = emitter(tmp_path / "x.ptu", "355nm", period_s=333e-9, emitter=slow, duration_s=4.0)
+    late = found(run(path, KNOWN))["late"]
+    assert late["late_s"] == pytest.approx(60e-9, rel=0.1)
+    assert late["verdict"] == "consistent with one emitter"
 
 
 def test_the_yield_of_many_photons_a_pulse_needs_three_excitons(tmp_path):
