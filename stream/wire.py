@@ -160,7 +160,8 @@ class Error(Message):
 class Command(Message):
     """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1.
 
-    ``by`` says who, in a word, for the run's log.
+    ``by`` says who, in a word, for the run's log. ``to`` is the name of the command socket that is meant: at its place
+    there may be that of a later run by now.
     """
 
     kind: ClassVar[str] = "COMMAND"
@@ -168,6 +169,7 @@ class Command(Message):
     name: str
     values: Mapping[str, Any]
     by: str | None = None
+    to: str | None = None
 
 
 @dataclass(frozen=True)
