@@ -40,6 +40,7 @@ from photonstream.stream.wire import (
     decode,
     encode,
     sealed,
+    sealed_in_one,
     unsealed,
 )
 
@@ -236,7 +237,9 @@ class CommandClient:
     def _say(self, asked: _Asked) -> None:
         asked.said_s = self._clock()
         try:
-            self.socket.send_multipart(sealed(encode(asked.message)), zmq.NOBLOCK)
+            # As one frame: a second one that is not sent yet when the connection is given up, and ends at that moment,
+            # would end this process.
+            self.socket.send_multipart(sealed_in_one(*encode(asked.message)), zmq.NOBLOCK)
         except zmq.Again:
             # Nobody there, or not yet: it is said again.
             return

@@ -273,9 +273,19 @@ def sealed(frames: Sequence[Any]) -> Frames:
     return [*frames, SEAL + _checksum(frames)]
 
 
+def sealed_in_one(frame: bytes) -> Frames:
+    """The same for a message without arrays, in a single frame, which ZeroMQ sends as a whole or drops."""
+    return [b"".join(sealed([frame]))]
+
+
 def unsealed(frames: Sequence[Any]) -> Sequence[Any]:
     """``frames`` without their checksum; raises WireError where it is another one. They may have none."""
-    if len(frames) < 2 or memoryview(frames[-1]).nbytes != _SEAL_BYTES:
+    if len(frames) == 1:
+        whole = memoryview(frames[0])
+        body, seal = whole[:-_SEAL_BYTES], bytes(whole[-_SEAL_BYTES:])
+        # A wrong one cannot be told from the end of a text: it stays, and makes the header be none.
+        return [body] if seal.startswith(SEAL) and seal == SEAL + _checksum([body]) else frames
+    if not frames or memoryview(frames[-1]).nbytes != _SEAL_BYTES:
         return frames
     seal = bytes(frames[-1])
     if not seal.startswith(SEAL):
