@@ -196,12 +196,15 @@ class CommandClient:
             frames = take(self.socket)
             if frames is None:
                 break
-            self._silence.ends()
             try:
-                answer = self._answer(decode(frames))
+                message = decode(frames)
+                answer = self._answer(message)
             except WireError:
                 self.refused += 1
                 continue
+            # As a reader does: what is always refused is perhaps not what was said.
+            if not isinstance(message, Error):
+                self._silence.ends()
             if answer is not None:
                 answers.append((answer.ok, answer.text))
                 if self._asked:
