@@ -1,12 +1,13 @@
 """How late the results of a live run are at 1e5 records/s, by its own stamps and from outside, and what it costs.
 
-    python bench/live_latency.py [--seconds S] [--placement threads|processes] [--attach]
+    python bench/live_latency.py [--seconds S] [--placement threads|processes] [--attach] [--dark]
 
 The real command follows a file that this program writes in pieces, every 5 ms those records that are due, or attaches
-the simulated device. A reader at the run's public address makes it a run that is watched. By its stamps: what the run
-says of its last minute. From outside (follow only): for every millisecond of photons the time from the write that held
-the last of them to the first published decay that counts as many photons; it holds the wait for the next result, too.
-CPU is that of each process over the second half, from /proc; then of 10 s in which nothing is written (follow only).
+the simulated device (``--dark``: one that sees nothing, and gives counter wraps alone). A reader at the run's public
+address makes it a run that is watched. By its stamps: what the run says of its last minute. From outside (follow only):
+for every millisecond of photons the time from the write that held the last of them to the first published decay that
+counts as many photons; it holds the wait for the next result, too. CPU is that of each process over the second half,
+from /proc; then of 10 s in which nothing is written (follow only).
 """
 
 from __future__ import annotations
@@ -110,15 +111,17 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=40.0)
     parser.add_argument("--placement", choices=("threads", "processes"), default="threads")
     parser.add_argument("--attach", action="store_true")
+    parser.add_argument("--dark", action="store_true")
     given = parser.parse_args()
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     with tempfile.TemporaryDirectory() as folder:
         whole, path = Path(folder) / "whole.ptu", Path(folder) / "run.ptu"
         command = [sys.executable, "-P", "-m", "photonstream.cli"]
-        if given.attach:
-            bright = ["--set", "device.efficiency=0.17,0.17"]
-            command += ["attach", "simulated", *bright, "--time", f"{given.seconds:g}"]
+        if given.attach or given.dark:
+            light = ("mean_n=0", "background_hz=0,0") if given.dark else ("efficiency=0.17,0.17",)
+            device = [f"--set=device.{setting}" for setting in light]
+            command += ["attach", "simulated", *device, "--time", f"{given.seconds:g}"]
         else:
             write_tags(whole, round(RATE_HZ * given.seconds), mean_hz=RATE_HZ)
             command += ["follow", str(path), "--idle-timeout", "60"]
@@ -127,7 +130,7 @@ def main() -> None:
         reader, writer = Reader(address), None
         reader.start()
         try:
-            if not given.attach:
+            if not (given.attach or given.dark):
                 time.sleep(3.0)
                 writer = Writer(whole, path, given.seconds)
                 writer.start()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from photonstream.dashboard.latest import RUN, STATUS, Latest
-from photonstream.stream.control import CommandClient
+from photonstream.stream.control import CommandClient, socket_of
 from photonstream.stream.keys import Keys
 from photonstream.stream.link import RESULTS_WINDOW, LinkReader, Waiter, new_context
 from photonstream.stream.node import ParameterError
@@ -82,18 +82,21 @@ class Remote:
             if client.refusal is not None:
                 raise ParameterError(f"the run does not understand: {client.refusal}")
             if time.monotonic() > until:
-                raise ParameterError(f"the run at {self._address} does not answer")
+                raise ParameterError(
+                    f"the run at {self._address} does not answer; whether that was done is not known"
+                )
             with_answer.wait(WAIT_S)
             self._hear(0.0)
         return answers[0]
 
     def _commands(self) -> CommandClient:
         opening = self._latest.opening
-        endpoint = opening.facts.get("control") if opening is not None else None
-        if not isinstance(endpoint, str):
+        found = socket_of(opening.facts) if opening is not None else None
+        if found is None:
             raise ParameterError(f"the run at {self._address} takes no commands")
         if self._client is None:
-            self._client = CommandClient(self._context, endpoint, by="ctl")
+            endpoint, name = found
+            self._client = CommandClient(self._context, endpoint, by="ctl", to=name)
         return self._client
 
     def _hear(self, wait_s: float = WAIT_S) -> bool:

@@ -25,7 +25,7 @@ from photonstream.dashboard.hosts import in_url, reachable_hosts
 from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.updates import Updates
 from photonstream.dashboard.wishes import WishError, commands_of
-from photonstream.stream.control import CommandClient
+from photonstream.stream.control import CommandClient, socket_of
 from photonstream.stream.keys import Keys, KeysError
 from photonstream.stream.link import RESULTS_WINDOW, Context, LinkReader, new_context
 from photonstream.stream.wire import WireError
@@ -60,7 +60,8 @@ class RunLink:
         self._context = context
         self._reader = LinkReader(context, address, "dashboard", RESULTS_WINDOW)
         self._client: CommandClient | None = None
-        self._endpoint: str | None = None
+        # Endpoint and name of the command socket of the run.
+        self._control: tuple[str, str | None] | None = None
         # Who waits for an answer, in the order of the commands, and which window was asked for.
         self._waiting: deque[tuple[Callable[[str], None] | None, Window | None]] = deque()
         self._confirmed_by: object = None
@@ -109,13 +110,15 @@ class RunLink:
     def _follow_control(self) -> None:
         """Speak to the command socket that the run names."""
         opening = self.latest.opening
-        endpoint = opening.facts.get("control") if opening is not None else None
-        if endpoint == self._endpoint:
+        control = socket_of(opening.facts) if opening is not None else None
+        if control == self._control:
             return
+        # What has no answer may have been done by the run that was there: it is not said to the next one.
         self._stop_client()
-        self._endpoint = endpoint
-        if isinstance(endpoint, str):
-            self._client = CommandClient(self._context, endpoint, by=PAGE)
+        self._control = control
+        if control is not None:
+            endpoint, name = control
+            self._client = CommandClient(self._context, endpoint, by=PAGE, to=name)
 
     def _ask_for_life(self, client: CommandClient, now_s: float) -> None:
         """A run whose results are final has nothing to say; whatever it answers to this, it is there."""
@@ -148,7 +151,7 @@ class RunLink:
             self._client = None
         for tell, _ in self._waiting:
             if tell is not None:
-                tell("The run did not answer any more.")
+                tell("The run did not answer any more. Whether that was done is not known.")
         self._waiting.clear()
         self.updates.wish = None
 

@@ -82,6 +82,8 @@ class Decay(PhotonNode[DecayParameters]):
         self._wait_edges_s = wait_edges_s()
         self._waits = np.zeros((MOST_CHANNELS, BINS + 1), np.int64)
         self._last = np.zeros((MOST_CHANNELS, 2), np.uint64)
+        # Photons so far, and when the rows were told last.
+        self._photons, self._told = 0, -1
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -115,6 +117,7 @@ class Decay(PhotonNode[DecayParameters]):
             self._last,
             self._waits,
         )
+        self._photons += chunk.events
         without_pulse = chunk.events - int(chunk["timed"].sum(dtype=np.int64))
         self.ledger.end("histogram", chunk.events - outside)
         self.ledger.end("beyond_period", outside - without_pulse)
@@ -146,8 +149,12 @@ class Decay(PhotonNode[DecayParameters]):
     def snapshot(self, *, final: bool) -> Iterable[Result]:
         """``rows``: counts (labels, channels, dtime bins) with the label and channel of each; ``beyond`` likewise.
 
-        ``waits`` (channels, bins): photons by their wait for the one before on their channel (`count_waits`).
+        ``waits`` (channels, bins): photons by their wait for the one before on their channel (`count_waits`). On the
+        way nothing is told again where no photon came.
         """
+        if not final and self._told == self._photons:
+            return
+        self._told = self._photons
         labels = np.array(self._label_of_row, np.int64)
         channels = np.array(self._channel_of_column, np.int64)
         order, side = np.argsort(labels), np.argsort(channels)

@@ -36,6 +36,11 @@ class DeviceTime:
         self._within = 0 if _wraps_of(last, self._type).size else int(last[0] & self._mask)
 
 
+def only_wraps(records: NDArray[np.uint32], record_type: RecordType) -> bool:
+    """Whether ``records`` tell the time and nothing else."""
+    return _wraps_of(records, record_type).size == records.size
+
+
 def _wraps_of(records: NDArray[np.uint32], record_type: RecordType) -> NDArray[np.uint32]:
     if record_type.layout == "hydraharp":
         return records[records >= _HYDRAHARP_WRAP]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.device_time import only_wraps
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.growing import GrowingFile
 from photonstream.nodes.recorder_orders import Note, goes_on, leave_note
@@ -22,6 +24,8 @@ from photonstream.stream.node import Opening
 POLL_S, CALM_POLL_S, CALM_S = 0.01, 0.02, 1.0
 # What comes meanwhile is one chunk: each costs the same, whatever it holds.
 CHUNK_S = 0.02
+# What only tells the time, as in the dark, can wait so long for the next photon.
+DARK_S = 0.1
 # A silence is worth a word from here on.
 SILENCE_S = 2.0
 
@@ -58,6 +62,8 @@ class Follow(TagSource[FollowParameters]):
     _growing: GrowingFile | None = None
     # The run of data that follows this one.
     _next: GrowingFile | None = None
+    # When records went out last.
+    _gave_s = -math.inf
 
     def awaits(self) -> str:
         return self._adopt().awaits()
@@ -107,9 +113,13 @@ class Follow(TagSource[FollowParameters]):
                 yield from self._await_next(growing)
                 return
             if left := min(growing.records - self._given, self._left):
-                piece = growing.take(self._given, min(left, self.parameters.chunk_records))
+                count = min(left, self.parameters.chunk_records)
+                if self._can_wait(growing, count):
+                    yield CHUNK_S
+                    continue
+                piece = growing.take(self._given, count)
                 if piece.size:
-                    self.says = ""
+                    self.says, self._gave_s = "", self.clock()
                     yield piece
                     if self._given == growing.records and not growing.ended and self.orders.end_at is None:
                         yield CHUNK_S
@@ -126,6 +136,16 @@ class Follow(TagSource[FollowParameters]):
                 return
             yield self._wait_s(growing)
         self.says = ""
+
+    def _can_wait(self, growing: GrowingFile, count: int) -> bool:
+        """Whether all that has come, ``count`` records, tells the time and nothing else."""
+        more_at_once = (
+            count == self.parameters.chunk_records or growing.ended or self.orders.end_at is not None
+        )
+        if more_at_once or self.clock() - self._gave_s >= DARK_S:
+            return False
+        records = growing.read(self._given, count)
+        return records.size > 0 and only_wraps(records, growing.file.record_type)
 
     def account(self) -> Result:
         # Whoever was told to end is not asked for the next chunk.

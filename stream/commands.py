@@ -35,7 +35,8 @@ class CommandError(ValueError):
 class Scene:
     """What a command is judged by: the present orders, the time, and how far the source is (None: not known).
 
-    ``catching_up``: the source is on its way to a place where the run has been before. ``utc`` is the time of day.
+    ``catching_up``: the source is on its way to a place where the run has been before; ``later`` is the pace that was
+    ordered to begin there. ``utc`` is the time of day.
     """
 
     orders: Orders
@@ -43,6 +44,7 @@ class Scene:
     reached_s: float | None
     catching_up: bool = False
     utc: str = ""
+    later: Pace | None = None
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,9 @@ def _speed(values: Mapping[str, Any], scene: Scene) -> Change:
 def _seek(values: Mapping[str, Any], scene: Scene) -> Change:
     place_s = _number(values.get("time_s"), "a place in recorded time", 0.0, LONGEST_S)
     pace = scene.orders.pace
+    if scene.later is not None:
+        # How far the run has been nobody knows: what was found since then is not shown, however near the place is.
+        return Change(scene.later.at(place_s, scene.now_s), anew=True, until_s=place_s)
     if pace.speed is None and not pace.paused:
         raise CommandError("at full speed there is no place to go to: pause first, or set a speed")
     # What the source said is of a moment ago: by now it may be wherever it was to go, and after full speed anywhere.

@@ -1,7 +1,8 @@
 """The command socket: what somebody at a page or a terminal wants of the run, and what became of it.
 
 A client (DEALER) numbers its commands and says each again until the run (ROUTER) has answered it. A command that comes
-twice is carried out once: the second time it gets the first one's answer.
+twice is carried out once: the second time it gets the first one's answer. One that was meant for an earlier run at the
+same place, which may have carried it out, is refused.
 """
 
 from __future__ import annotations
@@ -39,33 +40,54 @@ from photonstream.stream.wire import (
     decode,
     encode,
     sealed,
+    sealed_in_one,
     unsealed,
 )
 
-# Of how many clients the last answers are remembered, and how many of each.
-MOST_CLIENTS = 256
-MOST_ANSWERS = 64
+# Of how many clients the last answers are remembered, and how many of each. Every `ctl` is a client.
+MOST_CLIENTS = 1024
+MOST_ANSWERS = 16
 # Characters of an answer: what is said of a command may quote it, and that may be long.
 MOST_TEXT = 1000
 
 # Characters of the word that says who gives commands.
 MOST_BY = 40
 
+# In the facts of a run: where its command socket is, and its name.
+ENDPOINT, NAME = "control", "control_name"
+GONE = "it was meant for the run that was here before"
+
+
+def socket_of(facts: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """Endpoint and name of the command socket of a run that says these ``facts``; None: it takes no commands."""
+    endpoint, name = facts.get(ENDPOINT), facts.get(NAME)
+    return (endpoint, name if isinstance(name, str) else None) if isinstance(endpoint, str) else None
+
+
 # Carries out one command: name, values and who gave it ("": did not say) to (done?, what there is to say).
 Handler = Callable[[str, Mapping[str, Any], str], tuple[bool, str]]
 
 
 class CommandServer:
-    """The side of the run. What is no command is refused with an ERROR and counted, as is who may not come in."""
+    """The side of the run. What is no command is refused with an ERROR and counted, as is who may not come in.
+
+    ``name`` is new in each life of a command socket.
+    """
 
     def __init__(self, context: Context, endpoint: str) -> None:
         self.refused = 0
+        self.name = secrets.token_hex(8)
         self._answers: OrderedDict[bytes, OrderedDict[int, Answer]] = OrderedDict()
         self.socket = context.socket(zmq.ROUTER)
         configure(self.socket, endpoint, MOST_HEADER_BYTES)
         self.socket.router_handover = True
         self.endpoint = bind(self.socket, endpoint)
         self._refusals = Refusals(self.socket, endpoint)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """What a run says of it in its OPEN."""
+        return {ENDPOINT: self.endpoint, NAME: self.name}
 
     def service(self, handle: Handler) -> None:
         """Carry out what has come. Never blocks; ``handle`` answers for whatever goes wrong in it."""
@@ -88,6 +110,8 @@ class CommandServer:
     def _answer(self, identity: bytes, message: Message, handle: Handler) -> Answer:
         if not isinstance(message, Command):
             raise WireError(f"{message.kind} is no command")
+        if message.to not in (None, self.name):
+            return Answer(message.number, False, GONE)
         answers = self._answers.setdefault(identity, OrderedDict())
         self._answers.move_to_end(identity)
         if len(self._answers) > MOST_CLIENTS:
@@ -122,16 +146,22 @@ class CommandClient:
     """The side of a page: `send` any number of commands, `receive` their answers.
 
     ``refused`` counts what came and was no answer, ``refusal`` is the text of the last ERROR. ``by`` says in a word who
-    gives the commands.
+    gives the commands, ``to`` which run is meant, by the name of its command socket.
     """
 
     def __init__(
-        self, context: Context, endpoint: str, clock: Clock = time.monotonic, by: str | None = None
+        self,
+        context: Context,
+        endpoint: str,
+        clock: Clock = time.monotonic,
+        by: str | None = None,
+        to: str | None = None,
     ) -> None:
         self.refused = 0
         self.refusal: str | None = None
         self._clock = clock
         self._by = by
+        self._to = to
         self._count = 0
         self._asked: OrderedDict[int, _Asked] = OrderedDict()
         self._endpoint = endpoint
@@ -150,7 +180,7 @@ class CommandClient:
 
     def send(self, name: str, values: Mapping[str, Any]) -> None:
         """Say a command; raises WireError for values that cannot be sent. It is repeated by `receive`."""
-        asked = _Asked(Command(self._count + 1, name, dict(values), self._by), self._clock())
+        asked = _Asked(Command(self._count + 1, name, dict(values), self._by, self._to), self._clock())
         if len(encode(asked.message)) > 1:
             raise WireError("a command brings no arrays")
         self._count += 1
@@ -166,12 +196,15 @@ class CommandClient:
             frames = take(self.socket)
             if frames is None:
                 break
-            self._silence.ends()
             try:
-                answer = self._answer(decode(frames))
+                message = decode(frames)
+                answer = self._answer(message)
             except WireError:
                 self.refused += 1
                 continue
+            # As a reader does: what is always refused is perhaps not what was said.
+            if not isinstance(message, Error):
+                self._silence.ends()
             if answer is not None:
                 answers.append((answer.ok, answer.text))
                 if self._asked:
@@ -207,7 +240,9 @@ class CommandClient:
     def _say(self, asked: _Asked) -> None:
         asked.said_s = self._clock()
         try:
-            self.socket.send_multipart(sealed(encode(asked.message)), zmq.NOBLOCK)
+            # As one frame: a second one that is not sent yet when the connection is given up, and ends at that moment,
+            # would end this process.
+            self.socket.send_multipart(sealed_in_one(*encode(asked.message)), zmq.NOBLOCK)
         except zmq.Again:
             # Nobody there, or not yet: it is said again.
             return

@@ -207,7 +207,7 @@ class Helm:
         pace = self.orders.pace if self._started else self._first_pace
         orders = dataclasses.replace(self.orders, pace=pace)
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        scene = Scene(orders, time.monotonic(), self.reached_s, self._hub.catching_up, utc)
+        scene = Scene(orders, time.monotonic(), self.reached_s, self._hub.catching_up, utc, self._later)
         try:
             change = carry_out(name, values, scene, self._live)
             if change.parameters is not None:

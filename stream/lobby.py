@@ -32,11 +32,10 @@ class Lobby:
         self._waiter = Waiter()
         for socket in (public.socket, control.socket):
             self._waiter.watch(socket)
-        facts = {"control": control.endpoint}
         versions = {"photonstream": version("photonstream")}
         # The run itself takes this one's place with a name of its own.
         name = secrets.token_hex(8)
-        public.open(Open(name, 0, HUB, "latest", {}, facts, versions, parameters=parameters))
+        public.open(Open(name, 0, HUB, "latest", {}, control.facts, versions, parameters=parameters))
 
     def wait(self, says: str, seconds: float) -> None:
         """For so long, unless somebody says something; ``says``: what the source waits for."""

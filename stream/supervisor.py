@@ -217,7 +217,7 @@ class PlacedRunner(Runner):
         for socket in (self._public.socket, self._control.socket, self._to_nodes.socket):
             self._waiter.watch(socket)
         parameters = self._parameters
-        facts = opening.with_facts(control=self._control.endpoint)
+        facts = opening.with_facts(**self._control.facts)
         self._hub.open(open_message(run, 0, HUB, "latest", facts, parameters))
         self._to_nodes.open(open_message(run, 0, HUB, "latest", opening, parameters))
         pace = self._source.first_pace()

@@ -160,7 +160,8 @@ class Error(Message):
 class Command(Message):
     """Somebody wants something of the run; ``number`` counts the commands of this sender, from 1.
 
-    ``by`` says who, in a word, for the run's log.
+    ``by`` says who, in a word, for the run's log. ``to`` is the name of the command socket that is meant: at its place
+    there may be that of a later run by now.
     """
 
     kind: ClassVar[str] = "COMMAND"
@@ -168,6 +169,7 @@ class Command(Message):
     name: str
     values: Mapping[str, Any]
     by: str | None = None
+    to: str | None = None
 
 
 @dataclass(frozen=True)
@@ -271,9 +273,19 @@ def sealed(frames: Sequence[Any]) -> Frames:
     return [*frames, SEAL + _checksum(frames)]
 
 
+def sealed_in_one(frame: bytes) -> Frames:
+    """The same for a message without arrays, in a single frame, which ZeroMQ sends as a whole or drops."""
+    return [b"".join(sealed([frame]))]
+
+
 def unsealed(frames: Sequence[Any]) -> Sequence[Any]:
     """``frames`` without their checksum; raises WireError where it is another one. They may have none."""
-    if len(frames) < 2 or memoryview(frames[-1]).nbytes != _SEAL_BYTES:
+    if len(frames) == 1:
+        whole = memoryview(frames[0])
+        body, seal = whole[:-_SEAL_BYTES], bytes(whole[-_SEAL_BYTES:])
+        # A wrong one cannot be told from the end of a text: it stays, and makes the header be none.
+        return [body] if seal.startswith(SEAL) and seal == SEAL + _checksum([body]) else frames
+    if not frames or memoryview(frames[-1]).nbytes != _SEAL_BYTES:
         return frames
     seal = bytes(frames[-1])
     if not seal.startswith(SEAL):

@@ -21,7 +21,7 @@ _MORE, _LONG, _COMMAND = 1, 2, 4
 FINE, CUT, DELAYED, DOUBLED, CORRUPTED = "fine", "cut", "delayed", "doubled", "corrupted"
 # Which share of the messages is hit, which of the corrupted ones in the head of a frame, so that the stream cannot be
 # read on, and which of these in the size of the frame: the other end waits for what never comes.
-SHARE, SHARE_OF_HEADS, SHARE_OF_SIZES = 0.2, 0.1, 0.5
+SHARE, SHARE_OF_HEADS, SHARE_OF_SIZES = 0.2, 0.3, 0.5
 MOST_DELAY_S = 0.05
 LOOK_S = 0.02
 

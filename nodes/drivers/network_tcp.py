@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import select
+import selectors
 import socket
 import time
 
@@ -23,6 +23,8 @@ MOST_WAITING = 128
 NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 # Characters of what is said against somebody.
 MOST_SAID = 200
+# `select` ends at descriptor 1024; of the others, this one needs no descriptor itself, and there may be none left.
+_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 class OverTcp(Driver[NetworkSettings]):
@@ -89,9 +91,11 @@ class OverTcp(Driver[NetworkSettings]):
         if until is not None:
             moments.append(until)
         wait_s = 0.0 if until is None and self._known else max(0.0, min(moments, default=now) - now)
-        listens = [] if until is None else [self._listener]
-        ready = select.select([*listens, *self._callers], [], [], wait_s)[0]
-        return [each for each in ready if each is not self._listener]
+        with _Selector() as selector:
+            for each in [*([] if until is None else [self._listener]), *self._callers]:
+                selector.register(each, selectors.EVENT_READ)
+            ready = {key.fileobj for key, _ in selector.select(wait_s)}
+        return [caller for caller in self._callers if caller in ready]
 
     def _let_in(self) -> tuple[DeviceFacts, int | None] | None:
         """Let in all who have connected; where there are too many, the one that has been silent longest goes."""

@@ -105,7 +105,8 @@ class Waiter:
 class Silence:
     """How long nothing has been heard of the other end, and whether the connection is to be made anew for it.
 
-    A size that was corrupted on the line ends nothing: what comes after it is waited for as part of a message.
+    A size that was corrupted on the line ends nothing: what comes after it is waited for as part of a message, or,
+    where the same is said again and again, read from a wrong place each time.
     """
 
     def __init__(self, clock: Clock) -> None:

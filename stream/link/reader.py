@@ -110,8 +110,6 @@ class LinkReader:
             frames = take_uncopied(self.socket)
             if frames is None:
                 break
-            if self._silence is not None:
-                self._silence.ends()
             try:
                 buffers: Sequence[Any] = [frame.buffer for frame in frames]
                 passed = take_over(self._context, buffers) if self._passes else None
@@ -121,6 +119,9 @@ class LinkReader:
                 self.refused += 1
                 self.refusal = str(error)[:MOST_NAME]
                 continue
+            # Nonsense is no word, nor is what answers our own: after a size that was wrong either may go on for ever.
+            if self._silence is not None and not isinstance(message, Error):
+                self._silence.ends()
             if accepted:
                 yield message
         if self._clock() - self._quiet_since_s >= self._patience_s:
@@ -128,7 +129,7 @@ class LinkReader:
             patience_s = min(LONGEST_REPEAT_S, 1.5 * self._patience_s)
             self._speak()
             self._patience_s = patience_s if self.opening is not None else REPEAT_S
-            if self._silence is not None and self.opening is not None:
+            if self._silence is not None:
                 self._break_silence(self._silence)
 
     @property
@@ -219,10 +220,13 @@ class LinkReader:
         self.refusal = refusal[:MOST_NAME]
 
     def _break_silence(self, silence: Silence) -> None:
-        """A writer may have nothing to say, but it answers a HELLO: else the connection is dead without an end."""
+        """A writer may have nothing to say, but it answers a HELLO: else the connection is dead without an end.
+
+        One that has no epoch yet answers nothing; its first answer may be what was corrupted.
+        """
         if silence.too_long:
             self._connect_again()
-        if silence.lasts_s >= LONGEST_REPEAT_S:
+        if silence.lasts_s >= LONGEST_REPEAT_S and self.opening is not None:
             self._hello()
 
     def _connect_again(self) -> None:

@@ -16,9 +16,12 @@ import pytest
 
 from photonstream.cli.folders import address_of, counted_up
 from photonstream.cli.main import main
+from photonstream.cli.remote import Remote
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+from photonstream.stream.control import GONE, CommandClient, socket_of
+from photonstream.stream.link import new_context
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
 
@@ -149,6 +152,28 @@ def test_a_note_goes_beside_the_recording_and_the_replay_shows_it(attach, capsys
     assert recording == (run.path.read_bytes(), events_path(run.path).read_bytes())
 
 
+def control_of(address):
+    """Endpoint and name of the command socket of the run at ``address``."""
+    with Remote(address) as remote:
+        remote.parameters()
+        return socket_of(remote.latest().opening.facts)
+
+
+def say_again(address, control, name):
+    """What the run at ``address`` says to a command that was meant for another one."""
+    endpoint, _ = control_of(address)
+    context = new_context()
+    client = CommandClient(context, endpoint, to=control[1])
+    client.send(name, {})
+    for _ in range(PATIENCE_S * 50):
+        if answers := client.receive():
+            break
+        client.socket.poll(20)
+    client.stop()
+    context.term()
+    return answers
+
+
 def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach, tmp_path, capsys):
     meta = tmp_path / "meta.toml"
     meta.write_text('particle = "NC 12"\nsample = "FAPbI3"\n', encoding="utf-8")
@@ -156,9 +181,12 @@ def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach
     address = run.wait_for(lambda: address_of(run.out))
     run.wait_for(lambda: run.records() > 5000)
     assert main(["ctl", address, "set", "lifetime.s=3.5"]) == 0
+    first = control_of(address)
     assert main(["ctl", address, "next"]) == 0
     second = tmp_path / "out_2"
     assert run.wait_for(lambda: address_of(second)) == address
+    # Its answer may have been lost with the first run.
+    assert say_again(address, first, "next") == [(False, GONE)]
     assert main(["ctl", str(second), "stop"]) == 0
     code, _, err = run.finish()
     assert code == 0, err

@@ -385,11 +385,12 @@ class HandRun:
     """A run that says what a test wants, at an address of its own, and writes down the commands that it gets.
 
     A window that is asked for is taken up as a run does: new parameters, new selection. ``refusal`` is what it answers
-    instead of yes.
+    instead of yes; while it is ``deaf`` it answers nothing.
     """
 
     def __init__(self):
         self.refusal = None
+        self.deaf = False
         self.commands = queue.Queue()
         # The window that was asked for last.
         self.window = None
@@ -406,7 +407,7 @@ class HandRun:
         context = new_context()
         self._writer = LatestWriter(context, "tcp://127.0.0.1:0")
         control = CommandServer(context, "tcp://127.0.0.1:0")
-        self.address, self._control = self._writer.endpoint, control.endpoint
+        self.address, self._facts = self._writer.endpoint, control.facts
         self._open(0)
         self._ready.set()
         waiter = Waiter()
@@ -416,7 +417,8 @@ class HandRun:
             waiter.wait(0.005)
             while not self._jobs.empty():
                 self._jobs.get()()
-            control.service(self._command)
+            if not self.deaf:
+                control.service(self._command)
             self._writer.service()
         control.stop()
         self._writer.stop()
@@ -432,10 +434,9 @@ class HandRun:
         self._jobs.put(work)
         assert done.wait(10)
 
-    def _open(self, epoch):
+    def _open(self, epoch, **facts):
         info = {"created": "2021-05-04T12:00:00", "comment": "", "sync_rate_hz": 4.75e6}
-        facts = {"control": self._control}
-        self._writer.open(Open("run-1", epoch, "run", "latest", info, facts))
+        self._writer.open(Open("run-1", epoch, "run", "latest", info, self._facts | facts))
 
     def _put(self, node, key, value, final=False):
         if (node, key) == ("run", "status"):
@@ -465,9 +466,9 @@ class HandRun:
         """Publish ``results``, such as `run_results` makes."""
         self._do(lambda: [self._put(*result) for result in results])
 
-    def open(self, epoch):
-        """Begin a public epoch."""
-        self._do(lambda: self._open(epoch))
+    def open(self, epoch, **facts):
+        """Begin a public epoch, with other ``facts``."""
+        self._do(lambda: self._open(epoch, **facts))
 
     def close(self):
         """Say that this was all."""

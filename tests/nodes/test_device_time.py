@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from photonstream.nodes.device_time import DeviceTime, wrap_records
+from photonstream.nodes.device_time import DeviceTime, only_wraps, wrap_records
 from photonstream.nodes.formats.records import (
     GENERIC_T2,
     GENERIC_T3,
@@ -69,6 +69,19 @@ def test_photons_and_wraps_in_any_pieces(record_type, steps, size):
     for start in range(0, records.size, size):
         time.read(records[start : start + size])
     assert time.ticks == decoded(record_type, records)
+
+
+@pytest.mark.parametrize("record_type", RECORD_TYPES, ids=lambda kind: kind.name)
+def test_what_tells_the_time_alone_is_neither_photon_nor_marker(record_type):
+    wraps = wrap_records(record_type, 3)
+    photon = 1 << 28 if record_type.layout == "picoharp" else 1 << 25
+    if record_type.layout == "hydraharp":
+        marker = 1 << 31 | 2 << 25
+    else:
+        marker = 15 << 28 | (2 << 16 if record_type.mode == "T3" else 2)
+    assert only_wraps(wraps, record_type)
+    for other in (photon, marker):
+        assert not only_wraps(np.append(wraps, np.uint32(other)), record_type)
 
 
 def test_a_marker_of_a_picoharp_is_no_wrap():

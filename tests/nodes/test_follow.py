@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photonstream.nodes.follow import CALM_POLL_S, CHUNK_S, POLL_S
+from photonstream.nodes.device_time import wrap_records
+from photonstream.nodes.follow import CALM_POLL_S, CHUNK_S, DARK_S, POLL_S
 from photonstream.nodes.formats.base import HeaderCutShortError, TagFileError
+from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.stream.orders import Orders
 from tests.nodes.growing_file import HEADER_BYTES, PERIOD_S, Live, header, words
 
@@ -81,6 +83,34 @@ def test_what_is_written_goes_out_at_the_next_look(live):
     live.run(5.0)
     assert live.step() == CALM_POLL_S
     assert max(CHUNK_S, POLL_S, CALM_POLL_S) <= 0.02
+
+
+def test_in_the_dark_the_time_goes_out_less_often_and_a_photon_at_once(live):
+    live.path.write_bytes(header())
+    live.begin()
+    wrap = wrap_records(GENERIC_T3, 1)
+    gaps_s, began = [], live.clock.now
+    for _ in range(100):
+        live.append(wrap)
+        live.step()
+        if len(live.chunks) > len(gaps_s):
+            gaps_s.append(live.clock.now - began)
+            began = live.clock.now
+    assert np.diff(gaps_s[1:]) == pytest.approx(0.0)
+    assert DARK_S <= gaps_s[1] <= DARK_S + CHUNK_S
+    for _ in range(3):
+        live.append(words(1, 1))
+        assert live.step() == CHUNK_S
+        assert live.records[-1] == words(1, 1)[0]
+        live.append(wrap)
+        live.step()
+        assert live.records[-1] != wrap[0]
+    # What tells the time last is not held back at the end.
+    live.append(wrap)
+    live.patch(header(len(live.records) + 2, complete=True))
+    assert live.run()
+    assert live.records[-2:].tolist() == [*wrap, *wrap]
+    assert live.recording()["complete"]
 
 
 def test_a_count_in_the_header_means_nothing_while_it_grows(live):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photonstream.stream.control import MOST_ANSWERS, MOST_CLIENTS, MOST_TEXT
+from photonstream.stream.control import GONE, MOST_ANSWERS, MOST_CLIENTS, MOST_TEXT
 from photonstream.stream.link import REPEAT_S
 from photonstream.stream.wire import Answer, Command, Error, WireError, encode
 from tests.stream.command_line import Ends, command
@@ -72,6 +72,16 @@ def test_the_same_number_of_somebody_else_is_another_command():
     ends.serve()
     assert ends.deeds.names == ["pause", "stop"]
     assert ends.told(b"terminal") == [Answer(1, True, "2: stop")]
+
+
+def test_a_command_is_carried_out_by_the_run_alone_for_which_it_was_meant():
+    ends = Ends()
+    for number, to in enumerate([ends.server.name, None, "another"], 1):
+        ends.say(b"page", *encode(Command(number, f"{to}", {}, to=to)))
+    ends.serve()
+    assert ends.deeds.names == [ends.server.name, "None"]
+    assert ends.told(b"page")[2] == Answer(3, False, GONE)
+    assert ends.server.refused == 0
 
 
 def test_commands_wait_for_each_other_so_that_the_order_is_kept_when_one_is_lost():
@@ -145,7 +155,7 @@ def test_an_earlier_command_than_those_that_are_remembered_is_refused_and_not_ca
     assert len(ends.deeds.done) == MOST_ANSWERS + 1
     refusal, answer = ends.told(b"page")[-2:]
     assert isinstance(refusal, Error)
-    assert "command 1 comes after 65" in refusal.text
+    assert f"command 1 comes after {MOST_ANSWERS + 1}" in refusal.text
     assert answer == Answer(2, True, "2: pause")
     assert ends.server.refused == 1
 
@@ -154,6 +164,7 @@ def test_of_more_clients_than_are_remembered_the_one_that_was_silent_longest_is_
     ends = Ends()
     for n in range(MOST_CLIENTS):
         ends.say(b"%d" % n, *command(1))
+        ends.serve()
     # The first one speaks again, so the second one is the one that was silent longest.
     ends.say(b"0", *command(1))
     ends.say(b"new", *command(1))

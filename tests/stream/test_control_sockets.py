@@ -78,6 +78,32 @@ def test_a_page_may_be_there_before_the_run_and_outlive_it(context, endpoint, mo
     page.client.stop()
 
 
+def test_a_run_at_the_place_of_another_does_not_do_again_what_that_one_has_done(
+    context, tmp_path, monkeypatch
+):
+    """As after `next`, whose answer may be lost with the run that has carried it out."""
+    monkeypatch.setattr(control, "REPEAT_S", 0.0)
+    server, deeds = CommandServer(context, f"ipc://{tmp_path}/run"), Deeds()
+    client = CommandClient(context, server.endpoint, to=server.name)
+    client.send("next", {})
+    wait(lambda: deeds.done, lambda: server.service(deeds), sockets=[server.socket])
+    server.stop()
+    server, answers = again(context, server.endpoint), []
+    # What was answered before is lost.
+    while client.socket.poll(0):
+        client.socket.recv_multipart()
+    wait(
+        lambda: answers,
+        lambda: server.service(deeds),
+        lambda: answers.extend(client.receive()),
+        sockets=[server.socket, client.socket],
+    )
+    assert answers == [(False, control.GONE)]
+    assert deeds.names == ["next"]
+    client.stop()
+    server.stop()
+
+
 def again(context, place):
     """A server at a place where one may just be going: ZeroMQ closes the listener in its own thread."""
     end = time.monotonic() + DEADLINE_S
@@ -120,19 +146,22 @@ def test_an_endpoint_that_cannot_be_had_leaves_no_socket(context):
             CommandClient(context, "nonsense://x")
 
 
+# In the middle of a command, or between a command and its answer; a large one is sent in pieces.
+@pytest.mark.parametrize(("characters", "most"), [(10, 700), (50_000, 120_000)])
 @pytest.mark.parametrize("seed", range(3))
-def test_a_line_that_is_cut_again_and_again_doubles_and_loses_no_command(context, seed, monkeypatch):
+def test_a_line_that_is_cut_again_and_again_doubles_and_loses_no_command(
+    context, seed, characters, most, monkeypatch
+):
     monkeypatch.setattr(control, "REPEAT_S", 0.02)
     pick = random.Random(seed)
-    # In the middle of a command, or between a command and its answer.
     limits = [
-        pick.choice([(pick.randrange(200, 700), FAR), (FAR, pick.randrange(200, 700))]) for _ in range(6)
+        pick.choice([(pick.randrange(200, most), FAR), (FAR, pick.randrange(200, 700))]) for _ in range(6)
     ]
     server, deeds = CommandServer(context, "tcp://127.0.0.1:*"), Deeds()
     proxy = Proxy(server.endpoint, limits)
     page = Page(context, proxy.endpoint)
     for n in range(60):
-        page.client.send(f"{n}", {})
+        page.client.send(f"{n}", {"value": characters * "x"})
     wait(
         lambda: len(page.answers) == 60,
         lambda: server.service(deeds),

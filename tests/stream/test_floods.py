@@ -114,6 +114,34 @@ for _ in range(8):
     context.term()
 print("lives", flush=True)
 """
+# A command that is half sent to somebody who takes nothing, and gives up this connection for another one.
+HALF_SENT = """
+import sys, zmq
+from photonstream.stream.control import CommandClient
+from photonstream.stream.link import new_context
+
+class Watched(zmq.Socket):
+    def connect(self, endpoint):
+        # The system takes little of what is sent.
+        self.sndbuf = 4096
+        print("connects", flush=True)
+        # On a busy machine anything may happen between two calls.
+        sys.stdin.readline()
+        super().connect(endpoint)
+
+zmq.Context._socket_class = Watched
+context, now_s = new_context(), 0.0
+client = CommandClient(context, sys.argv[1], clock=lambda: now_s)
+client.send("set", {"value": 1_000_000 * "x"})
+print("sends", flush=True)
+sys.stdin.readline()
+now_s = 1e3
+client.receive()
+sys.stdin.readline()
+print("lives", flush=True)
+client.stop()
+context.term()
+"""
 # As many as no monitor could hold are not let in before anybody hears of it.
 TURNED_AWAY = """
 import socket, sys
@@ -224,6 +252,33 @@ def test_a_connection_that_speaks_on_when_another_has_its_place_ends_nobody(whic
 
 def test_readers_that_break_off_while_their_writer_closes_do_not_end_it(start):
     lives(start(CLOSING))
+
+
+def test_a_command_that_is_half_sent_when_it_connects_again_does_not_end_who_says_it(start):
+    with socket.socket() as server:
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client = start(HALF_SENT, f"tcp://127.0.0.1:{server.getsockname()[1]}")
+
+        def hear(words):
+            assert client.stdout.readline() == f"{words}\n", client.communicate()[1]
+
+        def go_on():
+            client.stdin.write("\n")
+            client.stdin.flush()
+
+        hear("connects")
+        go_on()
+        other_end = greeted(server.accept()[0], b"ROUTER")
+        hear("sends")
+        # Some of it is on its way.
+        assert other_end.recv(1000)
+        go_on()
+        hear("connects")
+        other_end.close()
+        go_on()
+        lives(client)
 
 
 def test_any_number_that_is_not_let_in_hinders_nobody(start, tmp_path):

@@ -14,7 +14,16 @@ pytestmark = pytest.mark.usefixtures("tape_kinds")
 @pytest.fixture
 def hub():
     """One whose run is on its way back, at full speed, to where it has been."""
-    return SimpleNamespace(catching_up=True, fresh={}, missing=[], statuses=dict, events=0)
+    begun = []
+    return SimpleNamespace(
+        catching_up=True,
+        fresh={},
+        missing=[],
+        statuses=dict,
+        events=0,
+        begun=begun,
+        begin=lambda epoch, until_s: begun.append((epoch, until_s)),
+    )
 
 
 @pytest.fixture
@@ -46,6 +55,20 @@ def test_the_last_word_counts(hub, helm):
     hub.catching_up = False
     helm.adapt(1.0)
     assert helm.orders.pace.speed is None
+
+
+@pytest.mark.parametrize("place_s", [0.0, 5.0, 500.0])
+def test_who_seeks_on_the_way_goes_there_and_on_with_the_speed_that_was_to_come(hub, helm, place_s):
+    assert not helm.command("seek", {"time_s": place_s})[0]
+    helm.command("speed", {"speed": 2})
+    assert helm.command("seek", {"time_s": place_s}) == (True, "everything is read again (epoch 1)")
+    assert hub.begun == [(1, place_s)]
+    pace = helm.orders.pace
+    assert (pace.speed, pace.paused, pace.place_s) == (2.0, False, place_s)
+    # Nothing is left to come.
+    hub.catching_up = False
+    helm.adapt(1.0)
+    assert helm.orders.pace == pace
 
 
 def test_who_pauses_on_the_way_goes_on_with_the_speed_that_was_to_come(hub, helm):

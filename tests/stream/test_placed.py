@@ -148,6 +148,32 @@ def test_from_full_speed_to_a_pace_the_clock_begins_where_the_source_is(play):
     assert outcomes[-1].imbalances == []
 
 
+def test_a_place_is_gone_to_although_a_speed_is_to_come(play):
+    """What is read again at full speed is not yet where it was: the speed waits for that, the place does not."""
+    reached = lambda s: lambda v: v.newest.get(("player", "progress"), {}).get("time_s", 0) >= s  # noqa: E731
+
+    def change(visitor):
+        for name, values in (
+            ("speed", {"speed": None}),
+            ("set", {"node": "adder", "name": "scale", "value": 3}),
+            ("speed", {"speed": 20.0}),
+            ("seek", {"time_s": 30.0}),
+        ):
+            visitor.client.send(name, values)
+
+    visitor, outcomes = play(
+        line(player={"speed": 100.0, "seconds": 400}),
+        (reached(100), change),
+        (lambda v: len(v.answers) == 4, nothing),
+        (lambda v: v.status.get("epoch") == 2 and not v.status["catching_up"] and reached(30)(v), nothing),
+        (lambda v: v.status["speed"] == 20.0 and 30 <= v.status["place_s"] < 90, say("speed", speed=None)),
+        (complete, nothing),
+    )
+    assert [ok for ok, _ in visitor.answers] == [True] * 5
+    assert outcomes[-1].results["adder", "sum"].value == {"sum": total(400, 3)}
+    assert outcomes[-1].imbalances == []
+
+
 def test_stop_ends_the_stream_with_what_was_read(play):
     _, outcomes = play(
         line(player={"speed": 50.0, "seconds": 10**6}),

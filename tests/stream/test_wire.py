@@ -28,6 +28,7 @@ from photonstream.stream.wire import (
     encode,
     result_as_received,
     sealed,
+    sealed_in_one,
     unsealed,
 )
 
@@ -56,7 +57,7 @@ MESSAGES = [
     Close(0, 9, "end of the recording", 4),
     Error("not understood"),
     Command(3, "set", {"node": "states", "name": "on", "value": [1.5, 20.0]}),
-    Command(4, "note", {"text": "laser blocked"}, "ctl"),
+    Command(4, "note", {"text": "laser blocked"}, "ctl", "5f0e"),
     Answer(3, False, "no"),
 ]
 
@@ -340,9 +341,15 @@ def test_the_checksum_is_crc_32():
     assert unsealed(frames) == frames
 
 
-@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.kind)
-def test_a_sealed_message_is_itself_and_any_bit_of_it_that_changes_is_found(message):
-    frames = flat(sealed(encode(message)))
+WAYS = [
+    *(pytest.param(message, sealed, id=message.kind) for message in MESSAGES),
+    pytest.param(Command(4, "note", {"text": "dim"}, "ctl", "1f"), lambda f: sealed_in_one(*f), id="in one"),
+]
+
+
+@pytest.mark.parametrize(("message", "seal"), WAYS)
+def test_a_sealed_message_is_itself_and_any_bit_of_it_that_changes_is_found(message, seal):
+    frames = flat(seal(encode(message)))
     assert same(vars(decode(frames)), vars(decode(flat(encode(message)))))
     for number, frame in enumerate(frames):
         for place in range(len(frame)):

@@ -47,7 +47,8 @@ def chunk(n):
 
 def carry(writer, line, reader, at):
     """All chunks from one end to the other; ``at`` is told before each that arrives. Gives what arrived."""
-    writer.open(Open("run", 0, "writer", "lossless", {}, {}))
+    # As long as that of a run: a size of eight bytes.
+    writer.open(Open("run", 0, "writer", "lossless", {}, {"of": 300 * "x"}))
     waiter = Waiter()
     waiter.watch(writer.socket)
     waiter.watch(reader.socket)
@@ -119,13 +120,14 @@ def test_a_stream_that_cannot_be_read_on_is_begun_anew(ends, monkeypatch):
     assert line.done[CORRUPTED] >= 2
 
 
-def test_a_size_that_is_wrong_is_noticed_long_before_the_line_counts_as_dead(ends, monkeypatch):
+@pytest.mark.parametrize("after", [-1, 10], ids=["the first word", "a chunk"])
+def test_a_size_that_is_wrong_is_noticed_long_before_the_line_counts_as_dead(ends, monkeypatch, after):
     """What comes after it is taken for a part of a message that never ends."""
     writer, line, reader = ends
 
     def longer(message):
         heads = [bytearray(head) for head, _ in message]
-        # That of a chunk has eight bytes: 16 MB more. From the reader there are none.
+        # That of a chunk, and of OPEN, has eight bytes: 16 MB more. From the reader there are none.
         for head in heads:
             if head[0] & 2 and line.way != FINE:
                 head[5] ^= 1
@@ -136,9 +138,10 @@ def test_a_size_that_is_wrong_is_noticed_long_before_the_line_counts_as_dead(end
     monkeypatch.setattr(line, "_corrupted", longer)
 
     def corrupt(arrived):
-        if arrived == 10:
+        if arrived == after:
             line.way = CORRUPTED
 
+    corrupt(-1)
     began = time.monotonic()
     is_right(carry(writer, line, reader, corrupt))
     assert line.way == FINE
@@ -146,7 +149,36 @@ def test_a_size_that_is_wrong_is_noticed_long_before_the_line_counts_as_dead(end
     assert time.monotonic() - began < 0.7 * DEAD_S
 
 
-@pytest.mark.parametrize("broken", ["answer", "command"])
+class FirstConnection:
+    """Corrupts all that comes from one side, which says ``words``, over its first connection, but not beyond reading.
+
+    As where a size was wrong and what is repeated is read from the same wrong place each time.
+    """
+
+    def __init__(self, *words):
+        self.words, self.thread = words, None
+
+    def __call__(self, message):
+        whole = bytearray(b"".join(head + content for head, content in message))
+        if any(word in whole for word in self.words):
+            self.thread = self.thread or threading.current_thread()
+            whole[-1] ^= threading.current_thread() is self.thread
+        return bytes(whole)
+
+
+@pytest.mark.parametrize("words", [(b"HELLO", b"NEED"), (b"OPEN", b"ERROR")], ids=["reader", "writer"])
+def test_who_is_refused_whatever_he_says_connects_again(ends, monkeypatch, words):
+    writer, line, reader = ends
+    monkeypatch.setattr(proxy, "SHARE", 1.0)
+    monkeypatch.setattr(line, "_corrupted", FirstConnection(*words))
+    line.way = CORRUPTED
+    began = time.monotonic()
+    is_right(carry(writer, line, reader, lambda n: None))
+    assert reader.refused + writer.refused > 2
+    assert time.monotonic() - began < 0.7 * DEAD_S
+
+
+@pytest.mark.parametrize("broken", ["answer", "command", "every command"])
 def test_commands_come_through_a_line_that_breaks_their_stream(monkeypatch, broken):
     context = new_context()
     server = CommandServer(context, "tcp://127.0.0.1:*")
@@ -162,7 +194,8 @@ def test_commands_come_through_a_line_that_breaks_their_stream(monkeypatch, brok
         return b"\xff" * 9
 
     monkeypatch.setattr(proxy, "SHARE", 1.0)
-    monkeypatch.setattr(line, "_corrupted", senseless)
+    every = broken == "every command"
+    monkeypatch.setattr(line, "_corrupted", FirstConnection(b"COMMAND") if every else senseless)
     done, waiter = [], Waiter()
     waiter.watch(server.socket)
     waiter.watch(client.socket)
@@ -176,7 +209,7 @@ def test_commands_come_through_a_line_that_breaks_their_stream(monkeypatch, brok
                 answers = client.receive()
                 waiter.wait(0.01)
                 assert time.monotonic() < until, "there is no answer"
-            assert line.way == FINE
+            assert every or line.way == FINE
         assert done == [0, 1, 2]
     finally:
         client.stop()

@@ -24,6 +24,27 @@ HEADER = {
     "device": "mine",
 }
 ATTACH = Path(__file__).resolve().parents[3] / "docs" / "attach.md"
+# Descriptors of a process begin at 0: with so many files open, what is opened next has a larger one.
+BEYOND = 1024
+MANY_OPEN = f"""
+import os, resource, socket
+import numpy as np
+from photonstream.nodes.drivers.network import Network, NetworkSettings
+
+resource.setrlimit(resource.RLIMIT_NOFILE, (2 * {BEYOND}, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+while os.dup(0) < {BEYOND}:
+    pass
+device = Network(NetworkSettings(port=0))
+device.listen()
+with socket.create_connection(("127.0.0.1", device.port)) as sender:
+    assert sender.fileno() > {BEYOND}
+    sender.sendall(b'''{json.dumps(HEADER)}''' + b"\\n" + bytes([7, 0, 0, 0]))
+    device.arm()
+    buffer = np.empty(4, np.uint32)
+    while not (count := device.read_into(buffer)):
+        pass
+print(buffer[:count])
+"""
 
 
 @pytest.fixture
@@ -219,6 +240,16 @@ def test_where_no_descriptor_is_free_it_waits_for_one(device, monkeypatch, silen
         device.arm()
     assert len(waits) == (0 if silent else 2)
     assert read(device, 1).tolist() == [7]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no bound on descriptors")
+def test_a_process_with_many_files_open_hears_its_sender():
+    import resource
+
+    if 0 <= resource.getrlimit(resource.RLIMIT_NOFILE)[1] < 2 * BEYOND:
+        pytest.skip("this user may not open so many files")
+    done = subprocess.run([sys.executable, "-c", MANY_OPEN], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("[7]\n", "")
 
 
 def test_while_it_waits_for_its_sender_to_come_back_strangers_do_not_end_it(device):
