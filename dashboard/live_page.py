@@ -86,10 +86,10 @@ button:hover, select:hover { border-color: var(--accent); }
 #numbers { flex: 1; min-height: 0; overflow: auto; }
 #numbers table { table-layout: fixed; font-size: 11.5px; line-height: 1.25; }
 #numbers td, #numbers tbody th { padding: 1.5px 6px 1.5px 0; }
-#numbers .rows td { white-space: nowrap; }
+#numbers .rows td:nth-child(2) { white-space: nowrap; }
 #numbers thead th { padding: 0 0 1px; }
-#numbers thead th:nth-child(1) { width: 35%; }
-#numbers thead th:nth-child(2) { width: 38%; }
+#numbers thead th:nth-child(1) { width: 30%; }
+#numbers thead th:nth-child(2) { width: 36%; }
 #problems { color: #b34700; font-size: 13px; }
 #problems ul { margin: 0 0 8px; padding-left: 18px; }
 footer { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--soft); font-size: 12px;
