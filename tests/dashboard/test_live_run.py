@@ -274,7 +274,8 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
               bins: source("trace_values").left.length,
               decay: source("decay").selected.length,
               state: document.querySelector("#state").innerText,
-              faint: Number(getComputedStyle(document.querySelector(".plots")).opacity) < 0.6,
+              marked: getComputedStyle(document.querySelector(".plot")).filter === "grayscale(1)"
+                && getComputedStyle(document.querySelector("#beta")).fontStyle === "italic",
               ms: document.querySelector("#trace-key").innerText,
             });
             requestAnimationFrame(look);
@@ -289,7 +290,7 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
     page.wait_for_function("!seen.at(-1).pale && seen.at(-1).ms.includes('20')")
     seen = page.evaluate("seen")
     pale = [each for each in seen if each["pale"]]
-    assert all(each["faint"] and "superseded" in each["state"] for each in pale), pale
+    assert all(each["marked"] and "superseded" in each["state"] for each in pale), pale
     assert all(each["bins"] > 0 and each["decay"] > 0 for each in seen)
     assert all("β" in each["beta"] for each in pale)
     # The old trace is there until the new one takes its place, all at once.
