@@ -104,7 +104,7 @@ def _of_next_particle(earlier: Earlier) -> Earlier:
     """What was known and told in the end, for the particle after that one."""
     particle = earlier.experiment["particle"]
     name = None if particle is None else counted_up(particle)
-    return dataclasses.replace(earlier, experiment={**earlier.experiment, "particle": name})
+    return dataclasses.replace(earlier, experiment={**earlier.experiment, "particle": name}, notes=())
 
 
 def _for_next(

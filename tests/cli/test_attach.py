@@ -17,6 +17,7 @@ import pytest
 from photonstream.cli.attach import Recording
 from photonstream.cli.folders import address_of, counted_up
 from photonstream.cli.main import main
+from photonstream.dashboard.deeds import notes_said
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
@@ -146,6 +147,8 @@ def test_a_note_goes_beside_the_recording_and_the_replay_shows_it(attach, capsys
     assert main(["replay", "--like", str(run.out), "--headless", "--out", str(again)]) == 0
     replayed = json.loads((again / "result.json").read_text(encoding="utf-8"))
     assert [event for event in replayed["recording_events"] if event["kind"] == "note"] == notes
+    # Those stand beside the recording, and not in the log of the replay a second time.
+    assert notes_said(again) == []
     assert replayed["fit"] == run.result()["fit"]
     assert recording == (run.path.read_bytes(), events_path(run.path).read_bytes())
 
