@@ -104,7 +104,7 @@ def _of_next_particle(earlier: Earlier) -> Earlier:
     """What was known and told in the end, for the particle after that one."""
     particle = earlier.experiment["particle"]
     name = None if particle is None else counted_up(particle)
-    return dataclasses.replace(earlier, experiment={**earlier.experiment, "particle": name})
+    return dataclasses.replace(earlier, experiment={**earlier.experiment, "particle": name}, notes=())
 
 
 def _for_next(
@@ -145,6 +145,8 @@ class Recording:
         self._command = [*COMMAND, "record", *options, f"--out={path}"]
         self._words = path.with_name(f"{path.name}.recorder.log")
         self._process: subprocess.Popen[bytes] | None = None
+        # A recorder that is about to end minds no order any more, and a second one would kill it.
+        self._asked = False
         # What it says, and its file with the place of the first record: open, as their folder may be moved.
         self._said: BinaryIO | None = None
         self._file: tuple[io.FileIO, int] | None = None
@@ -171,14 +173,23 @@ class Recording:
         return None if self._process is None else self._process.poll()
 
     def stop(self) -> None:
-        """Ask it to end. For a signal handler too."""
-        if self._process is None:
+        """Ask it to end, where that is not what it is doing already. For a signal handler too."""
+        if self._process is None or self._asked or self.complete:
             return
+        self._asked = True
         with suppress(OSError):
             if sys.platform == "win32":
                 stop_order(self.path).touch()
             else:
                 self._process.send_signal(signal.SIGTERM)
+
+    @property
+    def complete(self) -> bool:
+        """Whether its file says that nothing more comes: the last that a recorder does."""
+        try:
+            return PtuFormat().open(self.path).complete is True
+        except (OSError, TagFileError):
+            return False
 
     def wait(self) -> None:
         """Until it has ended."""
@@ -235,6 +246,8 @@ class Attached(Run):
 
     def stop(self) -> None:
         """End the recording; the run ends with it. Once the recording is over, end the run."""
+        # Whoever ends it while the next particle was asked for wants no next one any more.
+        self.wants_next = False
         if self._asked or not self._recording.alive:
             super().stop()
         else:
@@ -249,8 +262,8 @@ class Attached(Run):
             return False, "the recording is being ended already"
         if self._elsewhere:
             return False, "some of its nodes are by hand or on other machines: so is the next run"
-        self.wants_next = True
         self.stop()
+        self.wants_next = True
         return True, "the recording ends; the next particle follows at the same address"
 
     def leave(self) -> None:

@@ -62,7 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     if sys.platform != "linux":
         raise InputError("processes are found through /proc, which only Linux has")
     faults = _chosen(arguments.only)
-    parent = arguments.out or Path(tempfile.mkdtemp(prefix="photonstream-faults-"))
+    # From the root: so the command that is disturbed names its recording in its result.
+    parent = (arguments.out or Path(tempfile.mkdtemp(prefix="photonstream-faults-"))).absolute()
     parent.mkdir(parents=True, exist_ok=True)
     faults = _that_can_be(faults, parent)
     found: list[Found] = []

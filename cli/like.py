@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from photonstream.cli.run_record import NODES
+from photonstream.dashboard.deeds import notes_said
 from photonstream.nodes.experiment import FIELDS
 from photonstream.nodes.pipeline import SOURCES
+from photonstream.nodes.recording_events import NOTE
 from photonstream.nodes.sources import ReplayParameters
 from photonstream.stream.node import ParameterError
 from photonstream.stream.topology import NodeSpec, Topology
@@ -26,7 +28,8 @@ _OF_ONE_READING = frozenset({"path", "speed", "records"})
 class Earlier:
     """The ``nodes`` of an earlier run with their parameters as they were at its end, and what it read.
 
-    ``experiment`` has all fields; ``sha256`` of the recording where it was read whole, ``records`` where it was not.
+    ``experiment`` has all fields; ``sha256`` of the recording where it was read whole, ``records`` where it was not;
+    ``notes`` of persons that do not stand beside the recording, as `notes_said` gives them.
     """
 
     nodes: TopologyFile
@@ -34,6 +37,7 @@ class Earlier:
     recording: Path | None
     sha256: str | None
     records: int | None
+    notes: tuple[Mapping[str, Any], ...] = ()
 
     def check(self) -> Path:
         """Where its recording is. Raises ParameterError where that is not there, or another one by now."""
@@ -62,12 +66,15 @@ def read_earlier(folder: Path) -> Earlier:
     nodes = TopologyFile(Topology(tuple(_found(spec, folder) for spec in specs)))
     result = _result(folder / "result.json")
     recording = result.get("recording", {})
+    events = result.get("recording_events") or ()
+    beside = {event.get("text") for event in events if event.get("kind") == NOTE}
     return Earlier(
         nodes,
         {key: given.get(key) for key in FIELDS},
         folder / source if isinstance(source, str) else None,
         recording.get("sha256"),
         recording.get("records") if result.get("interrupted") else None,
+        tuple(note for note in notes_said(folder) if note["text"] not in beside),
     )
 
 

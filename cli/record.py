@@ -191,8 +191,7 @@ def _signals(recorder: Recorder) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # Nobody is there to be told, and nothing is left to be ended.
-            signal.signal(number, signal.SIG_IGN if handler is stop else handler)
+            signal.signal(number, handler)
 
 
 @contextmanager

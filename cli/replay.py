@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import math
 from pathlib import Path
 from typing import Any
@@ -77,4 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.file is None:
         arguments.file = str(earlier.check())
         given |= {"records": earlier.records}
+    else:
+        # What was noted then was said of another recording.
+        earlier = dataclasses.replace(earlier, notes=())
     return run_pipeline(arguments, "replay", given, like=earlier)

@@ -141,6 +141,7 @@ def run_pipeline(
         if like is not None:
             said = {key: value for key, value in experiment.items() if value is not None}
             experiment = {**like.experiment, **said}
+        arguments.notes = () if like is None else like.notes
         out = arguments.out or free_folder(Path(arguments.file))
         with of_file(arguments.topology):
             base = None if like is None else like.nodes

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from photonstream.cli.progress import say
-from photonstream.dashboard.deeds import LOG
+from photonstream.dashboard.deeds import LOG, NOTED
 from photonstream.nodes.results import plain
 from photonstream.nodes.tables import write_atomically
 from photonstream.stream.commands import DISCARDED
@@ -38,14 +38,21 @@ MOST_RESPONSE_BYTES = 64 << 20
 class RunRecord:
     """The log and the parameters of one run, in its ``folder``; ``nodes`` are those that it began with.
 
-    ``words`` are those of the command line. Nothing is written before there are parameters to `keep`. Nothing here ends
-    a run: what cannot be written is told once on the terminal.
+    ``words`` are those of the command line, ``notes`` those of the run that is done again. Nothing is written before
+    there are parameters to `keep`. Nothing here ends a run: what cannot be written is told once on the terminal.
     """
 
-    def __init__(self, folder: Path, nodes: TopologyFile, words: Sequence[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        nodes: TopologyFile,
+        words: Sequence[str],
+        notes: Sequence[Mapping[str, Any]] = (),
+    ) -> None:
         self._folder = folder
         self._nodes = nodes
         self._words = list(words)
+        self._notes = notes
         self._log: BinaryIO | None = None
         self._failed = False
 
@@ -79,6 +86,9 @@ class RunRecord:
         if self._log is None:
             about = {"command": self._words, "folder": str(Path.cwd())}
             self.deed("begin", {"photonstream": version("photonstream"), **about}, Progress({}))
+            for note in self._notes:
+                at = {"time_s": note["time_s"], "by": "an earlier run", "noted": note["utc"]}
+                self.deed(NOTED, {**at, "text": note["text"]}, Progress({}))
         if parameters is None:
             parameters = {spec.name: spec.parameters for spec in self._nodes.topology.nodes}
         specs = []

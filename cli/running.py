@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,8 @@ def check_port(number: int) -> None:
 class Run:
     """One run into the folder ``out``; ``arguments`` are those of ``replay`` or ``follow``.
 
-    ``arguments.watched``: it takes so long that somebody may want to look at it.
+    ``arguments.watched``: it takes so long that somebody may want to look at it; ``arguments.notes``: what was noted of
+    the run that is done again.
     """
 
     def __init__(
@@ -132,7 +133,8 @@ class Run:
         self._said = ""
         self._until_sigma: float | None = arguments.until_sigma
         self._watched: bool = arguments.watched
-        self.record = RunRecord(out, file, sys.argv[1:])
+        self._notes: Sequence[Mapping[str, Any]] = arguments.notes
+        self.record = RunRecord(out, file, sys.argv[1:], self._notes)
         self._hold_s, self._held_since_s = FIRST_HOLD_S, math.inf
         placement = arguments.placement or file.placement or "threads"
         # Whether nodes by hand can be with this placement is for the file to say.
@@ -171,6 +173,7 @@ class Run:
             on_parameters=self.record.keep,
             on_stop=self.stop,
             on_next=self.next,
+            notes=[{"time_s": note["time_s"], "text": note["text"]} for note in self._notes],
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
         if placement == "threads":

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import grid_table
 from photonstream.dashboard.numbers import SECONDS, counted, quantity
+from photonstream.stream.commands import NOTE
 
 LOG = "log.jsonl"
+# A line of the log with a note of the run that is done again.
+NOTED = "note"
 # Rows of the table, and characters of a value in it; the log has more.
 MOST_ROWS, MOST_VALUE = 100, 120
 
 
 def deeds_table(run: RunFolder) -> str:
     """Every command with its time, who gave it and what became of it; nothing where there were none."""
-    deeds = list(_deeds(run))
+    deeds = list(_deeds(run.path))
     rows = [
         (
             str(deed.get("utc", "")).partition(".")[0].replace("T", " "),
             quantity(deed.get("time_s"), SECONDS, 6),
             str(deed.get("by", "")),
             _words(deed),
-            "" if deed.get("done") is True and not deed.get("answer") else _became(deed),
+            _became(deed),
         )
         for deed in deeds[-MOST_ROWS:]
     ]
@@ -34,9 +38,27 @@ def deeds_table(run: RunFolder) -> str:
     return grid_table(("UTC", "recorded", "by", "what", "became"), rows) + more if rows else ""
 
 
-def _deeds(run: RunFolder) -> Iterator[Mapping[str, Any]]:
+def notes_said(folder: Path) -> list[dict[str, Any]]:
+    """What persons have noted of the run in ``folder``, and of those it was repeated from.
+
+    ``time_s`` is the recorded time that the run had reached (None: not known), ``utc`` when it was said first.
+    """
+    found = []
+    for deed in _deeds(folder):
+        if deed["what"] == NOTED:
+            found.append(
+                {"time_s": deed.get("time_s"), "utc": deed.get("noted"), "text": str(deed.get("text"))}
+            )
+        elif deed.get("name") == NOTE and deed.get("done") is True:
+            values = deed.get("values")
+            said = str(values.get("text", "")).strip() if isinstance(values, Mapping) else ""
+            found.append({"time_s": deed.get("time_s"), "utc": deed.get("utc"), "text": said})
+    return found
+
+
+def _deeds(folder: Path) -> Iterator[Mapping[str, Any]]:
     try:
-        lines = (run.path / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (folder / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return
     found: list[Mapping[str, Any]] = []
@@ -51,12 +73,14 @@ def _deeds(run: RunFolder) -> Iterator[Mapping[str, Any]]:
         if deed.get("what") == "begin":
             # What was done to an earlier run in the same folder is no part of this one.
             found.clear()
-        elif deed.get("what") == "command":
+        elif deed.get("what") in ("command", NOTED):
             found.append(deed)
     yield from found
 
 
 def _words(deed: Mapping[str, Any]) -> str:
+    if deed["what"] == NOTED:
+        return f"note {_short(str(deed.get('text')))}"
     values = deed.get("values")
     given: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     if deed.get("name") == "set":
@@ -72,5 +96,7 @@ def _short(value: Any) -> str:
 
 
 def _became(deed: Mapping[str, Any]) -> str:
+    if deed["what"] == NOTED:
+        return f"said first {str(deed.get('noted', '')).partition('.')[0].replace('T', ' ')}"
     answer = str(deed.get("answer", ""))
     return answer if deed.get("done") is True else f"refused: {answer}"

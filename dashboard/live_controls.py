@@ -18,7 +18,6 @@ CONTROLS_CSS = """
 .deeds :is(#keep, #next) { grid-column: 1 / -1; }
 #stop { width: 100%; }
 :is(#stop, #next).sure { background: #b34700; color: #fff; border-color: #b34700; }
-.deaf #controls { opacity: 0.5; pointer-events: none; }
 """
 
 CONTROLS_HTML = """<section id="controls" aria-label="settings of the run" hidden>
@@ -44,7 +43,8 @@ placeholder="{{ field.empty }}">
 {% endmacro %}
 {{ rows(fields) }}
 {{ rows(experiment_fields) }}
-<p><i>*</i> The recording is read again from its start; until it has caught up, the old results are shown pale.</p>
+<p><i>*</i> The recording is read again from its start; until it has caught up, the old results are shown without
+colour, as superseded.</p>
 <button id="stop" type="button">stop the run</button>
 </section>
 """

@@ -14,7 +14,6 @@ from bokeh.models import (
     LogColorMapper,
     Range1d,
 )
-from bokeh.models.annotations import LabelSet
 from bokeh.plotting import figure
 
 from photonstream.dashboard.folder import Curve
@@ -34,7 +33,13 @@ from photonstream.dashboard.panels.dwell import dwell_figure, dwell_sides
 from photonstream.dashboard.panels.flid import PALETTE, color_bar, flid_columns, flid_figure
 from photonstream.dashboard.panels.histogram import histogram_figure
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_figure
-from photonstream.dashboard.panels.trace import trace_columns, trace_figure, window_band, window_limit
+from photonstream.dashboard.panels.trace import (
+    add_notes,
+    trace_columns,
+    trace_figure,
+    window_band,
+    window_limit,
+)
 from photonstream.dashboard.style import count_ticks, label_axes
 from photonstream.dashboard.views import EXTRAS, view_decay
 from photonstream.nodes.history import ENDS
@@ -60,7 +65,6 @@ AXES = {
 _NO_HISTORY = {name: np.empty(0) for name in ("photons", *(q.name + end for q in QUANTITIES for end in ENDS))}
 # What a plot of the lower row needs beside its axis for the widest numbers, so that no frame moves.
 BORDER_HISTORY = 58
-NOTED = "#7a3e9d"
 
 
 def live_figures() -> list[figure]:
@@ -70,7 +74,7 @@ def live_figures() -> list[figure]:
     histogram = histogram_figure(
         _source("histogram", ("low", "high", "bins", "selected")), axes["bins"], axes["rates"], None
     )
-    _add_notes(trace)
+    add_notes(trace, _source("trace_notes", ("x", "text")))
     # Whoever zooms into the trace looks for a moment in time.
     for tool in trace.tools:
         if isinstance(tool, BoxZoomTool):
@@ -99,28 +103,6 @@ def _sources(columns: Mapping[str, Mapping[str, object]]) -> dict[str, ColumnDat
 
 def _source(name: str, columns: tuple[str, ...]) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns}, name=f"source {name}")
-
-
-def _add_notes(plot: figure) -> None:
-    """A line where somebody has said something, with the words at its foot."""
-    source = _source("trace_notes", ("x", "text"))
-    plot.vspan(x="x", source=source, line_color=NOTED, line_width=1.5)
-    plot.add_layout(
-        LabelSet(
-            x="x",
-            y=4,
-            y_units="screen",
-            text="text",
-            # A note of now stands at the right end.
-            x_offset=-4,
-            text_align="right",
-            source=source,
-            text_font_size="11px",
-            text_color=NOTED,
-            background_fill_color="#ffffff",
-            background_fill_alpha=0.8,
-        )
-    )
 
 
 def _add_window(plot: figure) -> None:

@@ -32,7 +32,7 @@ button, select, input { font: inherit; font-size: 13px; color: var(--ink); backg
 button { cursor: pointer; }
 button:hover, select:hover { border-color: var(--accent); }
 :disabled { color: #9a9a9a; border-color: var(--line); cursor: default; }
-:focus-visible { outline: 2px solid var(--accent); outline-offset: 1px; }
+:focus-visible, .plot:has(> [data-root-id]:focus-within) { outline: 2px solid var(--accent); outline-offset: 1px; }
 .clock { display: flex; align-items: center; gap: 12px; padding: 4px 0 5px; border-bottom: 1.5px solid var(--ink);
          font-size: 13px; }
 #pause { width: 74px; }
@@ -86,10 +86,10 @@ button:hover, select:hover { border-color: var(--accent); }
 #numbers { flex: 1; min-height: 0; overflow: auto; }
 #numbers table { table-layout: fixed; font-size: 11.5px; line-height: 1.25; }
 #numbers td, #numbers tbody th { padding: 1.5px 6px 1.5px 0; }
-#numbers .rows td { white-space: nowrap; }
+#numbers .rows td:nth-child(2) { white-space: nowrap; }
 #numbers thead th { padding: 0 0 1px; }
-#numbers thead th:nth-child(1) { width: 35%; }
-#numbers thead th:nth-child(2) { width: 38%; }
+#numbers thead th:nth-child(1) { width: 30%; }
+#numbers thead th:nth-child(2) { width: 36%; }
 #problems { color: #b34700; font-size: 13px; }
 #problems ul { margin: 0 0 8px; padding-left: 18px; }
 footer { display: flex; flex-wrap: wrap; gap: 2px 18px; color: var(--soft); font-size: 12px;
@@ -101,13 +101,20 @@ footer span:empty { display: none; }
 footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(--ink); }
 .live #bar { visibility: hidden; }
 .live .clock :is(#pause, label) { display: none; }
-.catching-up :is(.plots, .strip) { opacity: 0.45; }
+/* What is superseded: without colour, in italics, with a striped edge and the word; as easy to read as before. */
+.catching-up :is(.plots, .strip) { position: relative; font-style: italic; }
+.catching-up #beta { text-indent: 4px; }
+.catching-up .plot { filter: grayscale(1); }
+.catching-up .strip b:not(.loud), .catching-up #numbers tbody { color: var(--soft); }
+.catching-up :is(.plots, .strip)::before { content: ""; position: absolute; left: -14px; width: 8px; top: 0; bottom: 0;
+  background: repeating-linear-gradient(135deg, #b34700 0 4px, transparent 4px 8px); }
+.catching-up #beta-label::after { content: " · superseded"; color: #b34700; }
 .catching-up #state, .deaf #state { color: #b34700; }
-.deaf .clock :is(#pause, #bar, label), .deaf .window, .deaf :is(.trace, .histogram) { pointer-events: none; }
-.deaf .clock :is(#pause, label), .deaf .window { opacity: 0.4; }
-.watching :is(#pause, #bar, #speed, .window input, .window button, [data-field], .deeds *, #stop) {
+.deaf :is(.trace, .histogram) { pointer-events: none; }
+:is(.watching, .deaf) :is(#pause, #bar, #speed, .window input, .window button, [data-field], .deeds *, #stop) {
   pointer-events: none; color: var(--soft); border-color: var(--line); }
-.watching :is(.clock, .window, #controls) :is(button:not(#take-over, #settings, #night), input, select:not(#span)) {
+:is(.watching, .deaf) :is(.clock, .window, #controls)
+  :is(button:not(#take-over, #settings, #night), input, select:not(#span)) {
   background: #f2f2f2; }
 #read-only { color: var(--soft); }
 .cut #state::after { content: " The page has lost its server; it comes back by itself."; }
@@ -145,7 +152,8 @@ _TEMPLATE = (
 <body>
 {% macro plot(name) %}
 {% for root in roots if root.name == name %}
-<div class="plot {{ name }}" id="plot-{{ name }}">
+<div class="plot {{ name }}" id="plot-{{ name }}" role="group"
+aria-label="{{ plots[name] }}; keys: + and - zoom, arrows move, Escape shows all">
 <div id="{{ root.elementid }}" data-root-id="{{ root.id }}" style="display: contents;"></div>
 <p class="say" id="say-{{ name }}"></p></div>
 {% endfor %}
@@ -217,6 +225,19 @@ window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 )
 
 PAGE = Template(_TEMPLATE)
+# What each plot is, for who hears the page.
+PLOTS = {
+    "trace": "intensity against time",
+    "histogram": "histogram of the intensity",
+    "flid": "bins by mean delay and intensity",
+    "decay": "decay of the selected photons with its fit",
+    "residuals": "residuals of the fit",
+    "beta": "beta against photons",
+    "tau_x_s": "exciton lifetime against photons",
+    "tau_xx_s": "lifetime of the fast component against photons",
+    "pairs": "pairs of photons by their delay",
+    "dwell": "density of dwell times",
+}
 # What the template is filled with besides what Bokeh gives it.
 VARIABLES = {
     "policy": POLICY,
@@ -224,4 +245,5 @@ VARIABLES = {
     "script": SCRIPT,
     "fields": FIELDS,
     "experiment_fields": EXPERIMENT_FIELDS,
+    "plots": PLOTS,
 }

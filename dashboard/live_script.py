@@ -202,6 +202,28 @@ const photonstream = (() => {
     if (wasPart) say("view", usual());
   }
 
+  // A plot that has the focus is zoomed along its x axis about the middle, or moved by a quarter of what it shows.
+  function keyed(event) {
+    const name = event.currentTarget.id.replace("plot-", ""), plot = model(name), range = plot.x_range;
+    if (event.target.closest(".save") || event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "Escape") {
+      event.preventDefault();
+      return whole();
+    }
+    const zooms = {"+": 0.5, "=": 0.5, "-": 2}, moves = {ArrowLeft: -0.25, ArrowRight: 0.25};
+    const all = axes.get(range.name.replace("axis ", ""));
+    if (all === undefined || !(event.key in zooms || event.key in moves)) return;
+    event.preventDefault();
+    const logarithmic = plot.x_scale.type === "LogScale";
+    const [to, from] = logarithmic ? [Math.log, Math.exp] : [x => x, x => x];
+    const [low, high, start, end] = [...all, range.start, range.end].map(to);
+    const width = Math.min(high - low, (end - start) * (zooms[event.key] ?? 1));
+    const middle = (start + end) / 2 + (moves[event.key] ?? 0) * width;
+    const left = Math.min(high - width, Math.max(low, middle - width / 2));
+    range.setv({start: from(left), end: from(left + width)}, {sync: false});
+    zoomed(plot);
+  }
+
   function showSpan() {
     held.delete("time");
     say("view", usual());
@@ -229,6 +251,7 @@ const photonstream = (() => {
     place("bar").addEventListener("keydown", stepped);
     place("take-over").addEventListener("click", () => wish("take over", {}));
     place("span").addEventListener("change", showSpan);
+    document.querySelectorAll(".plot").forEach(plot => plot.addEventListener("keydown", keyed));
     place("night").addEventListener("click", () => setNight(!document.body.classList.contains("night")));
   }
 

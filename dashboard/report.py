@@ -10,7 +10,7 @@ from bokeh.model import Model
 from bokeh.resources import Resources
 
 from photonstream.dashboard import calibration, coincidence, facts, opinions
-from photonstream.dashboard.deeds import deeds_table
+from photonstream.dashboard.deeds import deeds_table, notes_said
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
@@ -22,7 +22,7 @@ from photonstream.dashboard.panels.dwell import draw_dwell
 from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
 from photonstream.dashboard.panels.trace import draw_trace, trace_key
-from photonstream.dashboard.recording_events import events_table, gap_spans
+from photonstream.dashboard.recording_events import events_table, gap_spans, note_marks
 from photonstream.dashboard.style import rate_axis
 from photonstream.dashboard.systematics import WORDS, systematic_rows
 from photonstream.dashboard.views import Decay, Trace, view_decay, view_trace
@@ -79,7 +79,9 @@ def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> di
     height, gaps_s = RATE_HEIGHT, gap_spans(run.summary.get("recording_events"))
     reason = findings.reason if findings.model == "none" else "no fit in decay.csv"
     plots: dict[str, Model] = {
-        "trace": draw_trace(trace, window, rates, width=TRACE_WIDTH, height=height, gaps_s=gaps_s),
+        "trace": draw_trace(
+            trace, window, rates, width=TRACE_WIDTH, height=height, gaps_s=gaps_s, notes=_notes(run)
+        ),
         "histogram": draw_histogram(trace, window, rates, width=HISTOGRAM_WIDTH, height=height),
         "flid": draw_flid(run.curve("flid"), rates, width=FLID_WIDTH, height=height),
         "decay": draw_decay(decay, reason, width=TRACE_WIDTH, height=DECAY_HEIGHT),
@@ -92,6 +94,10 @@ def _plots(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> di
     if dwell.rows:
         plots["dwell"] = draw_dwell(dwell, width=DWELL_WIDTH, height=DWELL_HEIGHT)
     return plots
+
+
+def _notes(run: RunFolder) -> list[tuple[float, str]]:
+    return note_marks(run.summary.get("recording_events"), notes_said(run.path))
 
 
 def _numbers(run: RunFolder, findings: Findings) -> str:
@@ -120,7 +126,7 @@ def _caption(run: RunFolder, findings: Findings, trace: Trace, decay: Decay) -> 
     lost = "; red: the device lost data" if gap_spans(run.summary.get("recording_events")) else ""
     key = trace_key(trace.selected_states, trace.other_states)
     parts = {
-        "a": f"Intensity in {bins}, selected: {limits}{lost}.",
+        "a": f"Intensity in {bins}, selected: {limits}{lost}{'; violet: notes' if _notes(run) else ''}.",
         "b": "How often each intensity occurs; blue: selected bins.",
         "c": "Bins of the trace by intensity and mean delay of their photons; colour: number of bins.",
         "d": _decay_words(findings, decay),

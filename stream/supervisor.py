@@ -59,7 +59,8 @@ class Watch:
     live does not end the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a
     word, with more of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change.
     Who gave a command is answered after that. ``on_stop`` is called instead of ending the run where somebody commands
-    that, and ``on_next`` where somebody wants the next particle; they see to it. None of them may raise.
+    that, and ``on_next`` where somebody wants the next particle; they see to it. None of them may raise. ``notes`` are
+    those of a run that is done again: ``time_s`` and ``text`` of each.
     """
 
     address: str = ANYWHERE
@@ -70,6 +71,7 @@ class Watch:
     on_parameters: OnParameters | None = None
     on_stop: Callable[[], None] | None = None
     on_next: Callable[[], tuple[bool, str]] | None = None
+    notes: Sequence[Mapping[str, Any]] = ()
 
 
 class PlacedRunner(Runner):
@@ -104,7 +106,7 @@ class PlacedRunner(Runner):
         self._children: Children | None = None
         self._notes: list[str] = []
         # What persons have noted, and how far the run had come then.
-        self._said: deque[dict[str, Any]] = deque(maxlen=MOST_SAID)
+        self._said: deque[dict[str, Any]] = deque(map(dict, self._watch.notes), maxlen=MOST_SAID)
         self._by_hand: frozenset[str] = frozenset()
 
     def stop(self) -> None:

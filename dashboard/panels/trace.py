@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from bokeh.models import ColumnDataSource, HoverTool, Range1d
-from bokeh.models.annotations import BoxAnnotation, Span
+from bokeh.models.annotations import BoxAnnotation, LabelSet, Span
 from bokeh.plotting import figure
 
 from photonstream.dashboard.decimate import skyline
@@ -34,6 +34,8 @@ LINE_COLORS = {
 }
 
 
+# What persons have noted.
+NOTED = "#7a3e9d"
 # Where the device lost data: first and last second of each.
 Spans = Sequence[tuple[float, float]]
 
@@ -46,8 +48,9 @@ def draw_trace(
     width: int,
     height: int,
     gaps_s: Spans = (),
+    notes: Sequence[tuple[float, str]] = (),
 ) -> figure:
-    """Rate against time: selected bins blue, other states in their colours, the rest grey; the window, gaps red.
+    """Rate against time: selected bins blue, other states in their colours, the rest grey; the window, gaps red, notes.
 
     ``window_kcps`` is [low, high), high None where it is open, None where no window was drawn.
     """
@@ -56,6 +59,9 @@ def draw_trace(
     sources = {name: ColumnDataSource(columns) for name, columns in trace_columns(shown, gaps_s).items()}
     plot = trace_figure(sources, interval(*ends), rates, (width, height))
     draw_window(plot, window_kcps)
+    there = [(time_s, text) for time_s, text in notes if ends[0] <= time_s <= ends[1]]
+    if there:
+        add_notes(plot, ColumnDataSource(dict(zip(("x", "text"), zip(*there, strict=True), strict=True))))
     if not len(shown.low):
         say(plot, "The recording has no bins.", (width, height))
     return plot
@@ -122,6 +128,27 @@ def trace_figure(
         )
     )
     return plot
+
+
+def add_notes(plot: figure, source: ColumnDataSource) -> None:
+    """A line where somebody has said something, with the words at its foot: columns ``x`` in seconds, and ``text``."""
+    plot.vspan(x="x", source=source, line_color=NOTED, line_width=1.5)
+    plot.add_layout(
+        LabelSet(
+            x="x",
+            y=4,
+            y_units="screen",
+            text="text",
+            # A note of now stands at the right end.
+            x_offset=-4,
+            text_align="right",
+            source=source,
+            text_font_size="11px",
+            text_color=NOTED,
+            background_fill_color="#ffffff",
+            background_fill_alpha=0.8,
+        )
+    )
 
 
 def trace_key(selected: Sequence[int], others: Iterable[int]) -> str:

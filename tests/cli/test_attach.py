@@ -14,9 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from photonstream.cli.attach import Recording
 from photonstream.cli.folders import address_of, counted_up
 from photonstream.cli.main import main
 from photonstream.cli.remote import Remote
+from photonstream.dashboard.deeds import notes_said
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
@@ -148,6 +150,8 @@ def test_a_note_goes_beside_the_recording_and_the_replay_shows_it(attach, capsys
     assert main(["replay", "--like", str(run.out), "--headless", "--out", str(again)]) == 0
     replayed = json.loads((again / "result.json").read_text(encoding="utf-8"))
     assert [event for event in replayed["recording_events"] if event["kind"] == "note"] == notes
+    # Those stand beside the recording, and not in the log of the replay a second time.
+    assert notes_said(again) == []
     assert replayed["fit"] == run.result()["fit"]
     assert recording == (run.path.read_bytes(), events_path(run.path).read_bytes())
 
@@ -200,6 +204,29 @@ def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach
     recordings = [Path(found["recording"]["path"]) for found in results]
     assert [path.parent for path in recordings] == [run.out, second]
     assert all(open_tag_file(path).header[COMPLETE_TAG] is True for path in recordings)
+
+
+def test_ctrl_c_while_the_next_particle_was_asked_for_is_the_end(attach):
+    run = attach()
+    address = run.wait_for(lambda: address_of(run.out))
+    run.wait_for(lambda: run.records() > 5000)
+    assert main(["ctl", address, "next"]) == 0
+    run.process.send_signal(signal.SIGINT)
+    # Where the first run was over by then the next one has nothing to keep.
+    code, _, err = run.finish()
+    assert code in (0, 130), err
+
+
+def test_a_recorder_that_has_completed_its_file_is_left_to_end_by_itself(tmp_path, monkeypatch):
+    path = tmp_path / "whole.ptu"
+    assert main(["record", "simulated", "--time", "50ms", "--quiet", "--out", str(path)]) == 0
+    ending = (sys.executable, "-c", "import threading; threading.Event().wait(1)")
+    monkeypatch.setattr("photonstream.cli.attach.COMMAND", ending)
+    recording = Recording(path, [])
+    recording.start()
+    recording.stop()
+    recording.wait()
+    assert (recording.code, recording.last_words()) == (0, "")
 
 
 @pytest.mark.parametrize(

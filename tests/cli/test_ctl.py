@@ -12,6 +12,7 @@ import pytest
 from photonstream.cli.ctl import COMMANDS
 from photonstream.cli.folders import address_of
 from photonstream.cli.main import main
+from photonstream.dashboard.deeds import notes_said
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
 
@@ -129,6 +130,20 @@ def test_what_a_run_was_told_is_in_its_folder_and_is_done_again_from_that(
     for curve in ("trace.csv", "decay.csv", "flid.csv"):
         assert (tmp_path / "again" / curve).read_bytes() == (run.out / curve).read_bytes()
     assert again["beta_signed"] is not None
+    # What was noted is found again at its time, in the log and on the trace of the report, also in what comes of that.
+    third = tmp_path / "third"
+    assert main(["replay", "--like", "again", "--headless", "--out", str(third)]) == 0
+    [said] = [line for line in commands if line["name"] == "note"]
+    for folder in (tmp_path / "again", third):
+        [note] = notes_said(folder)
+        assert note == {"time_s": said["time_s"], "utc": said["utc"], "text": "laser realigned"}
+        assert 0 < note["time_s"] < found["recording"]["duration_s"]
+        report = (folder / "report.html").read_text(encoding="utf-8")
+        assert "note laser realigned" in report
+        assert "violet: notes" in report
+    # Of another recording it was never said.
+    assert main(["replay", str(RECORDING), "--like", "out", "--headless", "--out", "other"]) == 0
+    assert notes_said(tmp_path / "other") == []
     # What comes of that can be done again as well.
     assert (tmp_path / "again" / "irf" / "irf.txt").exists()
 

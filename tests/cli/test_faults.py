@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from photonstream.cli.campaign.disturb import disturb, small_disk
+from photonstream.cli.campaign.disturb import Found, disturb, small_disk
 from photonstream.cli.campaign.faults import BY_NAME, FAULTS
 from photonstream.cli.campaign.scene import Scene
 from photonstream.cli.faults import table
@@ -79,6 +79,20 @@ def test_what_was_not_tried_is_not_called_right():
     lines = table(FAULTS, []).splitlines()
     assert len(lines) == 2 + len(FAULTS)
     assert all("not tried" in line for line in lines[2:])
+
+
+def test_a_folder_for_what_is_kept_is_known_from_the_root(tmp_path, monkeypatch):
+    """What a run names in its result is the same from wherever its recording is replayed."""
+    monkeypatch.chdir(tmp_path)
+    parents = []
+    monkeypatch.setattr(
+        "photonstream.cli.faults.disturb",
+        lambda faults, placement, parent, seed: (
+            parents.append(parent) or Found((), placement, False, (), parent)
+        ),
+    )
+    assert main(["faults", "--only", "stall", "--time", "0.1s", "--out", "kept"]) == 0
+    assert set(parents) == {tmp_path / "kept"}
 
 
 def test_there_is_no_such_fault(capsys):

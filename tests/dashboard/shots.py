@@ -10,6 +10,7 @@ state has the words of --until in it.
 """
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
@@ -27,24 +28,40 @@ ARGUMENTS = (
 )
 DRAWN = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 LONGEST_WAIT_MS = 600_000
+# Pixels of a picture for one of the page.
+SCALE = 1.5
 
 
-def shoot(page_url: str, picture: Path, size: tuple[int, int], until: str, *, dark: bool = False) -> None:
-    """Open ``page_url`` in a window of ``size`` pixels and save it as .png, or as .pdf what it prints like."""
+def shoot(
+    page_url: str,
+    picture: Path,
+    size: tuple[int, int],
+    until: str,
+    *,
+    dark: bool = False,
+    whole: bool = True,
+    act: Callable[[Page], object] | None = None,
+) -> None:
+    """Open ``page_url`` in a window of ``size`` pixels and save it as .png, or as .pdf what it prints like.
+
+    ``act`` does something at the page before; without ``whole`` only what the window shows is in the picture.
+    """
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         width, height = size
-        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.5)
+        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=SCALE)
         if dark:
             page.add_init_script("localStorage.setItem('photonstream-night', '1')")
         page.goto(page_url)
         page.wait_for_function(DRAWN)
         if page_url.startswith("http"):
             wait_for_state(page, until)
+        if act is not None:
+            act(page)
         if picture.suffix == ".pdf":
             page.pdf(path=picture, prefer_css_page_size=True)
         else:
-            page.screenshot(path=picture, full_page=True)
+            page.screenshot(path=picture, full_page=whole)
         browser.close()
 
 

@@ -65,17 +65,40 @@ def test_the_live_page(open_page, going_run, serve_page, acts, night):
     check(page)
     page.click("#settings")
     check(page)
+    for state in STATES[1:]:
+        show(page, going_run, **state)
+        check(page)
 
 
-# Colours of texts with those of what is behind them; what is disabled may be pale.
+# How a run can be: at work, read again while what it found before is shown, over.
+STATES = ({"catching_up": False}, {"catching_up": True}, {"state": "ended"})
+
+
+def show(page, run, *, catching_up=False, state="running"):
+    """Let the run be so, and wait until the page shows it."""
+    run.status(catching_up=catching_up, state=state)
+    page.wait_for_function(
+        "([superseded, over]) => document.body.classList.contains('catching-up') === superseded"
+        " && document.body.classList.contains('deaf') === over",
+        arg=[catching_up, state == "ended"],
+    )
+
+
+# Colours of texts, as they are where they are see-through, with those of what is behind them; what cannot be used
+# may be pale.
 PAIRS = """() => {
   const solid = color => !/rgba\\(.*, 0\\)|transparent/.test(color), found = new Set();
   for (const element of document.querySelectorAll("main *:not(:disabled, option, script, svg *)")) {
     const own = [...element.childNodes].some(node => node.nodeType === 3 && node.textContent.trim());
-    if (!own || !element.checkVisibility()) continue;
-    let behind = element;
+    if (!own || !element.checkVisibility() || getComputedStyle(element).pointerEvents === "none") continue;
+    let behind = element, opacity = 1;
+    for (let at = element; at; at = at.parentElement) opacity *= Number(getComputedStyle(at).opacity);
+    if (opacity === 0) continue;
     while (behind && !solid(getComputedStyle(behind).backgroundColor)) behind = behind.parentElement;
-    found.add(JSON.stringify([getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]));
+    const paper = getComputedStyle(behind).backgroundColor, ink = getComputedStyle(element).color;
+    const parts = color => color.match(/\\d+/g).slice(0, 3).map(Number);
+    const seen = parts(ink).map((part, k) => opacity * part + (1 - opacity) * parts(paper)[k]);
+    found.add(JSON.stringify([`rgb(${seen.map(Math.round)})`, paper]));
   }
   return [...found].map(JSON.parse);
 }"""
@@ -100,19 +123,36 @@ def contrast(a, b):
     return (bright + 0.05) / (dark + 0.05)
 
 
-def test_the_dark_page_is_as_easy_to_read(open_page, going_run, serve_page):
+@pytest.mark.parametrize("state", STATES, ids=["running", "superseded", "ended"])
+@pytest.mark.parametrize("night", [False, True], ids=["bright", "dark"])
+def test_every_word_is_easy_to_read(open_page, going_run, serve_page, night, state):
     """The checker does not see what a filter makes of colours, so this is computed."""
     url, _ = serve_page(going_run.address)
-    page = open_page(url, DRAWN, night=True)
-    assert (
-        page.evaluate("getComputedStyle(document.querySelector('main')).filter")
-        == "invert(0.9) hue-rotate(180deg)"
-    )
+    page = open_page(url, DRAWN, night=night)
     page.click("#settings")
+    show(page, going_run, **state)
+    as_filtered = page.evaluate("getComputedStyle(document.querySelector('main')).filter")
+    assert as_filtered == ("invert(0.9) hue-rotate(180deg)" if night else "none")
+    seen = at_night if night else lambda color: color
     pairs = page.evaluate(PAIRS)
     assert len(pairs) >= 3
     for ink, paper in pairs:
-        assert contrast(at_night(rgb(ink)), at_night(rgb(paper))) >= 4.5, (ink, paper)
+        assert contrast(seen(rgb(ink)), seen(rgb(paper))) >= 4.5, (ink, paper)
+
+
+def test_what_is_superseded_is_marked_by_more_than_colour(open_page, going_run, serve_page):
+    url, _ = serve_page(going_run.address)
+    page = open_page(url, DRAWN)
+    look = """() => {
+      const style = (place, pseudo) => getComputedStyle(document.querySelector(place), pseudo);
+      return [style("#beta").fontStyle, style("#numbers td").fontStyle, style(".plot").filter,
+              style("#beta-label", "::after").content,
+              ...[".strip", ".plots"].map(place => style(place, "::before").backgroundImage.includes("repeating"))];
+    }"""
+    assert page.evaluate(look) == ["normal", "normal", "none", "none", False, False]
+    show(page, going_run, catching_up=True)
+    assert page.evaluate(look) == ["italic", "italic", "grayscale(1)", '" · superseded"', True, True]
+    assert "superseded" in page.inner_text("#state")
 
 
 def test_settings_open_and_close_by_the_keyboard(open_page, going_run, serve_page):

@@ -29,7 +29,8 @@ class Live:
     page = None
 
     def __init__(self, out, *options):
-        command = [*COMMAND, "replay", str(NC_355), "--no-browser", "--out", str(out), *options]
+        file = () if "--like" in options else (str(NC_355),)
+        command = [*COMMAND, "replay", *file, "--no-browser", "--out", str(out), *options]
         self.out = out
         self.said = ""
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -274,7 +275,8 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
               bins: source("trace_values").left.length,
               decay: source("decay").selected.length,
               state: document.querySelector("#state").innerText,
-              faint: Number(getComputedStyle(document.querySelector(".plots")).opacity) < 0.6,
+              marked: getComputedStyle(document.querySelector(".plot")).filter === "grayscale(1)"
+                && getComputedStyle(document.querySelector("#beta")).fontStyle === "italic",
               ms: document.querySelector("#trace-key").innerText,
             });
             requestAnimationFrame(look);
@@ -289,9 +291,29 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
     page.wait_for_function("!seen.at(-1).pale && seen.at(-1).ms.includes('20')")
     seen = page.evaluate("seen")
     pale = [each for each in seen if each["pale"]]
-    assert all(each["faint"] and "superseded" in each["state"] for each in pale), pale
+    assert all(each["marked"] and "superseded" in each["state"] for each in pale), pale
     assert all(each["bins"] > 0 and each["decay"] > 0 for each in seen)
     assert all("β" in each["beta"] for each in pale)
     # The old trace is there until the new one takes its place, all at once.
     widths = [each["ms"].partition("bins of")[2].strip() for each in seen]
     assert widths == sorted(widths, key=lambda words: words.startswith("20"))
+
+
+def test_what_was_noted_of_a_run_stands_on_the_trace_when_it_is_done_again(live, tmp_path):
+    earlier = tmp_path / "earlier"
+    assert main(["replay", str(NC_355), "--headless", "--out", str(earlier)]) == 0
+    note = {
+        "what": "command",
+        "name": "note",
+        "values": {"text": "laser realigned"},
+        "done": True,
+        "time_s": 2.5,
+    }
+    with (earlier / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(json.dumps(note) + "\n")
+    run = live("--like", str(earlier))
+    run.wait_for("#state", "Complete")
+    notes = "Bokeh.documents[0].get_model_by_name('source trace_notes').data"
+    run.page.wait_for_function(f"{notes}.x.length === 1")
+    assert run.page.evaluate(f"[{notes}.x[0], {notes}.text[0]]") == [2.5, "laser realigned"]
+    run.end()
