@@ -29,6 +29,10 @@ PATIENCE_S = 180
 COMMAND = (sys.executable, "-P", "-m", "photonstream.cli", "attach", "simulated")
 
 
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
 class Attached:
     """A run of attach, with its folder of results."""
 
@@ -72,7 +76,7 @@ class Attached:
         return self.process.returncode, out, err
 
     def result(self):
-        return json.loads((self.out / "result.json").read_text(encoding="utf-8"))
+        return result_of(self.out)
 
 
 @pytest.fixture
@@ -190,9 +194,7 @@ def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach
     assert main(["ctl", str(second), "stop"]) == 0
     code, _, err = run.finish()
     assert code == 0, err
-    results = [
-        json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in (run.out, second)
-    ]
+    results = [result_of(folder) for folder in (run.out, second)]
     assert [found["experiment"]["particle"] for found in results] == ["NC 12", "NC 13"]
     assert [found["experiment"]["sample"] for found in results] == ["FAPbI3", "FAPbI3"]
     assert [found["parameters"]["lifetime"]["s"] for found in results] == [3.5, 3.5]
@@ -200,6 +202,26 @@ def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach
     recordings = [Path(found["recording"]["path"]) for found in results]
     assert [path.parent for path in recordings] == [run.out, second]
     assert all(open_tag_file(path).header[COMPLETE_TAG] is True for path in recordings)
+
+
+def test_the_next_particle_follows_one_whose_recorder_died(attach, tmp_path):
+    run = attach("--set", "device.seed=2")
+    address = run.wait_for(lambda: address_of(run.out))
+    run.wait_for(lambda: run.records() > 5000)
+    # It is stopped, so that the run cannot have ended before it is told.
+    os.kill(run.recorder, signal.SIGSTOP)
+    assert main(["ctl", address, "next"]) == 0
+    os.kill(run.recorder, signal.SIGKILL)
+    second = tmp_path / "out_2"
+    assert run.wait_for(lambda: address_of(second)) == address
+    assert main(["ctl", str(second), "stop"]) == 0
+    code, _, err = run.finish()
+    # Something had failed.
+    assert code == 3
+    assert "the recorder died (code -9)" in err
+    first, other = (result_of(folder) for folder in (run.out, second))
+    assert any("has not completed it" in note for note in first["recording"]["notes"])
+    assert other["recording"]["notes"] == []
 
 
 @pytest.mark.parametrize(
