@@ -75,10 +75,13 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.out = arguments.out or free_folder(Path(split_device(arguments.device)[0]))
     recorder_options = _recorder_options(arguments, settings)
     like: Earlier | None = None
+    worst = 0
     while True:
         code, attached = _attach(arguments, recorder_options, like)
-        if code or not attached.wants_next:
-            return code
+        # A recording that failed is no reason not to begin the next one, where somebody wants that.
+        worst = max(worst, code)
+        if not attached.wants_next:
+            return worst
         like = _of_next_particle(read_earlier(arguments.out))
         arguments = _for_next(arguments, attached, like, named=named)
 

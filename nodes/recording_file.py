@@ -8,6 +8,7 @@ and to the disk with the records. Waiting for the disk happens in a thread of it
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import sys
@@ -53,7 +54,8 @@ class RecordingFile:
                 },
                 exclusive=True,
             )
-            self._events = events_path(path).open("xb", buffering=0)
+            # At its end, whoever else may have written there or cut it.
+            self._events = io.FileIO(events_path(path), "x", opener=_appending)
             os.fsync(self._writer.fileno())
         except FileExistsError as error:
             raise ParameterError(f"{error.filename} exists, and a recording is never overwritten") from None
@@ -194,6 +196,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | int | str) else str(value)
+
+
+def _appending(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_APPEND, 0o666)
 
 
 def _sync(*descriptors: int) -> None:

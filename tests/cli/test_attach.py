@@ -31,6 +31,10 @@ PATIENCE_S = 180
 COMMAND = (sys.executable, "-P", "-m", "photonstream.cli", "attach", "simulated")
 
 
+def result_of(folder):
+    return json.loads((folder / "result.json").read_text(encoding="utf-8"))
+
+
 class Attached:
     """A run of attach, with its folder of results."""
 
@@ -74,7 +78,7 @@ class Attached:
         return self.process.returncode, out, err
 
     def result(self):
-        return json.loads((self.out / "result.json").read_text(encoding="utf-8"))
+        return result_of(self.out)
 
 
 @pytest.fixture
@@ -194,9 +198,7 @@ def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach
     assert main(["ctl", str(second), "stop"]) == 0
     code, _, err = run.finish()
     assert code == 0, err
-    results = [
-        json.loads((folder / "result.json").read_text(encoding="utf-8")) for folder in (run.out, second)
-    ]
+    results = [result_of(folder) for folder in (run.out, second)]
     assert [found["experiment"]["particle"] for found in results] == ["NC 12", "NC 13"]
     assert [found["experiment"]["sample"] for found in results] == ["FAPbI3", "FAPbI3"]
     assert [found["parameters"]["lifetime"]["s"] for found in results] == [3.5, 3.5]
@@ -227,6 +229,26 @@ def test_a_recorder_that_has_completed_its_file_is_left_to_end_by_itself(tmp_pat
     recording.stop()
     recording.wait()
     assert (recording.code, recording.last_words()) == (0, "")
+
+
+def test_the_next_particle_follows_one_whose_recorder_died(attach, tmp_path):
+    run = attach("--set", "device.seed=2")
+    address = run.wait_for(lambda: address_of(run.out))
+    run.wait_for(lambda: run.records() > 5000)
+    # It is stopped, so that the run cannot have ended before it is told.
+    os.kill(run.recorder, signal.SIGSTOP)
+    assert main(["ctl", address, "next"]) == 0
+    os.kill(run.recorder, signal.SIGKILL)
+    second = tmp_path / "out_2"
+    assert run.wait_for(lambda: address_of(second)) == address
+    assert main(["ctl", str(second), "stop"]) == 0
+    code, _, err = run.finish()
+    # Something had failed.
+    assert code == 3
+    assert "the recorder died (code -9)" in err
+    first, other = (result_of(folder) for folder in (run.out, second))
+    assert any("has not completed it" in note for note in first["recording"]["notes"])
+    assert other["recording"]["notes"] == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from photonstream.nodes.disk_space import LEAST_BYTES, DiskSpace
 from photonstream.nodes.drivers.base import Cause, DeviceError
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.ptu_write import PtuWriter
-from photonstream.nodes.recording_events import COMPLETE_TAG
+from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+from photonstream.nodes.recording_file import RecordingFile
 from tests.nodes.scripted_device import Clock, Scripted, events_of, gaps_of, photons, record
 
 pytestmark = pytest.mark.usefixtures("quick_disk")
@@ -110,8 +111,6 @@ def test_a_disk_that_fails_to_keep_what_was_written_ends_the_recording(tmp_path,
 
 
 def test_events_for_which_there_is_no_room_come_later_or_are_told_at_the_end(tmp_path, monkeypatch):
-    from photonstream.nodes.recording_file import RecordingFile
-
     class Full:
         def __init__(self, file):
             self.file, self.full = file, True
@@ -134,6 +133,24 @@ def test_events_for_which_there_is_no_room_come_later_or_are_told_at_the_end(tmp
     assert file.unsaid == ""
     file.close(1.0)
     assert [event.text for event in events_of(tmp_path / "run.ptu")] == ["first", "second"]
+
+
+def test_events_come_after_whatever_somebody_else_has_written_there_or_cut(tmp_path):
+    driver = Scripted([], Clock())
+    file = RecordingFile(tmp_path / "run.ptu", driver.facts)
+    beside = events_path(tmp_path / "run.ptu")
+    file.say("note", "first")
+    with beside.open("ab") as other:
+        other.write(b"a line of somebody else\n")
+    file.say("note", "second")
+    lines = beside.read_text(encoding="utf-8").splitlines()
+    assert [parse_event(line).text for line in (lines[0], lines[2])] == ["first", "second"]
+    assert lines[1] == "a line of somebody else"
+    beside.write_bytes(b"")
+    file.say("note", "third")
+    file.close(0.0)
+    [line] = beside.read_text(encoding="utf-8").splitlines()
+    assert parse_event(line).text == "third"
 
 
 # What is on the disk at any moment
