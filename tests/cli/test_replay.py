@@ -96,6 +96,11 @@ def test_result_json_has_every_field_and_balances(folder):
     others = result["other_selections"]
     assert others["tau_x_s"]["window"]["value"] == pytest.approx(result["fit"]["tau_x_s"]["value"], rel=0.05)
     assert others["reasons"] == {"left_out": "", "window": ""}
+    assert (others["depends"], others["depending"]) == (False, [])
+    parts = {(part["source"], part["quantity"]): part for part in result["systematics"]}
+    by_delays = parts["selection by the photons' own delays", "tau_x_s"]
+    assert by_delays["sigma"] < 0.5 * result["fit"]["tau_x_s"]["stderr"]
+    assert parts["other states in the selection", "tau_x_s"]["shift"] < 0.0
     assert result["parameters"]["antibunching"]["late_s"] == 1.95e-8
     assert "0000000" not in json.dumps(result["parameters"])
     assert result["experiment"]["mean_n"] is None
