@@ -16,6 +16,7 @@ from photonstream.nodes.inference.dead_time import contradiction
 from photonstream.nodes.inference.decay_data import DecayData, Irf, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
+from photonstream.nodes.inference.eta import model_range
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.fit_range import check_span
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
@@ -303,9 +304,18 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
         "eta": plain_value(fit.eta),
         "eta_model": fit.eta_model,
         "eta_reason": fit.eta_reason,
+        "eta_range": _eta_range(fit),
         "eta_models": {name: plain_number(value) for name, value in fit.eta_models.items()} or None,
         "eta_models_reason": fit.eta_models_reason,
     }
+
+
+def _eta_range(fit: DecayFit) -> dict[str, Any] | None:
+    found = None if fit.eta is None else model_range(fit.eta, fit.eta_models)
+    if found is None:
+        return None
+    (low, high), ci95 = found
+    return {"value": [low, high], "ci95": [plain_number(end) for end in ci95]}
 
 
 def headline(fit: DecayFit) -> str:
