@@ -25,7 +25,7 @@ JUDGED = ("beta", "tau_x_s")
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """``fit``: of the bins judged without their own photons. ``part``: how much of what it says otherwise may be the
-    fault of the selection with them, from 0 to 1."""
+    fault of the selection with them, from 0 (nothing is chosen by them) to 1."""
 
     fit: DecayFit
     part: float
@@ -56,8 +56,6 @@ class LeftOut:
         if _estimate(self.fit, name) is None:
             return f"bins judged without their own photons: {self.fit.beta_reason or self.fit.reason}"
         how = "difference to what bins that are judged without their own photons give"
-        if self.part == 0.0:
-            return f"none of the {how}: no photon is expected to be chosen wrongly"
         if self.part == 1.0:
             return f"the {how}; how much of it is the fault of which selection is not known"
         return (

@@ -42,9 +42,12 @@ from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 IRF_WIDTH_ERROR = 0.1
 # How far s is moved; the paper's 640 nm control alone allows more.
 S_STEP = 0.5
+# How bright excitation is where nobody says it: that at which the paper measures beta.
+USUAL_MEAN_N = 0.1
 HELD = "held where the whole decay has it, because the fit range leaves the edge out: by its standard error there"
 HIGHER = "three and more excitons"
 LEFTOVER = "excitons left over from earlier pulses"
+DETECTORS = "dead time, afterpulsing and pile-up"
 OTHERS = "other states in the selection"
 OWN_DELAYS = "selection by the photons' own delays"
 
@@ -82,7 +85,7 @@ def systematics(
         _of_irf(data, options, refit, whole),
         *_of_tail(options, refit, data.pulse_period_s),
         _of_t0(refit, whole, data.pulse_period_s),
-        *_of_detectors(fit),
+        _of_detectors(data, options, fit),
         *_of_contamination(data, options, refit, others),
         *_of_own_delays(fit, left_out),
         *_of_higher_excitons(options, fit, refit),
@@ -133,13 +136,41 @@ def _held(refit: Refit, which: int) -> list[int]:
     return [c for c in range(len(refit.rows)) if not refit.box.free[at(c, which)]]
 
 
-def _of_detectors(fit: DecayFit) -> tuple[Systematic, ...]:
-    """What detectors do to a decay is known only where their figures are given."""
-    name = "dead time, afterpulsing and pile-up"
-    if fit.corrections is None:
+def _of_detectors(data: DecayData, options: FitOptions, fit: DecayFit) -> Systematic:
+    """What detectors do to a decay is known only where their figures are given, and which photons hide which by <N>.
+
+    One emitter's exciton photon is hidden by its own biexciton's: in a pulse that was excited, which of all pulses a
+    share of about <N> is. So the part goes as 1/<N>; photons that are independent of each other hide far fewer.
+    """
+    detector = options.detector
+    if detector is None:
         how = "figures of the detectors are not given, so nothing is corrected: parts of up to some hundredths, unknown"
-        return (Systematic(name, how),)
-    return (Systematic(name, "corrected by the figures that were given, which have no error"),)
+        return Systematic(DETECTORS, how)
+    if not detector.blinding:
+        return Systematic(DETECTORS, "corrected by the figures that were given, which have no error")
+    mean_n, more = options.mean_n, 1.0 + options.mean_n_relative_error
+
+    def beta_if(**changed: object) -> float | None:
+        try:
+            return _beta_with(refit_of(data, replace(options, **changed), fit))  # type: ignore[arg-type]
+        except ValueError:
+            return None
+
+    if mean_n is not None:
+        how = (
+            "corrected by the figures that were given, which have no error, as one emitter's photons at "
+            f"<N> = {mean_n:.3g}: by the error of {100.0 * (more - 1.0):.3g} % on that"
+        )
+        return _either_way(DETECTORS, how, [beta_if(mean_n=mean_n / more), beta_if(mean_n=mean_n * more)])
+    how = (
+        "corrected by the figures that were given as for photons that are independent of each other, because <N> is "
+        f"not known: by so much less than those of one emitter at <N> = {USUAL_MEAN_N:g} ask for, and by more at a "
+        "lower one (--mean-n)"
+    )
+    found, other = beta_if(), beta_if(mean_n=USUAL_MEAN_N)
+    if found is None or other is None:
+        return Systematic(DETECTORS, f"{how}: beta leaves its domain")
+    return Systematic(DETECTORS, how, sigma=abs(other - found))
 
 
 def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tuple[Systematic, ...]:
@@ -369,7 +400,7 @@ def _lifetimes_with(refit: Refit) -> tuple[float | None, float | None]:
 
 def _of_own_delays(fit: DecayFit, left_out: LeftOut | None) -> tuple[Systematic, ...]:
     """What choosing bins by delays that are then fitted may have done: see `own_delays`."""
-    if left_out is None:
+    if left_out is None or not left_out.part:
         return ()
     return tuple(
         Systematic(OWN_DELAYS, left_out.words(name), sigma=left_out.sigma(fit, name), quantity=name)

@@ -380,7 +380,9 @@ def test_the_range_of_eta_needs_two_models_and_ends_where_eta_does():
     assert model_range(eta, {"one": 0.98, "other": None}) is None
     assert model_range(eta, {"one": 0.98, "other": 0.99}) == ((0.98, 0.99), (0.96, 1.0))
     # While a run goes on there is no interval yet.
-    assert model_range(Estimate(0.5, 0.1), {"one": 0.5, "other": 0.3})[1] == pytest.approx((0.104, 0.696), abs=1e-4)
+    assert model_range(Estimate(0.5, 0.1), {"one": 0.5, "other": 0.3})[1] == pytest.approx(
+        (0.104, 0.696), abs=1e-4
+    )
     assert model_range(Estimate(0.5, ci95=(None, 0.9)), {"one": 0.5, "other": 0.3})[1] == (None, 0.9)
 
 
