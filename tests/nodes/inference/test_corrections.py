@@ -14,15 +14,14 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.systematics import DETECTORS, systematics
 from photonstream.nodes.pipeline import photon_path, standard
-from photonstream.nodes.simulate import PRESETS, simulate, with_setting
+from photonstream.nodes.simulate import PRESETS, simulate, with_settings
 from photonstream.stream.runner import InlineRunner
 
 
 def particle(photons=2.4e6, **settings):
     """The 355 nm nanocrystal in the two-level world, where the formula of beta is exact."""
     parameters = replace(PRESETS["355nm"].parameters, blinking=None)
-    for name, value in {"max_excitons": 2, "efficiency": (0.5, 0.5), **settings}.items():
-        parameters = with_setting(parameters, name, value)
+    parameters = with_settings(parameters, {"max_excitons": 2, "efficiency": (0.5, 0.5), **settings})
     arriving_hz = parameters.emitters * -np.expm1(-parameters.mean_n) * parameters.repetition_rate_hz
     seen = (1.0 - parameters.detector.beam_splitter) * parameters.detector.efficiency[0]
     seen += parameters.detector.beam_splitter * parameters.detector.efficiency[1]
