@@ -285,6 +285,34 @@ def test_a_meta_file_describes_the_experiment(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("given", "used", "said"),
+    [
+        ("0.1", (0.1, 0.01, "series"), []),
+        ("0.10+-0.02", (0.1, 0.02, "command line"), []),
+        (
+            "0.2",
+            (0.2, None, "command line"),
+            ["--mean-n 0.2 is used: <N> = 0.1 in META, with its error of 0.01, is not"],
+        ),
+    ],
+)
+def test_n_of_the_command_line_keeps_the_error_of_the_same_n_in_the_file(
+    dark, tmp_path, capsys, given, used, said
+):
+    meta = tmp_path / "meta.toml"
+    meta.write_text('mean_n = 0.1\nmean_n_stderr = 0.01\nmean_n_source = "series"\n', encoding="utf-8")
+    out = tmp_path / "out"
+    options = ["--meta", str(meta), "--mean-n", given, "--out", str(out), "--placement", "inline"]
+    assert main(["replay", "--headless", str(dark), *options]) == 0
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    keys = ("mean_n", "mean_n_stderr", "mean_n_source")
+    assert tuple(result["experiment"][key] for key in keys) == used
+    assert tuple(result["parameters"]["lifetime"].get(key) for key in keys[:2]) == used[:2]
+    lines = capsys.readouterr().err.replace(str(meta), "META").splitlines()
+    assert [line for line in lines if "mean-n" in line] == said
+
+
+@pytest.mark.parametrize(
     ("placement", "chunk_records"), [("inline", 5003), ("threads", 7001), ("processes", 20011)]
 )
 def test_every_placement_gives_the_same_results_to_the_last_bit(folder, tmp_path, placement, chunk_records):
