@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import ast
 import dataclasses
+import math
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -64,7 +66,7 @@ def build_nodes(
         parameters["lifetime"]["until_target"] = True
     if arguments.mean_n is not None:
         mean_n, stderr = arguments.mean_n
-        experiment |= {"mean_n": mean_n, "mean_n_stderr": stderr, "mean_n_source": "command line"}
+        experiment |= _mean_n(mean_n, stderr, experiment, arguments.meta or "the run of --like")
     if experiment["mean_n"] is not None:
         lifetime = _of(parameters, "lifetime", "<N>", arguments.topology)
         lifetime |= {name: experiment[name] for name in ("mean_n", "mean_n_stderr")}
@@ -81,6 +83,23 @@ def build_nodes(
         parameters["results"] |= {"experiment": experiment, "out": str(out)}
     specs = (dataclasses.replace(spec, parameters=parameters[spec.name]) for spec in nodes)
     return dataclasses.replace(file, topology=Topology(tuple(specs)))
+
+
+def _mean_n(mean_n: float, stderr: float | None, known: Mapping[str, Any], place: str) -> dict[str, Any]:
+    """<N> as the command line gives it: the same as is ``known`` keeps the error of that, unless another is given.
+
+    That another <N> is known, from ``place``, is said, for its error goes with it.
+    """
+    other, error = known["mean_n"], known["mean_n_stderr"]
+    if other is not None and math.isclose(mean_n, other, rel_tol=1e-9):
+        if stderr is None:
+            return {}
+    elif other is not None:
+        of_it = "no error" if error is None else f"its error of {error:g}"
+        print(
+            f"--mean-n {mean_n:g} is used: <N> = {other:g} in {place}, with {of_it}, is not", file=sys.stderr
+        )
+    return {"mean_n": mean_n, "mean_n_stderr": stderr, "mean_n_source": "command line"}
 
 
 @contextmanager

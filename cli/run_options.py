@@ -70,7 +70,7 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
         type=mean_n,
         metavar="N",
         help="mean number of absorbed photons per pulse, with its standard error such as 0.10±0.02 or 0.10+-0.02 "
-        "(30 %% of it where none is given); corrects beta for it",
+        "(where none is given that of --meta if <N> is the same there, else 30 %% of it); corrects beta for it",
     )
     parser.add_argument(
         "--until-sigma",

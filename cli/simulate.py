@@ -24,7 +24,7 @@ from photonstream.nodes.simulate import (
     Truth,
     setting_names,
     simulate,
-    with_setting,
+    with_settings,
 )
 from photonstream.nodes.simulate.presets import BLINKING_SUMMARIES
 from photonstream.nodes.simulate.truth import truth_path
@@ -127,14 +127,14 @@ def _parameters(arguments: argparse.Namespace) -> SimulationParameters:
     if arguments.preset not in PRESETS:
         raise ParameterError(f"there is no preset {arguments.preset!r}; there are {', '.join(PRESETS)}")
     parameters = replace(PRESETS[arguments.preset].parameters, blinking=BLINKING[arguments.blinking])
+    names, given = setting_names(parameters), {}
     if arguments.time is not None:
-        parameters = replace(parameters, duration_s=arguments.time)
+        given["duration_s"] = arguments.time
     if arguments.seed is not None:
-        parameters = replace(parameters, seed=arguments.seed)
-    for key, text in arguments.settings:
-        value = _value(key, text, setting_names(parameters).get(key))
-        parameters = with_setting(parameters, key, value)
-    return parameters
+        given["seed"] = arguments.seed
+    # All at once: what can be together does not depend on the order in which it was typed.
+    given |= {key: _value(key, text, names.get(key)) for key, text in arguments.settings}
+    return with_settings(parameters, given)
 
 
 def _value(key: str, text: str, present: Any) -> Any:

@@ -25,6 +25,8 @@ from photonstream.dashboard.numbers import (
     quantity,
     with_unit,
 )
+from photonstream.nodes.inference.estimate import Estimate, Interval
+from photonstream.nodes.inference.eta import model_range
 
 # How the result names what the corrections took the photons for, and how the page does.
 STATISTICS = {"one emitter": "those of one emitter", "independent photons": "independent of each other"}
@@ -81,17 +83,12 @@ def model_range_row(
     value = number(estimate.get("value"))
     if len(values) < 2 or value is None:
         return estimate_row(label, estimate, PERCENT, remark="; ".join(filter(None, [model, *silent])))
-    low, high = min(values.values()), max(values.values())
     error = number(estimate.get("stderr"))
+    found = model_range(Estimate(value, error, ci95=_ends(estimate.get("ci95"))), values)
+    assert found is not None
+    (low, high), ci95 = found
     digits = decimals_of(100.0 * error) if error else 1
-    wide = {
-        "value": value,
-        "stderr": error,
-        "ci95": [
-            None if (end := number(bound)) is None else end + shift
-            for bound, shift in zip(estimate.get("ci95") or (), (low - value, high - value), strict=False)
-        ],
-    }
+    wide = {"value": value, "stderr": error, "ci95": ci95}
     by_model = ", ".join(f"{name} {fixed(100.0 * each, digits)} %" for name, each in values.items())
     spread = f", each {PLUS_MINUS} {fixed(100.0 * error, digits)} %" if error else ""
     return Row(
@@ -100,6 +97,12 @@ def model_range_row(
         interval_text(wide, "ci95", PERCENT),
         "; ".join([f"by model: {by_model}{spread}", *silent]),
     )
+
+
+def _ends(interval: Any) -> Interval | None:
+    if not isinstance(interval, list | tuple) or len(interval) != 2:
+        return None
+    return number(interval[0]), number(interval[1])
 
 
 def fitted_row(fit: Mapping[str, Any]) -> Row:

@@ -322,13 +322,23 @@ class Findings:
                 "The trace shows one level of brightness, so everything is selected: a charged state that is nearly as "
                 "bright may be among it."
             )
-        if others.get("depends") is True:
-            other = (
-                f"it is {estimate_text(others['left_out'], PERCENT)}"
-                if is_estimate(others.get("left_out"))
-                else f"there is {others.get('reason') or 'none'}"
-            )
-            yield f"Beta depends on the selection: with every bin judged without its own photons {other}."
+        yield from _of_own_delays(others)
+
+
+def _of_own_delays(others: Mapping[str, Any]) -> Iterator[str]:
+    """Which figures depend on whether bins are judged by their own photons."""
+    tau_x_s = others.get("tau_x_s")
+    # Results of earlier versions judged beta alone.
+    depending = others.get("depending", ["beta"] if others.get("depends") is True else [])
+    figures = {
+        "beta": ("Beta", others.get("left_out"), PERCENT),
+        "tau_x_s": ("τₓ", tau_x_s.get("left_out") if isinstance(tau_x_s, Mapping) else None, NS),
+    }
+    for name in depending if isinstance(depending, list) else ():
+        label, other, unit = figures.get(str(name), (str(name), None, PERCENT))
+        found = f"it is {estimate_text(other, unit)}" if is_estimate(other) else "there is none"
+        why = f" ({others['reason']})" if name == "beta" and others.get("reason") else ""
+        yield f"{label} depends on the selection: with every bin judged without its own photons {found}{why}."
 
 
 def _dashed(*rows: Row) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import CalibrationRuns
 from photonstream.nodes.history import History
-from photonstream.nodes.inference.contamination import contaminants
+from photonstream.nodes.inference.contamination import Contaminant, contaminants
 from photonstream.nodes.inference.dead_time import contradiction
 from photonstream.nodes.inference.decay_data import DecayData, Irf, check_irf_width
 from photonstream.nodes.inference.decay_fit import DecayFit, FitStart
 from photonstream.nodes.inference.estimate import plain_number, plain_value
+from photonstream.nodes.inference.eta import model_range
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.fit_range import check_span
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf, shares_on_period
+from photonstream.nodes.inference.own_delays import LeftOut, part_of
 from photonstream.nodes.inference.precision import StoppingRule, forecast
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV, WINDOW, selected
 from photonstream.nodes.inference.systematics import systematics
@@ -27,9 +29,6 @@ from photonstream.nodes.lifetime_parameters import LifetimeParameters
 from photonstream.nodes.second_opinion import Fit, second_opinion
 from photonstream.stream.chunk import Result
 from photonstream.stream.node import Opening, ParameterError, ResultNode
-
-# A beta that moves by more standard errors when bins do not choose by their own photons depends on the selection.
-MOST_SHIFT = 0.5
 
 
 class Lifetime(ResultNode[LifetimeParameters]):
@@ -129,11 +128,12 @@ class Lifetime(ResultNode[LifetimeParameters]):
         summary["fit"]["pulse_period_s"] = rows["pulse_period_s"]
         summary["fit"]["irf_sha256"] = self._irf_sha256
         if final:
-            summary["systematics"] = self._systematics(data, fit, rows, selection)
-            summary["calibration"] = self._calibration.summary(data, self._options, fit)
-        if final:
+            others = contaminants(rows, selection)
             by_states = selection["method"] == HIDDEN_MARKOV
-            summary["other_selections"] = self._other_selections(fit, rows, selection) if by_states else None
+            left_out = self._left_out(rows, selection, others) if by_states else None
+            summary["systematics"] = self._systematics(data, fit, others, left_out)
+            summary["calibration"] = self._calibration.summary(data, self._options, fit)
+            summary["other_selections"] = left_out and self._other_selections(fit, left_out, rows, selection)
         if final and (second := self._latest.get("second_opinion")) is not None:
             summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
         told = {"summary": summary, "headline": headline(fit), "recorded_s": selection["recorded_s"]}
@@ -161,43 +161,48 @@ class Lifetime(ResultNode[LifetimeParameters]):
         return now.as_dict() | {"met_photons": self._enough.met_photons if until else None}
 
     def _systematics(
-        self, data: DecayData | str, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
+        self,
+        data: DecayData | str,
+        fit: DecayFit,
+        others: Sequence[Contaminant] | str,
+        left_out: LeftOut | None,
     ) -> list[dict[str, Any]]:
         """What moves beta beside the photons' statistics (`systematics`)."""
         if isinstance(data, str):
             return []
-        others = contaminants(rows, selection)
-        return [dataclasses.asdict(part) for part in systematics(data, self._options, fit, others)]
+        parts = systematics(data, self._options, fit, others, left_out)
+        return [dataclasses.asdict(part) for part in parts]
+
+    def _left_out(
+        self, rows: Mapping[str, Any], selection: Mapping[str, Any], others: Sequence[Contaminant] | str
+    ) -> LeftOut:
+        """The selection by states that bins have without their own photons, fitted."""
+        counts, labels = rows["counts"], rows["labels"]
+        own, on = selected(selection, labels), selected(selection, labels, left_out=True)
+        data = self._data(counts[on].sum(axis=0), rows, selection["left_out_time_s"])
+        part = part_of(others, selection["resolved"], counts.sum(axis=(1, 2)), own, on)
+        return LeftOut(self._fit(data, final=True), part)
 
     def _other_selections(
-        self, fit: DecayFit, rows: Mapping[str, Any], selection: Mapping[str, Any]
+        self, fit: DecayFit, left_out: LeftOut, rows: Mapping[str, Any], selection: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Beta and tau_x of other selections: by states found without each bin's own photons, and by the window of the
-        rule. ``depends``: whether leaving them out moves beta by more than half a standard error.
+        rule. ``depending``: the figures that the choice between the first and the own one moves (`own_delays`).
         """
-        counts: NDArray[np.int64] = rows["counts"]
-        labels: NDArray[np.int64] = rows["labels"]
-        found: dict[str, Any] = {}
-        tau_x_s: dict[str, Any] = {}
-        reasons: dict[str, str] = {}
-        ways = {
-            "left_out": (selected(selection, labels, left_out=True), selection["left_out_time_s"]),
-            "window": (selected({**selection, "method": WINDOW}, labels), selection["rule_time_s"]),
+        by_window = selected({**selection, "method": WINDOW}, rows["labels"])
+        data = self._data(rows["counts"][by_window].sum(axis=0), rows, selection["rule_time_s"])
+        ways = {"left_out": left_out.fit, "window": self._fit(data, final=True)}
+        shift, depending = left_out.shift(fit, "beta"), left_out.depending(fit)
+        why = fit.beta_reason if fit.beta is None else left_out.fit.beta_reason
+        return {
+            "shift": shift,
+            "depends": bool(depending) if fit.tau_x_s is not None else None,
+            "depending": depending,
+            "reason": why if shift is None else "",
+            **{way: plain_value(other.beta) for way, other in ways.items()},
+            "tau_x_s": {way: plain_value(other.tau_x_s) for way, other in ways.items()},
+            "reasons": {way: "" if other.beta else other.beta_reason for way, other in ways.items()},
         }
-        for way, (on, time_s) in ways.items():
-            again = self._fit(self._data(counts[on].sum(axis=0), rows, time_s), final=True)
-            found[way] = plain_value(again.beta)
-            tau_x_s[way], reasons[way] = plain_value(again.tau_x_s), "" if again.beta else again.beta_reason
-            if way != "left_out" or fit.beta is None or not fit.beta.stderr:
-                continue
-            if again.beta is None:
-                found |= {"depends": True, "reason": again.beta_reason}
-            else:
-                shift = again.beta.value - fit.beta.value
-                found |= {"shift": shift, "depends": abs(shift) > MOST_SHIFT * fit.beta.stderr}
-        if "reason" not in found and "shift" not in found:
-            found["reason"] = fit.beta_reason
-        return {"shift": None, "depends": None, "reason": "", **found, "tau_x_s": tau_x_s, "reasons": reasons}
 
     def _fit_final(self, rows: Mapping[str, Any]) -> Fit:
         """The final fit for other photons of the same recording."""
@@ -299,9 +304,18 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
         "eta": plain_value(fit.eta),
         "eta_model": fit.eta_model,
         "eta_reason": fit.eta_reason,
+        "eta_range": _eta_range(fit),
         "eta_models": {name: plain_number(value) for name, value in fit.eta_models.items()} or None,
         "eta_models_reason": fit.eta_models_reason,
     }
+
+
+def _eta_range(fit: DecayFit) -> dict[str, Any] | None:
+    found = None if fit.eta is None else model_range(fit.eta, fit.eta_models)
+    if found is None:
+        return None
+    (low, high), ci95 = found
+    return {"value": [low, high], "ci95": [plain_number(end) for end in ci95]}
 
 
 def headline(fit: DecayFit) -> str:

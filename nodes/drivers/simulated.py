@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from photonstream.nodes.drivers.base import Cause, DeviceError, DeviceFacts, Driver, Status
 from photonstream.nodes.drivers.simulated_faults import PlannedFault, parse_faults
 from photonstream.nodes.formats.records import GENERIC_T2, GENERIC_T3
-from photonstream.nodes.simulate.parameters import SimulationParameters, with_setting
+from photonstream.nodes.simulate.parameters import SimulationParameters, with_settings
 from photonstream.nodes.simulate.presets import BLINKING, PRESETS
 from photonstream.nodes.simulate.slices import Repeated, Slices
 
@@ -64,11 +64,8 @@ class SimulatedSettings:
     def simulation(self) -> SimulationParameters:
         """The parameters of the simulator. Raises ParameterError."""
         parameters = replace(PRESETS[self.preset].parameters, blinking=BLINKING[self.blinking])
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if each.name not in _OWN and value is not None:
-                parameters = with_setting(parameters, each.name, value)
-        return parameters
+        given = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _OWN}
+        return with_settings(parameters, {name: value for name, value in given.items() if value is not None})
 
 
 class Simulated(Driver[SimulatedSettings]):

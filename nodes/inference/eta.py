@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from photonstream.nodes.inference.beta import eta_estimate
+from photonstream.nodes.inference.beta import HIGHEST_ETA, eta_estimate
 from photonstream.nodes.inference.beta_fit import BetaFit
 from photonstream.nodes.inference.cascade_eta import CASCADE, TWO_LEVELS, Behind, Reading, cascade_behind
 from photonstream.nodes.inference.decay_data import FitOptions
 from photonstream.nodes.inference.decay_fit import CascadeShift, Components
-from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.estimate import Z95, Estimate, Interval
 
 NO_MEAN_N = "no eta: <N> is not known; give it with --mean-n (photons absorbed per pulse)"
 
@@ -61,6 +63,27 @@ def fit_eta(
     by_cascade = None if shift.eta is None else eta.value + shift.eta
     models = {TWO_LEVELS: eta.value, CASCADE: by_cascade}
     return EtaFit(eta, model, reason, models, shift.reason, shift)
+
+
+def model_range(
+    eta: Estimate, models: Mapping[str, float | None]
+) -> tuple[tuple[float, float], Interval] | None:
+    """From the lowest to the highest value of eta by its ``models``, and the 95 % interval widened by as much.
+
+    ``eta`` is that of one of them, whose error stands for all. None with fewer than two values: there is no range.
+    """
+    values = [value for value in models.values() if value is not None]
+    if len(values) < 2 or not math.isfinite(eta.value):
+        return None
+    low, high = min(values), max(values)
+    down, up = eta.ci95 or (None, None)
+    if eta.ci95 is None and eta.stderr is not None:
+        # While a run goes on only the standard error is known.
+        down, up = eta.value - Z95 * eta.stderr, eta.value + Z95 * eta.stderr
+    return (low, high), (
+        None if down is None else down + (low - eta.value),
+        None if up is None else min(up + (high - eta.value), HIGHEST_ETA),
+    )
 
 
 def behind_of(

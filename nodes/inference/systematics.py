@@ -21,8 +21,18 @@ from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.fit_range import cut
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
-from photonstream.nodes.inference.likelihood import LN_SIGMA, PER_CHANNEL, SHARED, T0, TAIL_SHARE, tail_at
+from photonstream.nodes.inference.likelihood import (
+    LN_SIGMA,
+    LN_TAU_X,
+    LN_TAU_XX,
+    PER_CHANNEL,
+    SHARED,
+    T0,
+    TAIL_SHARE,
+    tail_at,
+)
 from photonstream.nodes.inference.means import at
+from photonstream.nodes.inference.own_delays import LeftOut
 from photonstream.nodes.inference.refit import Refit, beta_at, emitter_of, refit_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
@@ -32,9 +42,14 @@ from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 IRF_WIDTH_ERROR = 0.1
 # How far s is moved; the paper's 640 nm control alone allows more.
 S_STEP = 0.5
+# How bright excitation is where nobody says it: that at which the paper measures beta.
+USUAL_MEAN_N = 0.1
 HELD = "held where the whole decay has it, because the fit range leaves the edge out: by its standard error there"
 HIGHER = "three and more excitons"
 LEFTOVER = "excitons left over from earlier pulses"
+DETECTORS = "dead time, afterpulsing and pile-up"
+OTHERS = "other states in the selection"
+OWN_DELAYS = "selection by the photons' own delays"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +64,16 @@ class Systematic:
 
 
 def systematics(
-    data: DecayData, options: FitOptions, fit: DecayFit, others: Sequence[Contaminant] | str
+    data: DecayData,
+    options: FitOptions,
+    fit: DecayFit,
+    others: Sequence[Contaminant] | str,
+    left_out: LeftOut | None = None,
 ) -> tuple[Systematic, ...]:
     """The parts of a ``fit`` with a beta; none without one.
 
-    ``others``: what contaminates the selection, or why nobody knows.
+    ``others``: what contaminates the selection, or why nobody knows. ``left_out``: the same bins judged without their
+    own photons; None where nothing is chosen by these.
     """
     if fit.beta is None:
         return ()
@@ -65,8 +85,9 @@ def systematics(
         _of_irf(data, options, refit, whole),
         *_of_tail(options, refit, data.pulse_period_s),
         _of_t0(refit, whole, data.pulse_period_s),
-        *_of_detectors(fit),
-        _of_contamination(data, options, refit, others),
+        _of_detectors(data, options, fit),
+        *_of_contamination(data, options, refit, others),
+        *_of_own_delays(fit, left_out),
         *_of_higher_excitons(options, fit, refit),
         _of_leftovers(options, fit, data.pulse_period_s),
         _of_s(refit.optimum.theta, options.s),
@@ -115,13 +136,41 @@ def _held(refit: Refit, which: int) -> list[int]:
     return [c for c in range(len(refit.rows)) if not refit.box.free[at(c, which)]]
 
 
-def _of_detectors(fit: DecayFit) -> tuple[Systematic, ...]:
-    """What detectors do to a decay is known only where their figures are given."""
-    name = "dead time, afterpulsing and pile-up"
-    if fit.corrections is None:
+def _of_detectors(data: DecayData, options: FitOptions, fit: DecayFit) -> Systematic:
+    """What detectors do to a decay is known only where their figures are given, and which photons hide which by <N>.
+
+    One emitter's exciton photon is hidden by its own biexciton's: in a pulse that was excited, which of all pulses a
+    share of about <N> is. So the part goes as 1/<N>; photons that are independent of each other hide far fewer.
+    """
+    detector = options.detector
+    if detector is None:
         how = "figures of the detectors are not given, so nothing is corrected: parts of up to some hundredths, unknown"
-        return (Systematic(name, how),)
-    return (Systematic(name, "corrected by the figures that were given, which have no error"),)
+        return Systematic(DETECTORS, how)
+    if not detector.blinding:
+        return Systematic(DETECTORS, "corrected by the figures that were given, which have no error")
+    mean_n, more = options.mean_n, 1.0 + options.mean_n_relative_error
+
+    def beta_if(**changed: object) -> float | None:
+        try:
+            return _beta_with(refit_of(data, replace(options, **changed), fit))  # type: ignore[arg-type]
+        except ValueError:
+            return None
+
+    if mean_n is not None:
+        how = (
+            "corrected by the figures that were given, which have no error, as one emitter's photons at "
+            f"<N> = {mean_n:.3g}: by the error of {100.0 * (more - 1.0):.3g} % on that"
+        )
+        return _either_way(DETECTORS, how, [beta_if(mean_n=mean_n / more), beta_if(mean_n=mean_n * more)])
+    how = (
+        "corrected by the figures that were given as for photons that are independent of each other, because <N> is "
+        f"not known: by so much less than those of one emitter at <N> = {USUAL_MEAN_N:g} ask for, and by more at a "
+        "lower one (--mean-n)"
+    )
+    found, other = beta_if(), beta_if(mean_n=USUAL_MEAN_N)
+    if found is None or other is None:
+        return Systematic(DETECTORS, f"{how}: beta leaves its domain")
+    return Systematic(DETECTORS, how, sigma=abs(other - found))
 
 
 def _of_higher_excitons(options: FitOptions, fit: DecayFit, refit: Refit) -> tuple[Systematic, ...]:
@@ -313,11 +362,11 @@ def _either_way(source: str, how: str, betas: Sequence[float | None]) -> Systema
 
 def _of_contamination(
     data: DecayData, options: FitOptions, refit: Refit, others: Sequence[Contaminant] | str
-) -> Systematic:
-    """As much again of the other states' photons as the selection is expected to hold, and what that does to beta."""
-    source = "other states in the selection"
+) -> tuple[Systematic, ...]:
+    """As much again of the other states' photons as the selection is expected to hold, and what that does."""
+    quantities = ("beta", "tau_x_s", "tau_xx_s")
     if isinstance(others, str):
-        return Systematic(source, others)
+        return tuple(Systematic(OTHERS, others, quantity=name) for name in quantities)
     share = sum(other.share for other in others)
     relative = math.hypot(*(other.stderr for other in others)) / share
     likelihood = refit.likelihood
@@ -327,15 +376,36 @@ def _of_contamination(
         counts += other.part * cut(likelihood_of(whole, options, refit.rows), options).counts
     likelihood = replace(likelihood, counts=counts)
     more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
-    before, after = _beta_with(refit), _beta_with(more)
     how = (
         f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's, give or "
-        f"take {100.0 * relative * share:.1g} %: beta with as much again of their photons, less beta"
+        f"take {100.0 * relative * share:.1g} %: with as much again of their photons, less without"
     )
-    if before is None or after is None:
-        return Systematic(source, f"{how}: it leaves its domain")
-    shift = after - before
-    return Systematic(source, how, shift=shift, sigma=relative * abs(shift))
+    befores, afters = ((_beta_with(each), *_lifetimes_with(each)) for each in (refit, more))
+    found = []
+    for name, before, after in zip(quantities, befores, afters, strict=True):
+        if before is None or after is None:
+            found.append(Systematic(OTHERS, f"{how}: it leaves its domain", quantity=name))
+        else:
+            shift = after - before
+            found.append(Systematic(OTHERS, how, shift, relative * abs(shift), name))
+    return tuple(found)
+
+
+def _lifetimes_with(refit: Refit) -> tuple[float | None, float | None]:
+    """tau_x and tau_xx (s) of another fit of the same photons; None where it found none."""
+    if not math.isfinite(refit.optimum.half_deviance):
+        return None, None
+    return math.exp(float(refit.optimum.theta[LN_TAU_X])), math.exp(float(refit.optimum.theta[LN_TAU_XX]))
+
+
+def _of_own_delays(fit: DecayFit, left_out: LeftOut | None) -> tuple[Systematic, ...]:
+    """What choosing bins by delays that are then fitted may have done: see `own_delays`."""
+    if left_out is None or not left_out.part:
+        return ()
+    return tuple(
+        Systematic(OWN_DELAYS, left_out.words(name), sigma=left_out.sigma(fit, name), quantity=name)
+        for name in ("beta", "tau_x_s")
+    )
 
 
 def _of_s(theta: Floats, s: float) -> Systematic:

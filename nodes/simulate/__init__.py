@@ -6,7 +6,7 @@ from photonstream.nodes.simulate.parameters import (
     Dwell,
     SimulationParameters,
     setting_names,
-    with_setting,
+    with_settings,
 )
 from photonstream.nodes.simulate.presets import BLINKING, PRESETS
 from photonstream.nodes.simulate.run import simulate
@@ -22,5 +22,5 @@ __all__ = [
     "Truth",
     "setting_names",
     "simulate",
-    "with_setting",
+    "with_settings",
 ]

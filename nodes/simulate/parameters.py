@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -180,27 +181,32 @@ class SimulationParameters:
         return round(self.duration_s * self.repetition_rate_hz)
 
 
+# What has settings of its own.
+_PARTS = ("emitter", "blinking", "detector")
+
+
 def setting_names(parameters: SimulationParameters) -> dict[str, Any]:
-    """Every name that `with_setting` knows, with its present value."""
+    """Every name that `with_settings` knows, with its present value."""
     values: dict[str, Any] = {}
     for part in (parameters, parameters.emitter, parameters.blinking, parameters.detector):
         if part is not None:
             values.update({each.name: getattr(part, each.name) for each in fields(part)})
-    return {name: value for name, value in values.items() if name not in ("emitter", "blinking", "detector")}
+    return {name: value for name, value in values.items() if name not in _PARTS}
 
 
-def with_setting(parameters: SimulationParameters, name: str, value: Any) -> SimulationParameters:
-    """The same measurement with one value changed, whichever part it belongs to.
+def with_settings(parameters: SimulationParameters, values: Mapping[str, Any]) -> SimulationParameters:
+    """The same measurement with ``values`` changed, whichever part each belongs to; checked once all are there.
 
-    Raises ParameterError for an unknown name and for a value that cannot be.
+    Raises ParameterError for an unknown name and for values that cannot be together.
     """
-    if any(each.name == name for each in fields(parameters)):
-        return replace(parameters, **{name: value})
-    for part in ("emitter", "blinking", "detector"):
-        present = getattr(parameters, part)
-        if present is not None and any(each.name == name for each in fields(present)):
-            return replace(parameters, **{part: replace(present, **{name: value})})
-    hint = " without blinking" if any(each.name == name for each in fields(Blinking)) else ""
-    raise ParameterError(
-        f"there is no setting {name!r}{hint}; known are {', '.join(setting_names(parameters))}"
-    )
+    left, parts = dict(values), {}
+    for part in _PARTS:
+        if (present := getattr(parameters, part)) is not None:
+            names = {each.name for each in fields(present)} & set(left)
+            parts[part] = replace(present, **{name: left.pop(name) for name in names})
+    for name in left:
+        if name not in setting_names(parameters):
+            hint = " without blinking" if any(each.name == name for each in fields(Blinking)) else ""
+            known = ", ".join(setting_names(parameters))
+            raise ParameterError(f"there is no setting {name!r}{hint}; known are {known}")
+    return replace(parameters, **left, **parts)

@@ -96,6 +96,11 @@ def test_result_json_has_every_field_and_balances(folder):
     others = result["other_selections"]
     assert others["tau_x_s"]["window"]["value"] == pytest.approx(result["fit"]["tau_x_s"]["value"], rel=0.05)
     assert others["reasons"] == {"left_out": "", "window": ""}
+    assert (others["depends"], others["depending"]) == (False, [])
+    parts = {(part["source"], part["quantity"]): part for part in result["systematics"]}
+    by_delays = parts["selection by the photons' own delays", "tau_x_s"]
+    assert by_delays["sigma"] < 0.5 * result["fit"]["tau_x_s"]["stderr"]
+    assert parts["other states in the selection", "tau_x_s"]["shift"] < 0.0
     assert result["parameters"]["antibunching"]["late_s"] == 1.95e-8
     assert "0000000" not in json.dumps(result["parameters"])
     assert result["experiment"]["mean_n"] is None
@@ -277,6 +282,34 @@ def test_a_meta_file_describes_the_experiment(tmp_path):
     assert result["experiment"]["particle"] == "NC 7"
     assert result["experiment"]["substrate"] is None
     assert result["eta"] is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "used", "said"),
+    [
+        ("0.1", (0.1, 0.01, "series"), []),
+        ("0.10+-0.02", (0.1, 0.02, "command line"), []),
+        (
+            "0.2",
+            (0.2, None, "command line"),
+            ["--mean-n 0.2 is used: <N> = 0.1 in META, with its error of 0.01, is not"],
+        ),
+    ],
+)
+def test_n_of_the_command_line_keeps_the_error_of_the_same_n_in_the_file(
+    dark, tmp_path, capsys, given, used, said
+):
+    meta = tmp_path / "meta.toml"
+    meta.write_text('mean_n = 0.1\nmean_n_stderr = 0.01\nmean_n_source = "series"\n', encoding="utf-8")
+    out = tmp_path / "out"
+    options = ["--meta", str(meta), "--mean-n", given, "--out", str(out), "--placement", "inline"]
+    assert main(["replay", "--headless", str(dark), *options]) == 0
+    result = json.loads((out / "result.json").read_text(encoding="utf-8"))
+    keys = ("mean_n", "mean_n_stderr", "mean_n_source")
+    assert tuple(result["experiment"][key] for key in keys) == used
+    assert tuple(result["parameters"]["lifetime"].get(key) for key in keys[:2]) == used[:2]
+    lines = capsys.readouterr().err.replace(str(meta), "META").splitlines()
+    assert [line for line in lines if "mean-n" in line] == said
 
 
 @pytest.mark.parametrize(

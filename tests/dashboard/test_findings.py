@@ -236,6 +236,19 @@ def test_states_that_are_not_resolved_stand_beside_the_window(result):
     )
 
 
+@pytest.mark.parametrize("known", [True, False])
+def test_what_depends_on_the_selection_is_said_of_each_figure(result, known):
+    others = {"left_out": None, "tau_x_s": {"left_out": result["fit"]["tau_x_s"]}, "depends": True}
+    result["other_selections"] = others | {"reason": "no beta: why", "window": None}
+    if known:
+        result["other_selections"]["depending"] = ["beta", "tau_x_s"]
+    beta, *more = findings(result).warnings()
+    assert beta == (
+        "Beta depends on the selection: with every bin judged without its own photons there is none (no beta: why)."
+    )
+    assert [shown(words).rpartition("photons ")[2] for words in more] == ["it is 46.80 ± 0.21 ns."] * known
+
+
 def test_what_stands_with_beta_is_not_said_again(result):
     result["beta"], result["beta_reason"] = None, "no beta: too fast"
     result["fit"]["reason"] = "too fast; channel 1 left out"

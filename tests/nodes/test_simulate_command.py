@@ -72,6 +72,18 @@ def test_devices_and_modes(tmp_path: Path, mode: str, device: str, code: int) ->
     assert parameters_in(path)["blinking"] is None
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_settings_are_checked_together_whatever_their_order(tmp_path: Path, turn: int) -> None:
+    """There is no emitter of 10 ns with the tau_xx of the preset, 3.6 ns."""
+    path = tmp_path / "x.ptu"
+    wanted = ["tau_x_s=10ns", "tau_xx_s=0.8ns", "duration_s=1ms", "repetition_rate_hz=50M"][::turn]
+    options = [word for each in wanted for word in ("--set", each)]
+    assert call("355nm", "--out", str(path), *options) == 0
+    emitter = parameters_in(path)["emitter"]
+    assert isinstance(emitter, dict)
+    assert (emitter["tau_x_s"], emitter["tau_xx_s"]) == pytest.approx((10e-9, 0.8e-9))
+
+
 def test_default_name_is_that_of_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     call("640nm-n0.5", "--time", "1ms")

@@ -12,7 +12,7 @@ from scipy import stats
 
 from photonstream.nodes.formats.records import GENERIC_T2, HYDRAHARP_V2_T3
 from photonstream.nodes.inference.cascade import Cascade
-from photonstream.nodes.simulate import Detector, SimulationParameters, Truth, simulate, with_setting
+from photonstream.nodes.simulate import Detector, SimulationParameters, Truth, simulate, with_settings
 from photonstream.nodes.simulate.detection import PENDING_MOST, detect, new_carry
 from photonstream.nodes.simulate.emission import PHASE_BITS, TAG_BITS
 from photonstream.stream.node import ParameterError
@@ -123,11 +123,11 @@ def test_afterpulses_of_a_full_memory_are_not_lost_silently() -> None:
 )
 def test_impossible_settings_are_refused(name: str, value: Any) -> None:
     with pytest.raises(ParameterError):
-        with_setting(DARK, name, value)
+        with_settings(DARK, {name: value})
 
 
 def test_bins_that_cannot_hold_a_period_are_refused(tmp_path: Path) -> None:
-    parameters = with_setting(DARK, "resolution_s", 5e-12)
+    parameters = with_settings(DARK, {"resolution_s": 5e-12})
     with pytest.raises(ParameterError, match="resolution_s"):
         simulate(parameters, tmp_path / "x.ptu")
     assert not (tmp_path / "x.ptu").exists()

@@ -9,7 +9,7 @@ from photonstream.nodes.inference.cascade import biexciton_share, expected_decay
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.pipeline import standard
-from photonstream.nodes.simulate import BLINKING, PRESETS, simulate, with_setting
+from photonstream.nodes.simulate import BLINKING, PRESETS, simulate, with_settings
 from photonstream.stream.runner import InlineRunner
 
 SEEDS = 50
@@ -18,9 +18,7 @@ SEEDS = 50
 def steady(preset="355nm", **settings):
     """A preset that does not blink, at 25 kcps for 2 s."""
     parameters = replace(PRESETS[preset].parameters, duration_s=2.0, blinking=None)
-    for name, value in {"efficiency": (0.05, 0.05), **settings}.items():
-        parameters = with_setting(parameters, name, value)
-    return parameters
+    return with_settings(parameters, {"efficiency": (0.05, 0.05), **settings})
 
 
 def replay(path, **lifetime):

@@ -12,16 +12,16 @@ import pytest
 from photonstream.nodes.inference.cascade import biexciton_share
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
+from photonstream.nodes.inference.systematics import DETECTORS, systematics
 from photonstream.nodes.pipeline import photon_path, standard
-from photonstream.nodes.simulate import PRESETS, simulate, with_setting
+from photonstream.nodes.simulate import PRESETS, simulate, with_settings
 from photonstream.stream.runner import InlineRunner
 
 
 def particle(photons=2.4e6, **settings):
     """The 355 nm nanocrystal in the two-level world, where the formula of beta is exact."""
     parameters = replace(PRESETS["355nm"].parameters, blinking=None)
-    for name, value in {"max_excitons": 2, "efficiency": (0.5, 0.5), **settings}.items():
-        parameters = with_setting(parameters, name, value)
+    parameters = with_settings(parameters, {"max_excitons": 2, "efficiency": (0.5, 0.5), **settings})
     arriving_hz = parameters.emitters * -np.expm1(-parameters.mean_n) * parameters.repetition_rate_hz
     seen = (1.0 - parameters.detector.beam_splitter) * parameters.detector.efficiency[0]
     seen += parameters.detector.beam_splitter * parameters.detector.efficiency[1]
@@ -92,6 +92,32 @@ def test_a_flaw_shifts_beta_and_its_correction_takes_it_back(recorded, world, fl
     assert found.goodness["z"] < 3.0
     # Leftovers of earlier pulses make it 0.001 more than B.
     assert abs(found.beta.value - biexciton_share(0.1, 0.257) - 0.001) < 3.0 * found.beta.stderr
+
+
+def test_what_a_dead_time_may_still_do_is_told_without_n_and_with_its_error(recorded):
+    """Independent photons would hide fewer exciton photons than a biexciton's own does: beta stays too high."""
+    ideal, flawed = (recorded(particle(8e5, **flaw)) for flaw in ({}, {"dead_time_s": 80e-9}))
+    clean = fitted(ideal)
+
+    def part_of(**given):
+        options = FitOptions(intervals=False, dead_time_s=80e-9, **given)
+        fit = fit_decay(flawed, options)
+        return fit, next(p for p in systematics(flawed, options, fit, "") if p.source == DETECTORS)
+
+    fit, part = part_of()
+    wrong = fit.beta.value - clean.beta.value
+    assert wrong > 0.005
+    assert part.sigma == pytest.approx(wrong, rel=0.25)
+    assert "<N> is not known" in part.how
+    fit, part = part_of(mean_n=0.1, mean_n_relative_error=0.3)
+    less, more = (fitted(flawed, dead_time_s=80e-9, mean_n=n).beta.value for n in (0.1 / 1.3, 0.13))
+    assert part.sigma == pytest.approx(0.5 * (more - less), rel=0.1)
+    assert abs(fit.beta.value - clean.beta.value) < part.sigma
+    options = FitOptions(intervals=False, afterpulsing=0.01)
+    (part,) = (
+        p for p in systematics(flawed, options, fit_decay(flawed, options), "") if p.source == DETECTORS
+    )
+    assert (part.sigma, part.how) == (None, "corrected by the figures that were given, which have no error")
 
 
 def test_a_bright_excitation_is_corrected_too(recorded):

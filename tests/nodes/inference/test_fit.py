@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.estimate import Estimate
+from photonstream.nodes.inference.eta import model_range
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, measured_irf
+from photonstream.nodes.lifetime import summarise
 
 KNOWN_IRF = FitOptions(irf=GaussianIrf(0.1e-9))
 
@@ -372,6 +375,17 @@ def test_channels_go_by_their_numbers(truth):
         DecayData(counts, decay.bin_s, decay.period_s, channels=(0, 3))
 
 
+def test_the_range_of_eta_needs_two_models_and_ends_where_eta_does():
+    eta = Estimate(0.98, 0.01, ci95=(0.96, 1.0))
+    assert model_range(eta, {"one": 0.98, "other": None}) is None
+    assert model_range(eta, {"one": 0.98, "other": 0.99}) == ((0.98, 0.99), (0.96, 1.0))
+    # While a run goes on there is no interval yet.
+    assert model_range(Estimate(0.5, 0.1), {"one": 0.5, "other": 0.3})[1] == pytest.approx(
+        (0.104, 0.696), abs=1e-4
+    )
+    assert model_range(Estimate(0.5, ci95=(None, 0.9)), {"one": 0.5, "other": 0.3})[1] == (None, 0.9)
+
+
 def test_eta_comes_with_its_model(truth):
     fit = fit_decay(drawn(truth(), 26), FitOptions(mean_n=0.1))
     assert fit.eta.value == pytest.approx(1 - (1 - fit.beta.value) * math.expm1(0.1) / 0.1)
@@ -379,8 +393,14 @@ def test_eta_comes_with_its_model(truth):
     assert fit.eta_models["n<=2 closed form"] == fit.eta.value
     # Three and more excitons read as more multiplication than there is.
     assert fit.eta.value - 0.05 < fit.eta_models["n^2 cascade"] < fit.eta.value - 0.02
+    ends, (low, high) = model_range(fit.eta, fit.eta_models)
+    assert ends == (fit.eta_models["n^2 cascade"], fit.eta.value)
+    assert (low, high) == (pytest.approx(fit.eta.ci95[0] + ends[0] - ends[1]), fit.eta.ci95[1])
+    summary = summarise(fit, np.array([0]))
+    assert summary["eta_range"] == {"value": list(ends), "ci95": [low, high]}
     unknown = fit_decay(drawn(truth(), 26), FitOptions())
     assert unknown.eta_models == {}
+    assert summarise(unknown, np.array([0]))["eta_range"] is None
     assert "give it with --mean-n" in unknown.eta_reason
 
 

@@ -10,10 +10,13 @@ from photonstream.nodes.inference.beta import apparent_beta, beta_from_amplitude
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.contamination import Contaminant, contaminants, foreign_shares
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
+from photonstream.nodes.inference.decay_fit import DecayFit
+from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
+from photonstream.nodes.inference.own_delays import LeftOut, part_of
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import HELD, HIGHER, LEFTOVER, systematics
+from photonstream.nodes.inference.systematics import HELD, HIGHER, LEFTOVER, OWN_DELAYS, systematics
 from photonstream.nodes.simulate.emission import PHASES, TAG_BITS
 from photonstream.nodes.simulate.parameters import Detector, SimulationParameters
 from photonstream.nodes.simulate.run import Source
@@ -28,8 +31,10 @@ def data_of(counts, decay):
 
 
 def parts_of(data, options, others="not asked"):
+    """The fit, and its parts of beta and eta by their source."""
     fit = fit_decay(data, options)
-    return fit, {part.source: part for part in systematics(data, options, fit, others)}
+    parts = systematics(data, options, fit, others)
+    return fit, {part.source: part for part in parts if part.quantity in ("beta", "eta")}
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +74,17 @@ def test_contamination_is_found_by_doubling_it(truth, clean, quantum_yield, life
     assert parts[CONTAMINATION].shift == pytest.approx(shift, rel=0.1)
     assert parts[CONTAMINATION].sigma == pytest.approx(0.2 * parts[CONTAMINATION].shift)
     assert "5 % of the selected time is another state's, give or take 1 %" in parts[CONTAMINATION].how
+    by_quantity = {
+        part.quantity: part
+        for part in systematics(mixed, OPTIONS, fit, [Contaminant(counts, 0.05, 0.05, 0.01)])
+        if part.source == CONTAMINATION
+    }
+    assert by_quantity["beta"] == parts[CONTAMINATION]
+    for name, true in (("tau_x_s", decay.tau_x_s), ("tau_xx_s", decay.tau_xx_s)):
+        found = getattr(fit, name)
+        # As far as the second 5 % do what the first did.
+        assert by_quantity[name].shift == pytest.approx(found.value - true, rel=0.25, abs=0.2 * found.stderr)
+        assert by_quantity[name].sigma == pytest.approx(0.2 * abs(by_quantity[name].shift))
 
 
 def test_the_same_shift_from_the_rows_of_a_run(truth, clean):
@@ -110,6 +126,66 @@ def test_what_is_not_known_has_no_number(clean):
     }
     rows = {"labels": label_of(np.array([7]), np.array([1]), np.array([1])), "counts": np.ones((1, 1, 4))}
     assert "no photons of another state" in contaminants(rows, empty)
+
+
+def test_bins_judged_without_their_own_photons_tell_what_the_choice_by_these_may_do(truth, clean):
+    decay, data = clean
+    other = trion(decay, 0.85, 19.9e-9, truth)
+    fit, left_out = (
+        fit_decay(data_of(c, decay), OPTIONS)
+        for c in (decay.expected(), 0.9 * decay.expected() + 0.1 * other)
+    )
+    found = {}
+    for part in (1.0, 0.25):
+        rows = systematics(data, OPTIONS, fit, "not asked", LeftOut(left_out, part))
+        found[part] = {each.quantity: each for each in rows if each.source == OWN_DELAYS}
+        assert list(found[part]) == ["beta", "tau_x_s"]
+    tau_x_s = fit.tau_x_s.value - left_out.tau_x_s.value
+    assert tau_x_s > 1e-9
+    assert found[1.0]["tau_x_s"].sigma == pytest.approx(tau_x_s)
+    assert found[0.25]["tau_x_s"].sigma == pytest.approx(0.25 * tau_x_s)
+    assert found[1.0]["beta"].sigma == pytest.approx(abs(fit.beta.value - left_out.beta.value))
+    assert "25 % of the difference" in found[0.25]["beta"].how
+    assert not [part for part in systematics(data, OPTIONS, fit, "not asked") if part.source == OWN_DELAYS]
+
+
+def test_a_figure_depends_on_the_selection_by_its_own_error():
+    def fit(beta, tau_x_ns, reason=""):
+        return DecayFit(
+            "bi",
+            "",
+            1,
+            0,
+            tau_x_s=Estimate(1e-9 * tau_x_ns, 0.17e-9),
+            beta=None if beta is None else Estimate(beta, 0.005),
+            beta_reason=reason,
+        )
+
+    # Flicker of 5 and 3 ms: beta is as good, tau_x is not.
+    own = fit(0.290, 46.0)
+    assert LeftOut(fit(0.2915, 44.4), 1.0).depending(own) == ["tau_x_s"]
+    assert LeftOut(fit(0.2915, 46.05), 1.0).depending(own) == []
+    assert LeftOut(fit(0.300, 44.4), 0.1).depending(own) == ["tau_x_s"]
+    assert LeftOut(fit(None, 46.0, "no beta: why"), 1.0).depending(own) == ["beta"]
+    assert LeftOut(fit(0.3, 46.0), 1.0).depending(fit(None, 46.0)) == []
+
+
+def test_where_bins_tell_much_the_difference_is_not_the_fault_of_the_selection_by_them():
+    """Photons of labels as found in simulated recordings; what is selected: 1 of 2 or 3 states."""
+    own, left_out = np.array([1, 1, 2, 2, 3]) == 1, np.array([1, 2, 1, 2, 1]) == 1
+
+    def others(photons):
+        return (Contaminant(np.array([[100]]), photons / 100.0, 0.01),)
+
+    # 50 and 25 ms at 34 kcps: the difference of beta is .0147, and the choice moved it by .0006.
+    fast = np.array([1490987, 2124, 9000, 309835, 18420])
+    assert part_of(others(1800), True, fast, own, left_out) == pytest.approx(0.057, abs=0.001)
+    # 5 and 3 ms at 38 kcps: the difference of tau_x is 1.6 ns, and the choice moved it by .67.
+    quick = np.array([475609, 21163, 24340, 232364, 0])
+    assert part_of(others(19700), True, quick, own, left_out) == pytest.approx(0.30, abs=0.01)
+    assert part_of(others(19700), False, quick, own, left_out) == 1.0
+    assert part_of("not known", True, quick, own, left_out) == 1.0
+    assert part_of("not known", True, quick, own, own) == 0.0
 
 
 def test_shares_of_foreign_states_are_those_of_the_selected_labels():
