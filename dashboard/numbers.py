@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from photonstream.nodes.inference.estimate import Z95
+
 MINUS, THIN, PLUS_MINUS, NBSP = "\u2212", "\u2009", "\u00b1", "\u00a0"
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SPACES = dict.fromkeys(map(ord, NBSP + THIN), " ")
@@ -131,15 +133,15 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
     arms = () if value is None else (abs(end - value) for end in ends if end is not None)
     # An error that is far larger than the interval is that of a fit whose curvature says nothing.
     scale = min((size for size in (number(estimate.get("stderr")), *arms) if size), default=None)
+    if scale is None:
+        # Limits alone: as if the width were the error, or a tenth of the one limit that there is.
+        known = [end for end in ends if end is not None]
+        scale = abs(known[-1] - known[0]) if len(known) == 2 else 0.1 * abs(known[0])
     decimals = decimals_of(scale * unit.per_si) if scale else 0
     low, high = (None if end is None else fixed(end * unit.per_si, decimals) for end in ends)
     if low is None:
         return f"below {high}"
     return f"above {low}" if high is None else f"{low} to {high}"
-
-
-# Standard errors to either end of a 95 % interval of a normal distribution.
-_Z95 = 1.959964
 
 
 def interval_95(estimate: object, unit: Unit = ONE) -> str:
@@ -155,7 +157,7 @@ def interval_95(estimate: object, unit: Unit = ONE) -> str:
     value, error = number(estimate.get("value")), number(estimate.get("stderr"))
     if value is None or not error:
         return ""
-    reach = _Z95 * error
+    reach = Z95 * error
     return f"95 % about {interval_text({**estimate, 'ci95': [value - reach, value + reach]}, 'ci95', unit)}"
 
 

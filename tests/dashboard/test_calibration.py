@@ -155,6 +155,41 @@ def test_a_model_that_says_nothing_says_why(tmp_path):
     assert remark.endswith("; no n^2 cascade: tau_xx cannot be above tau_x / (s Q_x)")
 
 
+def test_where_s_is_not_determined_its_limit_stands_with_the_reason(tmp_path):
+    """And so is beta at that s; eta has nothing at all."""
+    section = copy.deepcopy(CALIBRATION)
+    given = section["s_at_given_n"]
+    for name, low in zip(MODELS, (2.13, 1.87), strict=True):
+        given["models"][name] = way(
+            reason="",
+            s=estimate(None, None, [low, None]),
+            s_reason=f"s is not determined, only that it is above {low} at 95 %: the runs set no limit",
+            beta=estimate(None, None, [0.223, None]),
+            beta_reason="s is not determined, so there are limits of beta alone",
+            eta=estimate(None, None, [None, None]),
+            eta_reason="no eta: s is not determined",
+        )
+    given["range"] |= {
+        "s": {"ci95": [1.87, None]},
+        "beta": {"ci95": [0.223, None]},
+        "eta": {"ci95": [None, None]},
+    }
+    run = RunFolder(tmp_path, {"calibration": section}, {})
+    rows = {row.label: (row.value, plain(row.interval), plain(row.remark)) for row in main_rows(run)}
+    value, interval, remark = rows["s at the given <N>"]
+    assert (value, interval) == ("not determined", "above 1.87")
+    assert "n^2 cascade: s is not determined, only that it is above 1.87 at 95 %" in remark
+    assert rows["beta, s calibrated at the given <N>"] == (
+        "not determined",
+        "above 22.3",
+        "s is not determined, so there are limits of beta alone",
+    )
+    assert rows["CM efficiency, s calibrated at the given <N>"] == ("none", "", "no eta: s is not determined")
+    # The other way needs no s of the runs.
+    assert plain(rows["beta, <N> calibrated at s = 4 exactly"][0]) == "27.0 ± 1.1 %"
+    assert "above 1.87" in plain(summary_table(run))
+
+
 def test_the_parts_have_signs_and_units(run):
     rows = table(systematic_rows(run))
     assert rows["eta: <N>"] == ("± 1.1 %", "already in the error of eta")

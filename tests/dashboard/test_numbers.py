@@ -141,3 +141,16 @@ def test_an_interval_is_not_rounded_by_an_error_that_says_nothing():
     assert (
         interval_text({"value": 0.45e-9, "stderr": 3.6e-6, "ci95": [None, 1.92e-9]}, unit=NS) == "below 1.9"
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "shown"),
+    [
+        ([1.87, None], "above 1.87"),
+        ([None, 0.0123], "below 0.0123"),
+        ([1.9, 4.67], "1.9 to 4.7"),
+        ([0.0, None], "above 0"),
+    ],
+)
+def test_limits_without_a_value_are_not_rounded_away(ends, shown):
+    assert interval_text({"value": None, "stderr": None, "ci95": ends}) == shown

@@ -41,7 +41,7 @@ SHORTER = {
     "faults": ("--time", "1ns"),
     "record": ("--time", "1s"),
     "simulate": ("--time", "1s"),
-    "soak": ("--time", "8s"),
+    "soak": ("--time", "2s"),
     "validate": ("--count", "1", "--photons", "1e4", "--jobs", "1"),
 }
 # So do these end that would serve a page until Ctrl-C; one of each kind serves it.
