@@ -145,11 +145,12 @@ def run(arguments: argparse.Namespace) -> int:
     )
     shown = nullcontext() if arguments.quiet else _shown(recorder, arguments.time)
     try:
-        with _signals(recorder), shown:
-            recorded = recorder.run()
+        with _signals(recorder):
+            with shown:
+                recorded = recorder.run()
+            _last_words(path, recorded)
     finally:
         order.unlink(missing_ok=True)
-    _last_words(path, recorded)
     return FAILED if recorded.failed else 0
 
 
@@ -191,8 +192,7 @@ def _signals(recorder: Recorder) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # Nobody is there to be told, and nothing is left to be ended.
-            signal.signal(number, signal.SIG_IGN if handler is stop else handler)
+            signal.signal(number, handler)
 
 
 @contextmanager
