@@ -175,6 +175,22 @@ class Recording:
         """Its exit code once it has ended."""
         return None if self._process is None else self._process.poll()
 
+    @property
+    def failed(self) -> bool:
+        """Whether it has ended otherwise than it should: to be killed when its file is complete is no matter.
+
+        It may be ending by itself when it is told to.
+        """
+        code = self.code or 0
+        return code > 0 or (code < 0 and not self._complete)
+
+    @property
+    def _complete(self) -> bool:
+        try:
+            return PtuFormat().open(self.path).complete is True
+        except (OSError, TagFileError):
+            return False
+
     def stop(self) -> None:
         """Ask it to end, where that is not what it is doing already. For a signal handler too."""
         if self._process is None or self._asked or self.complete:
@@ -202,7 +218,7 @@ class Recording:
     def tell_end(self) -> bool:
         """Once it has ended: say in the events where it died; whether whoever follows knows of the end now."""
         try:
-            if PtuFormat().open(self.path).complete is not True:
+            if not self._complete:
                 say_that_it_died(self.path, f"the recorder died (code {self.code})")
         except (OSError, TagFileError):
             return False
@@ -309,9 +325,9 @@ class Attached(Run):
         self._recording.stop()
         self._recording.wait()
         words = self._recording.last_words()
-        if self._recording.code:
+        if self._recording.failed:
             say(words or f"the recorder died (code {self._recording.code})", sys.stderr)
-        return FAILED if self._recording.code else 0
+        return FAILED if self._recording.failed else 0
 
     def _say_that_it_goes_on(self) -> None:
         if self._recording.alive:

@@ -145,11 +145,12 @@ def run(arguments: argparse.Namespace) -> int:
     )
     shown = nullcontext() if arguments.quiet else _shown(recorder, arguments.time)
     try:
-        with _signals(recorder), shown:
-            recorded = recorder.run()
+        with _signals(recorder):
+            with shown:
+                recorded = recorder.run()
+            _last_words(path, recorded)
     finally:
         order.unlink(missing_ok=True)
-    _last_words(path, recorded)
     return FAILED if recorded.failed else 0
 
 

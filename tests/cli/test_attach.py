@@ -19,9 +19,12 @@ from photonstream.cli.folders import address_of, counted_up
 from photonstream.cli.main import main
 from photonstream.cli.remote import Remote
 from photonstream.dashboard.deeds import notes_said
+from photonstream.nodes.drivers.base import DeviceFacts
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import TagFileError
+from photonstream.nodes.formats.records import GENERIC_T3
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
+from photonstream.nodes.recording_file import RecordingFile
 from photonstream.stream.control import GONE, CommandClient, socket_of
 from photonstream.stream.link import new_context
 
@@ -308,6 +311,31 @@ def test_of_a_recorder_that_was_killed_attach_says_what_follow_and_replay_say(at
     for each in said:
         del each["parameters"]["source"]
     assert said[0] == said[1] == said[2]
+
+
+@pytest.mark.parametrize(
+    ("complete", "how", "failed"),
+    [
+        (True, "kill -TERM $$", False),
+        (False, "kill -TERM $$", True),
+        (True, "exit 3", True),
+        (True, "exit 0", False),
+    ],
+)
+def test_a_recorder_that_is_ended_when_its_file_is_complete_has_not_failed(tmp_path, complete, how, failed):
+    """It ends by itself when its time is over, and may be told to at that moment."""
+    recording = Recording(tmp_path / "run.ptu", [])
+    recording._command = ["sh", "-c", how]
+    recording.start()
+    recording.wait()
+    facts = DeviceFacts(GENERIC_T3, 1e-6, 1e-10, 1e6, 2, "none")
+    file = RecordingFile(recording.path, facts)
+    begun = recording.path.read_bytes()
+    file.close(1.0)
+    if not complete:
+        recording.path.write_bytes(begun)
+    assert recording.failed == failed
+    recording.last_words()
 
 
 def test_a_folder_that_is_moved_takes_the_whole_recording_with_it(attach, tmp_path):
