@@ -26,7 +26,7 @@ from photonstream.nodes.simulate import (
     simulate,
     with_settings,
 )
-from photonstream.nodes.simulate.presets import BLINKING_SUMMARIES
+from photonstream.nodes.simulate.presets import BLINKING_SUMMARIES, ONE_NANOCRYSTAL
 from photonstream.nodes.simulate.truth import truth_path
 from photonstream.stream.node import ParameterError
 
@@ -44,7 +44,7 @@ have recorded, with the truth beside it in FILE.ptu.truth.json: every parameter,
 exact decay, photons by origin, and when the emitter was in which state. The same seed gives the same bytes.
 """
 
-_EPILOG = """\
+_EPILOG = f"""\
 examples:
   photonstream simulate                                         355 nm, 30 s, to 355nm.ptu
   photonstream simulate 640nm --time 2min --seed 7 --out x.ptu  another one
@@ -56,6 +56,8 @@ examples:
                                                                 power law ALPHA:SHORTEST:LONGEST, or a mean
   photonstream simulate --mode T2 --set repetition_rate_hz=1M --set sync_divider=16
                                                                 T2 with every 16th pulse as a record
+  photonstream simulate 640nm-n0.5 {" ".join(f"--set {each}" for each in ONE_NANOCRYSTAL)}
+                                                                the nanocrystal of 640nm at <N> = 0.5, to calibrate with
   photonstream simulate 640nm --list                            presets, ways of blinking, every setting
 """
 
@@ -186,6 +188,10 @@ def _dwell(text: str) -> Dwell:
 def _listing(preset: str, parameters: SimulationParameters) -> str:
     lines = ["presets:"]
     lines += [f"  {name:<24}{each.summary}" for name, each in PRESETS.items()]
+    lines += [
+        "the lifetimes of each are those of its own published run; to calibrate with 640nm and 640nm-n0.5 as one",
+        f"nanocrystal give the second one {' '.join(f'--set {each}' for each in ONE_NANOCRYSTAL)}",
+    ]
     lines += ["blinking:"]
     lines += [f"  {name:<24}{summary}" for name, summary in BLINKING_SUMMARIES.items()]
     lines += [f"settings of {preset}, for --set (seconds, hertz and shares; pairs are channel 0,1):"]

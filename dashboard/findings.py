@@ -278,10 +278,11 @@ class Findings:
     def detail_rows(self) -> list[Row]:
         """Everything else the fit gave: estimates that are not shown above, channels, the tests of the model."""
         rows = []
+        label = "beta with the fast lifetime held"
         if self.model == "bi" and is_estimate(self._get("beta_signed")):
-            rows.append(
-                self._row("beta with the fast lifetime held", "beta_signed", PERCENT, remark=self._held)
-            )
+            rows.append(self._row(label, "beta_signed", PERCENT, remark=self._held))
+        elif self.model == "bi" and (why := self._get("beta_signed_reason")):
+            rows.append(Row(label, "none", "", str(why)))
         return rows + list(detail_rows(self._fit, _MAIN, fits=self.fits))
 
     def warnings(self) -> list[str]:

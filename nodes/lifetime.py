@@ -299,6 +299,7 @@ def summarise(fit: DecayFit, channels: NDArray[np.int64]) -> dict[str, Any]:
         "beta": plain_value(fit.beta),
         "beta_reason": fit.beta_reason,
         "beta_signed": plain_value(fit.beta_signed),
+        "beta_signed_reason": "" if fit.beta_signed else fit.beta_signed_reason or fit.beta_reason,
         "beta_upper95": plain_number(fit.beta_upper95),
         "assumed_tau_xx_s": plain_number(fit.assumed_tau_xx_s),
         "eta": plain_value(fit.eta),

@@ -27,7 +27,7 @@ _RESTARTS = 3
 class BetaFit:
     """``beta``, and what to mind about it, or the ``reason`` why there is none.
 
-    ``signed`` and ``upper95`` hold tau_xx at ``assumed_tau_xx_s``.
+    ``signed`` and ``upper95`` hold tau_xx at ``assumed_tau_xx_s``; without these ``signed_reason`` says why.
     """
 
     beta: Estimate | None
@@ -35,6 +35,7 @@ class BetaFit:
     signed: Estimate | None = None
     upper95: float | None = None
     assumed_tau_xx_s: float | None = None
+    signed_reason: str = ""
 
 
 def fit_beta(
@@ -53,13 +54,14 @@ def fit_beta(
     ``refused`` says why the fast component cannot be called a biexciton's, if so; there is no beta then.
     ``warnings`` go with a beta.
     """
-    signed, reason = _signed(likelihood, optimum, box, options, intervals=intervals)
+    signed = _signed(likelihood, optimum, box, options, intervals=intervals)
     tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
     if tau_xx is None or parts.amplitude_xx is None:
         why = "no beta: one component suffices"
         if select.too_few(signed.signed, signed.upper95):
             why += f", but there are not enough photons yet to exclude a beta of {select.TELLING_BETA:g}"
-        return replace(signed, reason=f"{why}; {reason}" if reason else why)
+        limit = f"no upper limit: {signed.signed_reason}" if signed.signed_reason else ""
+        return replace(signed, reason="; ".join(filter(None, [why, limit])))
     signed = replace(signed, upper95=None)
     ratio = parts.amplitude_xx.value / max(parts.amplitude_x.value, 1e-300)
     outside = domain_reason(ratio, tau_x, tau_xx, options.s, options.quantum_yield_x)
@@ -104,30 +106,28 @@ def estimate_beta(likelihood: Likelihood, optimum: Optimum, box: Box, *, interva
 
 def _signed(
     likelihood: Likelihood, optimum: Optimum, box: Box, options: FitOptions, *, intervals: bool
-) -> tuple[BetaFit, str]:
-    """Signed beta and its upper limit with tau_xx held; second, why there is none."""
+) -> BetaFit:
+    """Signed beta and its upper limit with tau_xx held, or why there is none."""
     tau_xx_s = options.assumed_tau_xx_s
     tau_x_s = math.exp(float(optimum.theta[LN_TAU_X]))
     largest_s = tau_x_s / (options.s * options.quantum_yield_x)
     if tau_xx_s > largest_s:
-        return BetaFit(None, ""), (
-            f"no upper limit: a biexciton of the assumed {1e9 * tau_xx_s:.3g} ns is too slow for "
+        too_slow = (
+            f"a biexciton of the assumed {1e9 * tau_xx_s:.3g} ns is too slow for "
             f"tau_x = {1e9 * tau_x_s:.3g} ns (at most {1e9 * largest_s:.3g} ns)"
         )
+        return BetaFit(None, "", signed_reason=too_slow)
     within, bounded = within_domain(likelihood, box)
     bounded.free[LN_TAU_XX] = False
     theta = optimum.theta.copy()
     theta[LN_TAU_XX], theta[MIX] = math.log(tau_xx_s), 0.0
     free = maximise(within, theta, bounded, as_beta=True)
-    return (
-        BetaFit(
-            None,
-            "",
-            signed=estimate_beta(within, free, bounded, intervals=intervals),
-            upper95=_upper95(within, free, bounded) if intervals else None,
-            assumed_tau_xx_s=tau_xx_s,
-        ),
+    return BetaFit(
+        None,
         "",
+        signed=estimate_beta(within, free, bounded, intervals=intervals),
+        upper95=_upper95(within, free, bounded) if intervals else None,
+        assumed_tau_xx_s=tau_xx_s,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from photonstream.nodes.inference.decay_model import Floats
@@ -13,6 +13,7 @@ Model = Literal["mono", "bi", "none"]
 Verdict = Literal["mono", "bi", "fast component or tail", "not enough photons yet", "does not fit", "none"]
 TOO_FEW: Verdict = "not enough photons yet"
 MISFIT: Verdict = "does not fit"
+OF_A_MISFIT = "of a model that does not fit"
 OR_TAIL: Verdict = "fast component or tail"
 
 
@@ -92,7 +93,8 @@ class DecayFit:
 
     ``verdict`` says what the data decide. "not enough photons yet": one component suffices, but a beta of
     ``select.TELLING_BETA`` would not have been seen, or there were too few photons to fit at all; "does not fit": the
-    best model misses so much that its components mean nothing (they are still given where they were found); "fast
+    best model misses so much that its components mean nothing (they are still given where they were found, without
+    errors); "fast
     component or tail": the fast one may be the tail of the instrument response. Where that is fitted and cannot be told
     from it, ``tau_xx_s``, the shares and both figures of the tail are None, and ``reason`` says so.
 
@@ -111,9 +113,9 @@ class DecayFit:
     ``beta`` is apparent (s assumed, <N> not corrected) and given with model "bi" inside its domain where the fast
     component cannot be something else (`claims`), its intervals cut at 1; ``beta_reason`` says why there is none, or
     what to mind about it; ``fast_reason`` says why the fast component is not called a biexciton's whatever s may be.
-    ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values
-    included, and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the best
-    value is negative. ``eta`` is corrected for <N> by ``eta_model``; ``eta_models`` has its value by
+    ``beta_signed`` is beta with tau_xx held at ``assumed_tau_xx_s``, negative values included (``beta_signed_reason``:
+    why there is none), and with model "mono" ``beta_upper95`` its one-sided 95 % upper limit, counted from 0 where the
+    best value is negative. ``eta`` is corrected for <N> by ``eta_model``; ``eta_models`` has its value by
     that and (after a cold fit with intervals) other models by name, None where a model cannot make this decay, and
     then ``eta_models_reason`` says why.
     """
@@ -146,6 +148,7 @@ class DecayFit:
     beta_reason: str = ""
     fast_reason: str = ""
     beta_signed: Estimate | None = None
+    beta_signed_reason: str = ""
     beta_upper95: float | None = None
     assumed_tau_xx_s: float | None = None
     eta: Estimate | None = None
@@ -155,3 +158,18 @@ class DecayFit:
     eta_models_reason: str = ""
     curves: Curves | None = None
     start: FitStart | None = None
+
+
+def without_errors(fit: DecayFit) -> DecayFit:
+    """The fit of a model that does not describe the data: its errors would be those of a wrong description."""
+    return replace(fit, **_bare(fit), channels=tuple(replace(each, **_bare(each)) for each in fit.channels))
+
+
+def _bare(part: DecayFit | ChannelFit) -> dict[str, Any]:
+    """Its estimates by their names, with values alone; those that have no error of their own keep the reason."""
+    estimates = ((each.name, getattr(part, each.name)) for each in fields(part))
+    return {
+        name: Estimate(value.value, reason=value.reason or OF_A_MISFIT)
+        for name, value in estimates
+        if isinstance(value, Estimate)
+    }

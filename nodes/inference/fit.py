@@ -20,6 +20,7 @@ from photonstream.nodes.inference.decay_fit import (
     DecayFit,
     FitStart,
     Verdict,
+    without_errors,
 )
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.eta import fit_eta
@@ -201,6 +202,7 @@ def _choose(
         beta_reason=beta.reason,
         fast_reason=doubt or refused,
         beta_signed=beta.signed,
+        beta_signed_reason=beta.signed_reason,
         beta_upper95=beta.upper95,
         assumed_tau_xx_s=beta.assumed_tau_xx_s,
         eta=eta.eta,
@@ -209,7 +211,8 @@ def _choose(
         eta_models=eta.models,
         eta_models_reason=eta.models_reason,
     )
-    return _without_parts(found) if alike else found
+    found = _without_parts(found) if alike else found
+    return without_errors(found) if verdict == MISFIT else found
 
 
 def _alike(parts: Components, response_tail: report.TailFigures | None) -> bool:

@@ -9,6 +9,7 @@ import pytest
 
 from photonstream.cli import simulate
 from photonstream.nodes.simulate import PRESETS
+from photonstream.nodes.simulate.presets import ONE_NANOCRYSTAL
 from photonstream.stream.node import ParameterError
 
 
@@ -82,6 +83,24 @@ def test_settings_are_checked_together_whatever_their_order(tmp_path: Path, turn
     emitter = parameters_in(path)["emitter"]
     assert isinstance(emitter, dict)
     assert (emitter["tau_x_s"], emitter["tau_xx_s"]) == pytest.approx((10e-9, 0.8e-9))
+
+
+def test_the_runs_of_a_calibration_are_of_one_nanocrystal(capsys: pytest.CaptureFixture[str]) -> None:
+    """As the list and the docs tell it, for the presets have the lifetimes of different published runs."""
+    options = [word for each in ONE_NANOCRYSTAL for word in ("--set", each)]
+    parser = argparse.ArgumentParser()
+    simulate.add_parser(parser.add_subparsers())
+    bright = simulate._parameters(parser.parse_args(["simulate", "640nm-n0.5", *options]))
+    control, plain = (PRESETS[name].parameters for name in ("640nm", "640nm-n0.5"))
+    assert plain.emitter != control.emitter
+    assert (bright.emitter.tau_x_s, bright.emitter.tau_xx_s) == pytest.approx(
+        (control.emitter.tau_x_s, control.emitter.tau_xx_s)
+    )
+    assert bright.mean_n == 0.5
+    assert call("640nm", "--list") == 0
+    assert " ".join(options) in capsys.readouterr().out
+    docs = (Path(__file__).parents[2] / "docs" / "result.md").read_text(encoding="utf-8")
+    assert f"simulate 640nm-n0.5 {' '.join(options)}" in docs
 
 
 def test_default_name_is_that_of_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, measured_irf
+from photonstream.nodes.lifetime import summarise
 
 NS = 1e-9
 PERIOD_S = 1 / 4.75e6
@@ -172,6 +173,16 @@ def test_the_papers_case_keeps_its_beta_without_a_word(truth):
     assert fit.reason == ""
 
 
+def test_why_there_is_no_signed_beta_is_said_of_two_components_too(truth):
+    """Of 10 ns: a biexciton of the assumed 3.9 ns would be slower than 2.5 ns allow."""
+    decay = truth(tau_x_s=10e-9, tau_xx_s=0.8e-9)
+    fit = fit_decay(drawn(decay, 5), FitOptions(irf=GaussianIrf(decay.fwhm_s)))
+    assert (fit.model, fit.beta_signed) == ("bi", None)
+    said = summarise(fit, np.array([0]))["beta_signed_reason"]
+    assert said.startswith("a biexciton of the assumed 3.9 ns is too slow for tau_x = ")
+    assert summarise(fit_decay(drawn(truth(), 5), FitOptions()), np.array([0]))["beta_signed_reason"] == ""
+
+
 @pytest.mark.parametrize("photons", [50_000, 1_000_000])
 def test_a_stretched_exponential_has_no_beta(photons):
     rng = np.random.default_rng(4)
@@ -181,6 +192,17 @@ def test_a_stretched_exponential_has_no_beta(photons):
     assert "misses the data beyond chance" in fit.beta_reason
     assert fit.beta_upper95 is None
     assert fit.verdict == "does not fit"
+    # What is given of it are numbers that describe nothing, and so has no errors, wherever it is told.
+    summary = summarise(fit, np.array([0]))
+    told = [summary["beta_signed"], *summary["fit"].values(), *summary["fit"]["channels"]["0"].values()]
+    estimates = [value for value in told if isinstance(value, dict) and "ci95" in value]
+    assert len(estimates) == 12
+    for value in estimates:
+        assert value["value"] is not None
+        assert (value["stderr"], value["ci68"], value["ci95"]) == (None, None, None)
+        # What had none of its own, such as a background of nothing, says that.
+        assert value["reason"] in ("of a model that does not fit", "at the end of its range")
+    assert summary["beta_signed"]["reason"] == "of a model that does not fit"
 
 
 def test_a_misfit_is_judged_by_the_fast_component():
