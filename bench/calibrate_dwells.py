@@ -21,7 +21,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.dwells import MOST_WRONG_PER_VISIT, SHORTEST_BINS, SIDES, Dwells, dwell_summary
+from photonstream.nodes.dwells import (
+    MOST_WRONG_PER_VISIT,
+    MOST_WRONG_SHARE,
+    SHORTEST_BINS,
+    SIDES,
+    Dwells,
+    dwell_summary,
+)
 from photonstream.nodes.hidden_states import HiddenStates
 from photonstream.nodes.intensity import Intensity, IntensityParameters
 from photonstream.nodes.states import States, StatesParameters
@@ -273,7 +280,9 @@ def main() -> None:
         print(rows[-1][1], f"  ({time.perf_counter() - began:.0f} s)", flush=True)
     rows.sort(key=lambda row: row[0])
     lines = ["\t".join(head), *(line for _, line in rows)]
-    lines.append(f"limit: {MOST_WRONG_PER_VISIT:g} wrong bins a visit")
+    lines.append(
+        f"limit: {MOST_WRONG_PER_VISIT:g} wrong bins a visit, or {MOST_WRONG_SHARE:g} of the shorter mean visit"
+    )
     arguments.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

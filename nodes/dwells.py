@@ -24,7 +24,7 @@ _OCTAVES = 40
 # Bins told wrongly for each visit beyond which dwells are not believed (`bench/calibrate_dwells.py` and its table).
 # Some are always unsure, where a visit begins and ends. Up to 2 a visit the mean is right within its error; above,
 # short visits are missed and long ones cut. Visits of some ten bins are missed sooner: less than a share of the time.
-MOST_WRONG_PER_VISIT, MOST_WRONG_SHARE = 2.0, 0.02
+MOST_WRONG_PER_VISIT, MOST_WRONG_SHARE = 2.0, 0.03
 
 
 # The dwells in the selected state, and the times between them.

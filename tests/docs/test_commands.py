@@ -121,12 +121,16 @@ def prepared(tmp_path_factory):
     where.chdir(folder)
     simulate = ["simulate", "--time", "2s"]
     assert main([*simulate, "355nm", "--out", "recording.ptu"]) == 0
-    for copy in ("run.ptu", "nc.ptu"):
+    for copy in ("run.ptu", "nc.ptu", "uv.ptu"):
         shutil.copy("recording.ptu", copy)
     scatterer = ["--blinking", "none", "--set", "tau_xx_s=2e-12", "--set", "tau_x_s=1e-11"]
     assert main([*simulate, "640nm", "--out", "scatter.ptu", *scatterer]) == 0
     shutil.copy("scatter.ptu", "irf.ptu")
     assert main([*simulate, "640nm", "--out", "dark.ptu", "--set", "efficiency=0,0"]) == 0
+    replay = ["replay", "--headless", "--set", "lifetime.excitation_nm=640"]
+    for name, preset, mean_n in (("low", "640nm", "0.1"), ("high", "640nm-n0.5", "0.5")):
+        assert main([*simulate, preset, "--out", f"{name}.ptu"]) == 0
+        assert main([*replay, f"{name}.ptu", "--mean-n", mean_n, "--out", f"runs/{name}"]) == 0
     assert main(["replay", "recording.ptu", "--headless", "--out", "runs/X"]) == 0
     (folder / "replay_data").mkdir()
     shutil.copy("recording.ptu", "replay_data/nc_355nm.ptu")
@@ -151,6 +155,8 @@ def place(prepared, folder, shown):
     shutil.copytree(prepared, folder, copy_function=os.link)
     if "--out" in shown.words:
         made = folder / shown.words[shown.words.index("--out") + 1]
+        if made.is_dir():
+            shutil.rmtree(made)
         made.unlink(missing_ok=True)
     if shown.toml:
         (folder / "mine.toml").write_text(topology(shown.toml), encoding="utf-8")
