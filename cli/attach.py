@@ -182,14 +182,7 @@ class Recording:
         It may be ending by itself when it is told to.
         """
         code = self.code or 0
-        return code > 0 or (code < 0 and not self._complete)
-
-    @property
-    def _complete(self) -> bool:
-        try:
-            return PtuFormat().open(self.path).complete is True
-        except (OSError, TagFileError):
-            return False
+        return code > 0 or (code < 0 and not self.complete)
 
     def stop(self) -> None:
         """Ask it to end, where that is not what it is doing already. For a signal handler too."""
@@ -218,7 +211,7 @@ class Recording:
     def tell_end(self) -> bool:
         """Once it has ended: say in the events where it died; whether whoever follows knows of the end now."""
         try:
-            if not self._complete:
+            if not self.complete:
                 say_that_it_died(self.path, f"the recorder died (code {self.code})")
         except (OSError, TagFileError):
             return False

@@ -117,9 +117,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _watch(attached: subprocess.Popen[bytes], folder: Path, limit_s: float) -> dict[str, Memory]:
-    """Look every second, print now and then, until the time is over, from the first record on, or the run ends."""
+    """Look every second, print now and then, until the time is over, or the run ends.
+
+    The time counts from the first record on, or from when there should have been one.
+    """
     found: dict[str, Memory] = {}
-    while attached.poll() is None and not _records(folder):
+    patient_until = time.monotonic() + PATIENCE_S
+    while attached.poll() is None and not _records(folder) and time.monotonic() < patient_until:
         time.sleep(min(LOOK_S, limit_s / 64.0))
     began = time.monotonic()
     shown_s = 0.0

@@ -33,7 +33,7 @@ class Components:
 class ChannelFit:
     """One channel: photons in its bins, and when it was fitted (``used``) its own parameters.
 
-    ``t0_s``: the delay at which the response to the pulse peaks (the middle of its Gaussian), from 0 to the period.
+    ``t0_s``: the delay of the middle of the response to the pulse, at half of its maximum, from 0 to the period.
     """
 
     photons: int

@@ -12,7 +12,7 @@ from photonstream.nodes.inference.decay_fit import ChannelFit, Components, Curve
 from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.estimate import GIVEN, Z95, Estimate, Interval, from_variance
 from photonstream.nodes.inference.fit_range import photons_within
-from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, fwhm_s
+from photonstream.nodes.inference.irf import FWHM_PER_SIGMA, GaussianIrf, MeasuredIrf, crossings, fwhm_s
 from photonstream.nodes.inference.likelihood import (
     BACKGROUND,
     LN_SIGMA,
@@ -210,10 +210,11 @@ def tail_s(likelihood: Likelihood, theta: Floats) -> float:
 
 
 def _peak_s(options: FitOptions, likelihood: Likelihood, channel: int) -> float:
-    """Where the response of a pulse at 0 peaks; a measured one has its own axis."""
+    """The middle of the response of a pulse at 0, at half of its maximum; a measured one has its own axis."""
     if not isinstance(options.irf, MeasuredIrf):
         return 0.0
-    return (float(np.argmax(likelihood.irf[channel])) + 0.5) * likelihood.irf_bin_s
+    peak, start, stop = crossings(likelihood.irf[channel])
+    return (peak + 0.5 * (start + stop) + 0.5) * likelihood.irf_bin_s
 
 
 def _t0(t0_s: float, options: FitOptions, errors: Floats, box: Box, channel: int) -> Estimate:

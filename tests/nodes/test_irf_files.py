@@ -149,7 +149,7 @@ def test_channels_are_matched_by_their_numbers(tmp_path):
     assert fit["model"] == "mono"
     assert fit["tau_x_s"]["value"] == pytest.approx(20e-9, rel=0.03)
     t0_s = {channel: found["t0_s"]["value"] for channel, found in fit["channels"].items()}
-    assert t0_s == pytest.approx({"2": 6e-9, "3": 6.5e-9}, abs=0.1e-9)
+    assert t0_s == pytest.approx({"2": 6e-9, "3": 6.5e-9}, abs=0.05e-9)
     assert fit["reason"] == ""
 
 

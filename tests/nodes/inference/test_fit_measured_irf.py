@@ -40,7 +40,7 @@ def test_one_exponential_stays_one(seed, width_ps, range_ns):
     assert fit.likelihood_ratio < 8.0
     assert abs(fit.tau_x_s.value - 47 * NS) < 4 * fit.tau_x_s.stderr
     # Whatever the axis of the response, t0 is where the pulse stands in the decay.
-    assert all(abs(channel.t0_s.value - 3 * NS) < 0.1 * NS for channel in fit.channels)
+    assert all(abs(channel.t0_s.value - 3 * NS) < 0.05 * NS for channel in fit.channels)
     assert not fit.reason
 
 
