@@ -24,7 +24,6 @@ from numpy.typing import NDArray
 from photonstream.nodes.dwells import (
     MOST_WRONG_PER_VISIT,
     MOST_WRONG_SHARE,
-    SHORTEST_BINS,
     SIDES,
     Dwells,
     dwell_summary,
@@ -222,11 +221,10 @@ def judge(setting: Setting, rng: np.random.Generator) -> Found | None:
     starts = np.flatnonzero(np.diff(on, prepend=~on[0]))
     lasted = np.diff(np.append(begins[starts], setting.duration_s))
     whole = {True: lasted[1:-1][on[starts][1:-1]], False: lasted[1:-1][~on[starts][1:-1]]}
-    shortest_s = (SHORTEST_BINS - 0.5) * bin_s
     means, held = [], []
     for name, side in zip(SIDES, (True, False), strict=True):
+        tau, shortest_s = summary[name]["tau_s"], summary[name]["shortest_s"] or 0.0
         true = whole[side][whole[side] > shortest_s]
-        tau = summary[name]["tau_s"]
         if tau is None or not true.size:
             means.append(np.nan)
             held.append(np.nan)

@@ -10,24 +10,26 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from photonstream.cli.device_settings import Device
 from photonstream.cli.folders import counted_up, free_folder
 from photonstream.cli.like import Earlier, read_earlier
 from photonstream.cli.progress import say
 from photonstream.cli.record import FAILED, add_device_options, make_driver, new_name
 from photonstream.cli.run_options import add_run_options, run_pipeline
-from photonstream.cli.running import COMMAND, Run
+from photonstream.cli.running import COMMAND, Run, check_port
 from photonstream.nodes.drivers.settings import split_device
 from photonstream.nodes.formats.base import TagFileError, count_whole_records, keep_open
 from photonstream.nodes.formats.ptu import PtuFormat
 from photonstream.nodes.recorder_orders import stop_order
 from photonstream.nodes.recording_file import say_that_it_died
-from photonstream.stream.node import InputError
+from photonstream.stream.node import InputError, ParameterError
 from photonstream.stream.runner import NothingReadError, Outcome, Progress
+from photonstream.stream.supervisor import ANYWHERE
 from photonstream.stream.topology_file import TopologyFile
 
 PREFIX = "device."
@@ -61,6 +63,13 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_device_options(parser)
+    parser.add_argument(
+        "--like",
+        type=Path,
+        metavar="FOLDER",
+        help="with nodes, parameters and experiment as they were at the end of an earlier run, from its folder of "
+        "results, and with the settings of the device where it was this one; other options go before them",
+    )
     add_run_options(parser)
     parser.set_defaults(run=run)
 
@@ -69,38 +78,66 @@ def run(arguments: argparse.Namespace) -> int:
     """Record and follow; returns the exit code."""
     settings = [(key.removeprefix(PREFIX), text) for key, text in arguments.set if key.startswith(PREFIX)]
     # What is wrong with them is told before anything begins.
-    make_driver(arguments, settings)
+    name = split_device(arguments.device)[0]
+    like: Earlier | None = None
+    if arguments.like is not None:
+        # What was noted then was said of another recording.
+        like = dataclasses.replace(read_earlier(arguments.like), notes=())
+    device = Device(name, make_driver(arguments, settings, _settings_of(like, name)).settings)
     arguments.set = [(key, text) for key, text in arguments.set if not key.startswith(PREFIX)]
     named = arguments.out is not None
-    arguments.out = arguments.out or free_folder(Path(split_device(arguments.device)[0]))
-    recorder_options = _recorder_options(arguments, settings)
-    like: Earlier | None = None
+    arguments.out = _unused(arguments.out) if named else free_folder(Path(name))
     worst = 0
     while True:
-        code, attached = _attach(arguments, recorder_options, like)
+        code, attached = _attach(arguments, device, like)
         # A recording that failed is no reason not to begin the next one, where somebody wants that.
         worst = max(worst, code)
         if not attached.wants_next:
             return worst
         like = _of_next_particle(read_earlier(arguments.out))
         arguments = _for_next(arguments, attached, like, named=named)
+        device.arm_next()
 
 
-def _attach(
-    arguments: argparse.Namespace, recorder_options: Sequence[str], like: Earlier | None
-) -> tuple[int, Attached]:
+def _unused(out: Path) -> Path:
+    """``out``, or where a recording has its results there already the next one by its name, which is said."""
+    unused = _first_free(out, lambda folder: (folder / "result.json").exists())
+    if unused != out:
+        say(f"photonstream: {out} has the results of a recording, so this one goes into {unused}", sys.stderr)
+    return unused
+
+
+def _first_free(out: Path, taken: Callable[[Path], bool]) -> Path:
+    """``out`` or the first after it, by its name, that is not ``taken``."""
+    while taken(out):
+        out = out.with_name(counted_up(out.name, "_"))
+    return out
+
+
+def _attach(arguments: argparse.Namespace, device: Device, like: Earlier | None) -> tuple[int, Attached]:
     """One recording and its run; returns the exit code, and the run."""
-    path = arguments.out.absolute() / new_name(split_device(arguments.device)[0])
+    path = arguments.out.absolute() / new_name(device.name)
     arguments.file, arguments.watched = str(path), True
     made: list[Attached] = []
 
     def make(*given: Any) -> Attached:
-        made.append(Attached(Recording(path, recorder_options), *given))
+        recording = Recording(path, [*device.options(), *_recorder_options(arguments)])
+        made.append(Attached(recording, device, *given))
         return made[-1]
 
     # Only the recorder knows when there is nothing more to come: it may be silent for long.
-    code = run_pipeline(arguments, "follow", {"idle_timeout_s": None}, make, like)
+    source = {"idle_timeout_s": None, "device": device.recorded_by()}
+    code = run_pipeline(arguments, "follow", source, make, like)
     return code, made[-1]
+
+
+def _settings_of(like: Earlier | None, name: str) -> dict[str, Any]:
+    """The settings with which the recording of ``like`` was armed, where that was of the device ``name``."""
+    device = None if like is None else like.nodes.topology.nodes[0].parameters.get("device")
+    if not isinstance(device, Mapping) or device.get("name") != name:
+        return {}
+    settings = device.get("settings", {}).items()
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in settings}
 
 
 def _of_next_particle(earlier: Earlier) -> Earlier:
@@ -119,25 +156,34 @@ def _for_next(
     """
     out = arguments.out
     if named:
-        while out.exists():
-            out = out.with_name(counted_up(out.name, "_"))
+        out = _first_free(out, Path.exists)
     else:
         out = free_folder(Path(like.experiment["particle"] or split_device(arguments.device)[0]))
     options = {**vars(arguments), **dict.fromkeys(_IN_NODES), "out": out, "set": [], "second_opinion": False}
     if attached.address is not None:
-        options["address"] = attached.address
+        # What nobody asked for may be another one: between two runs any program can take a port that was free once.
+        free = arguments.or_elsewhere or arguments.address == ANYWHERE
+        options |= {"address": attached.address, "or_elsewhere": free}
     if attached.page_port is not None:
-        options |= {"port": attached.page_port, "no_browser": True}
+        free = arguments.any_port or arguments.port == 0
+        port = _still_free(attached.page_port) if free else attached.page_port
+        options |= {"port": port, "any_port": free, "no_browser": True}
     return argparse.Namespace(**options)
 
 
-def _recorder_options(arguments: argparse.Namespace, settings: Sequence[tuple[str, str]]) -> list[str]:
-    options = [arguments.device, "--quiet", f"--comment={arguments.comment}"]
-    if arguments.channels is not None:
-        options.append(f"--channels={','.join(map(str, arguments.channels))}")
-    if arguments.time is not None:
-        options.append(f"--time={arguments.time!r}")
-    return [*options, *(f"--set={key}={text}" for key, text in settings)]
+def _still_free(port: int) -> int:
+    """``port``, or 0 where another program has it now, which is said."""
+    try:
+        check_port(port)
+    except ParameterError as error:
+        say(f"photonstream: {error}; the page gets another address", sys.stderr)
+        return 0
+    return port
+
+
+def _recorder_options(arguments: argparse.Namespace) -> list[str]:
+    time_s = [] if arguments.time is None else [f"--time={arguments.time!r}"]
+    return ["--quiet", f"--comment={arguments.comment}", *time_s]
 
 
 class Recording:
@@ -244,7 +290,12 @@ class Recording:
 class Attached(Run):
     """A run that follows a recording which it has started itself."""
 
-    def __init__(self, recording: Recording, file: TopologyFile, *given: Any) -> None:
+    stays_until = (
+        "the page stays until Ctrl-C; next particle, there or by photonstream ctl next, begins another one"
+    )
+
+    def __init__(self, recording: Recording, device: Device, file: TopologyFile, *given: Any) -> None:
+        self.device = self._device = device
         super().__init__(file, *given)
         self._elsewhere = bool(file.by_hand or file.hosts)
         self._recording = recording
@@ -268,15 +319,27 @@ class Attached(Run):
                 os.write(2, b"\nending the recording; Ctrl-C again ends at once\n")
         self._asked = True
 
+    def stop_on_command(self) -> str:
+        """End the recording; with a page what was found stays there, and the next one can be begun."""
+        if self._page is None or self._written is not None:
+            return super().stop_on_command()
+        self._recording.stop()
+        return "the recording ends; the page stays until next particle begins another one, or until Ctrl-C"
+
     def next(self) -> tuple[bool, str]:
-        """End the recording, and this run with it, and go on with the next particle."""
+        """End the recording, where it has not ended, and this run with it, and go on with the next particle."""
         if self._asked:
             return False, "the recording is being ended already"
         if self._elsewhere:
             return False, "some of its nodes are by hand or on other machines: so is the next run"
         self.stop()
         self.wants_next = True
-        return True, "the recording ends; the next particle follows at the same address"
+        ends = "" if self._written is not None else "the recording ends; "
+        return True, f"{ends}the next particle follows at the same address"
+
+    def followed(self) -> bool:
+        """Whether the next particle follows."""
+        return self.wants_next
 
     def leave(self) -> None:
         """The recording needs no terminal and goes on."""
@@ -319,7 +382,14 @@ class Attached(Run):
         self._recording.wait()
         words = self._recording.last_words()
         if self._recording.failed:
-            say(words or f"the recorder died (code {self._recording.code})", sys.stderr)
+            code = self._recording.code
+            whole = (
+                f"the recorder ended with code {code}; its file is complete, and the events beside it say why"
+            )
+            say(
+                words or (whole if self._recording.complete else f"the recorder died (code {code})"),
+                sys.stderr,
+            )
         return FAILED if self._recording.failed else 0
 
     def _say_that_it_goes_on(self) -> None:
@@ -352,6 +422,7 @@ class Attached(Run):
 
     def _complete(self, outcome: Outcome) -> None:
         super()._complete(outcome)
+        self._device.recording = False
         if not self._stays:
             self.runner.stop()
         elif self._recording.alive:

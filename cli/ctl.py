@@ -10,11 +10,21 @@ from typing import Any
 from photonstream.cli.folders import address_of, live_runs
 from photonstream.cli.keys import add_keys_option
 from photonstream.cli.parameters import literal, owner
-from photonstream.cli.quantities import address, duration, fit_range, irf, mean_n, setting, speed, window
+from photonstream.cli.quantities import (
+    address,
+    duration,
+    fit_range,
+    irf,
+    mean_n,
+    setting,
+    speed,
+    states_method,
+    window,
+)
 from photonstream.cli.remote import Remote
 from photonstream.cli.status_table import status_table
 from photonstream.nodes.experiment import FIELDS, experiment_settings
-from photonstream.nodes.inference.rows import METHODS
+from photonstream.stream.commands import TOGETHER
 from photonstream.stream.keys import keys_for
 from photonstream.stream.node import ParameterError
 
@@ -43,6 +53,7 @@ commands:
   meta sample="NC 12" power_w=2e-9
                            what is known of the experiment (docs/schema.md)
   set lifetime.s=3.5       any parameter of a node, as --set of replay takes it
+  set device.binning=2     of attach: a setting of the device, with which the next recording is armed
   note "laser realigned"   into the run's log, and beside a recording that is being made
   next                     of attach: end the recording and begin the one of the next particle
   discard "drifted away"   mark the run as discarded; nothing is deleted
@@ -62,7 +73,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser(
         "ctl",
         help="tell a run that is at work what to do",
-        usage="photonstream ctl [-h] [--keys FOLDER] [RUN] COMMAND [VALUE ...]",
+        usage="photonstream ctl [-h] [--keys DIR] [RUN] COMMAND [VALUE ...]",
         description=_DESCRIPTION,
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -75,17 +86,16 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
 def run(arguments: argparse.Namespace) -> int:
     """Give the command and print the answer; returns the exit code."""
     place, name, values = _parts(arguments.words)
-    wishes_of = _wishes_of(name, values)
+    wish_of = _wish_of(name, values)
     where = _address(place)
     with Remote(where, keys_for(arguments.keys, [where])) as remote:
-        if name == "status":
+        if wish_of is None:
             print(status_table(remote.latest(), where))
             return 0
-        for wish in wishes_of(remote.parameters()):
-            done, text = remote.ask(*wish)
-            if not done:
-                raise ParameterError(f"the run refuses: {text}")
-            print(_sentence(name, text))
+        done, text = remote.ask(*wish_of(remote.parameters()))
+        if not done:
+            raise ParameterError(f"the run refuses: {text}")
+        print(_sentence(name, text))
     return 0
 
 
@@ -126,17 +136,18 @@ def _sentence(name: str, text: str) -> str:
 # What each command makes of its values, given the parameters of the run.
 
 
-def _wishes_of(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+def _wish_of(name: str, values: list[str]) -> Callable[[Parameters], Wish] | None:
+    """None for the question how the run is, which wishes nothing."""
     if name == "status":
         _count(name, values, 0)
-        return lambda parameters: []
+        return None
     try:
         return COMMANDS[name](name, values)
     except argparse.ArgumentTypeError as error:
         raise ParameterError(f"{name}: {error}") from None
 
 
-Maker = Callable[[str, list[str]], Callable[[Parameters], list[Wish]]]
+Maker = Callable[[str, list[str]], Callable[[Parameters], Wish]]
 
 
 def _count(name: str, values: list[str], wanted: int) -> None:
@@ -145,18 +156,18 @@ def _count(name: str, values: list[str], wanted: int) -> None:
         raise ParameterError(f"{name} takes {words}, not {len(values)}")
 
 
-def _plain(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+def _plain(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
     _count(name, values, 0)
-    return lambda parameters: [(name, {})]
+    return lambda parameters: (name, {})
 
 
 def _one(key: str, parse: Callable[[str], Any]) -> Maker:
     """A command of the wire with one value."""
 
-    def make(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+    def make(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
         _count(name, values, 1)
         value = parse(values[0])
-        return lambda parameters: [(name, {key: value})]
+        return lambda parameters: (name, {key: value})
 
     return make
 
@@ -164,43 +175,44 @@ def _one(key: str, parse: Callable[[str], Any]) -> Maker:
 def _parameter(node: str, parameter: str, parse: Callable[[str], Any]) -> Maker:
     """A shortcut that sets one parameter."""
 
-    def make(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+    def make(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
         _count(name, values, 1)
         value = parse(values[0])
-        return lambda parameters: [_set(node, parameter, value)]
+        return lambda parameters: _together([_setting(node, parameter, value)])
 
     return make
 
 
-def _set(node: str, name: str, value: Any) -> Wish:
-    return "set", {"node": node, "name": name, "value": value}
+def _setting(node: str, name: str, value: Any) -> dict[str, Any]:
+    return {"node": node, "name": name, "value": value}
 
 
-def _settings(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+def _together(settings: list[dict[str, Any]]) -> Wish:
+    """All of them or none; several that are made one by one would leave half of what is wanted where one is refused."""
+    return "set", settings[0] if len(settings) == 1 else {TOGETHER: settings}
+
+
+def _settings(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
     pairs = [setting(text) for text in values]
     if not pairs:
         raise ParameterError("set wants NODE.PARAMETER=VALUE")
 
-    def wishes(parameters: Parameters) -> list[Wish]:
+    def wish(parameters: Parameters) -> Wish:
         owners: dict[str, list[str]] = {}
         for node, given in parameters.items():
             for parameter in given:
                 owners.setdefault(parameter, []).append(node)
-        return [_set(*owner(key, owners, "set"), literal(text)) for key, text in pairs]
+        return _together([_setting(*owner(key, owners, "set"), literal(text)) for key, text in pairs])
 
-    return wishes
+    return wish
 
 
-def _meta(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+def _meta(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
     pairs = [setting(text) for text in values]
     if not pairs or not {key for key, _ in pairs} <= set(FIELDS):
         raise ParameterError(f"meta wants FIELD=VALUE (fields: {', '.join(FIELDS)})")
 
-    def wishes(parameters: Parameters) -> list[Wish]:
-        given = {key: literal(text) for key, text in pairs}
-        return [_set(*each) for each in experiment_settings(given, parameters)]
-
-    return wishes
+    return lambda parameters: _together(experiment_settings({key: literal(text) for key, text in pairs}))
 
 
 def _place(text: str) -> float:
@@ -209,12 +221,6 @@ def _place(text: str) -> float:
 
 def _speed(text: str) -> float | None:
     return None if text == "max" else speed(text)
-
-
-def _method(text: str) -> str:
-    if text not in METHODS:
-        raise argparse.ArgumentTypeError(f"{text!r} is none of {', '.join(METHODS)}")
-    return text
 
 
 def _irf(text: str) -> float | str | None:
@@ -229,16 +235,17 @@ def _fit_range(text: str) -> tuple[float, float] | None:
     return None if text == "all" else fit_range(text)
 
 
-def _mean_n(name: str, values: list[str]) -> Callable[[Parameters], list[Wish]]:
+def _mean_n(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
     _count(name, values, 1)
     value, error = (None, None) if values[0] == "none" else mean_n(values[0])
-    # The old error may not go with the new value, nor the new error with the old one.
-    given = [
-        ("mean_n_stderr", None),
-        ("mean_n", value),
-        *([] if error is None else [("mean_n_stderr", error)]),
-    ]
-    return lambda parameters: [_set("lifetime", *each) for each in given]
+    settings = experiment_settings({"mean_n": value, "mean_n_stderr": error})
+
+    def wish(parameters: Parameters) -> Wish:
+        # A run of other nodes may have none that keeps the experiment.
+        there = [each for each in settings if each["node"] in parameters]
+        return _together(there or settings)
+
+    return wish
 
 
 COMMANDS: dict[str, Maker] = {
@@ -254,7 +261,7 @@ COMMANDS: dict[str, Maker] = {
     "set": _settings,
     "meta": _meta,
     "bin": _parameter("intensity", "bin_s", duration),
-    "states": _parameter("states", "method", _method),
+    "states": _parameter("states", "method", states_method),
     "on": _parameter("states", "on", window),
     "irf": _parameter("lifetime", "irf", _irf),
     "fit-range": _parameter("lifetime", "fit_range_s", _fit_range),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import itertools
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -36,6 +37,8 @@ def free_folder(file: Path) -> Path:
 
 # The file in the folder of a run that is locked as long as the run lives, and holds its address.
 CLAIM = ".run"
+# A lock that lasts longer is a run's.
+LOOKED_AT_S = 0.5
 
 
 @contextmanager
@@ -52,11 +55,8 @@ def claimed(folder: Path) -> Iterator[None]:
         ) from error
     place = folder / CLAIM
     with place.open("w", encoding="utf-8") as lock:
-        if fcntl is not None:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise ParameterError(f"{folder}: another run is writing its results there") from None
+        if not _locked(lock):
+            raise ParameterError(f"{folder}: another run is writing its results there")
         try:
             yield
         finally:
@@ -65,6 +65,20 @@ def claimed(folder: Path) -> Iterator[None]:
             with suppress(FileNotFoundError):
                 if made and not any(folder.iterdir()):
                     folder.rmdir()
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Whether this run has the lock now. Who looks whether a run holds it has it too, for a moment."""
+    until = time.monotonic() + LOOKED_AT_S
+    while fcntl is not None:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            break
+        except OSError:
+            if time.monotonic() >= until:
+                return False
+        time.sleep(0.01)
+    return True
 
 
 def announce(folder: Path, address: str) -> None:

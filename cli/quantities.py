@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+from photonstream.nodes.inference.rows import method_of
 from photonstream.stream.commands import SPEEDS
 
 LAST_PORT = 65535
@@ -64,6 +65,14 @@ def standard_error(text: str) -> float:
     if not 0.0 < value < 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} is no standard error of beta (for example 0.02)")
     return value
+
+
+def states_method(text: str) -> str:
+    """A method of finding states."""
+    try:
+        return method_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def mean_n(text: str) -> tuple[float, float | None]:

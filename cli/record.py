@@ -7,15 +7,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from photonstream.cli.parameters import literal
+from photonstream.cli.device_settings import read_setting
 from photonstream.cli.progress import ProgressLine, say
-from photonstream.cli.quantities import add_set_option, channels, duration, rate, with_prefix
+from photonstream.cli.quantities import add_set_option, channels, duration, with_prefix
 from photonstream.nodes.drivers import driver_class
 from photonstream.nodes.drivers.base import Driver
 from photonstream.nodes.drivers.settings import make_settings, split_device, with_channels
@@ -93,27 +93,20 @@ def add_device_options(parser: argparse.ArgumentParser, *, required: bool = True
     parser.add_argument("--comment", default="", metavar="TEXT", help="stands in the header of the file")
 
 
-def make_driver(arguments: argparse.Namespace, more: Sequence[tuple[str, str]]) -> Driver[Any]:
-    """The driver with its settings, ``more`` of them as pairs. Raises ParameterError for what there is not."""
+def make_driver(
+    arguments: argparse.Namespace, more: Sequence[tuple[str, str]], like: Mapping[str, Any] | None = None
+) -> Driver[Any]:
+    """The driver with its settings, ``more`` of them as pairs, and else those of ``like``.
+
+    Raises ParameterError for what there is not.
+    """
     name, pairs = split_device(arguments.device)
     cls = driver_class(name)
-    given = {key: _value(key, text) for key, text in (*pairs, *more)}
+    given = dict(like or {})
+    given |= {key: read_setting(cls.Settings, key, text) for key, text in (*pairs, *more)}
     if arguments.channels is not None:
         given = with_channels(cls.Settings, given, arguments.channels, name)
     return cls(make_settings(cls.Settings, given, name))
-
-
-def _value(key: str, text: str) -> Any:
-    """``text`` as a number, pair, true, false, none or text; a time or a rate may have its unit."""
-    value = literal(text)
-    parse = {"s": duration, "hz": rate}.get(key.rpartition("_")[2])
-    if not isinstance(value, str) or parse is None:
-        return value
-    try:
-        values = tuple(parse(part) for part in text.split(","))
-    except argparse.ArgumentTypeError as error:
-        raise ParameterError(f"--set {key}: {error}") from None
-    return values if len(values) > 1 else values[0]
 
 
 def new_name(device: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from photonstream.dashboard.latest import RUN, STATUS, Latest
+from photonstream.stream.commands import DEVICE
 from photonstream.stream.control import CommandClient, socket_of
 from photonstream.stream.keys import Keys
 from photonstream.stream.link import RESULTS_WINDOW, LinkReader, Waiter, new_context
@@ -56,7 +57,7 @@ class Remote:
         return self._latest
 
     def parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """Those of its nodes, as they are now."""
+        """Those of its nodes, as they are now, and the settings of its device where one is recorded."""
         until = time.monotonic() + PATIENCE_S
         while not self._latest.value(RUN, STATUS):
             if time.monotonic() > until:
@@ -64,8 +65,10 @@ class Remote:
             self._hear()
         if self._latest.link(time.monotonic()) == "ended":
             raise ParameterError(f"the run at {self._address} has ended")
-        found: Mapping[str, Mapping[str, Any]] = self._latest.value(RUN, STATUS).get("parameters", {})
-        return found
+        status = self._latest.value(RUN, STATUS)
+        found: Mapping[str, Mapping[str, Any]] = status.get("parameters", {})
+        device = status.get("device")
+        return found if device is None else {**found, DEVICE: device["settings"]}
 
     def ask(self, name: str, values: Mapping[str, Any]) -> tuple[bool, str]:
         """Give a command; whether it was done, and what the run says of it."""

@@ -79,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.file = str(earlier.check())
         given |= {"records": earlier.records}
     else:
-        # What was noted then was said of another recording.
+        # What was noted then was said of another recording, which that device has made.
+        given |= {"device": None}
         earlier = dataclasses.replace(earlier, notes=())
     return run_pipeline(arguments, "replay", given, like=earlier)

@@ -23,6 +23,7 @@ from photonstream.cli.quantities import (
     irf,
     mean_n,
     standard_error,
+    states_method,
     window,
 )
 from photonstream.cli.running import Run, add_page_options
@@ -38,7 +39,8 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
     parser.add_argument("--bin", type=duration, metavar="TIME", help="bin width of the trace (default 10ms)")
     parser.add_argument(
         "--states",
-        choices=METHODS,
+        type=states_method,
+        metavar=f"{{{','.join(METHODS)}}}",
         help="how the neutral state is told from others: by lifetime gates and rates (hmm: hidden Markov, default), or "
         "by the brightness of the trace alone (window)",
     )
@@ -117,6 +119,8 @@ def add_run_options(parser: argparse.ArgumentParser, *, until_sigma: str = "") -
         help="where the results are published for `photonstream dashboard` (default: a free port of this machine)",
     )
     add_keys_option(parser)
+    # Whether a free address, or port of the page, does where another program has that one.
+    parser.set_defaults(or_elsewhere=False, any_port=False)
     parser.add_argument("--export", choices=[*EXPORTS], help="write the curves also for Origin or Igor")
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="folder of the results (default: a new one, runs/DATE_FILE)"

@@ -29,7 +29,7 @@ from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import ParameterError
 from photonstream.stream.processes import ProcessesRunner
 from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
-from photonstream.stream.supervisor import PlacedRunner, Watch
+from photonstream.stream.supervisor import Device, PlacedRunner, Watch
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology_file import TopologyFile
 
@@ -166,13 +166,16 @@ class Run:
             common["hold_s"] = self._hold_s
         watch = Watch(
             address=arguments.address,
+            or_elsewhere=arguments.or_elsewhere,
             attendants={} if page is None else {PAGE: page.command},
             on_address=self._tell_address,
             on_note=self._note,
             on_deed=self.record.deed,
             on_parameters=self.record.keep,
-            on_stop=self.stop,
+            on_stop=self.stop_on_command,
             on_next=self.next,
+            followed=self.followed,
+            device=self.device,
             notes=[{"time_s": note["time_s"], "text": note["text"]} for note in self._notes],
         )
         common |= {"stay": page is not None, "on_complete": self._complete, "watch": watch, "keys": keys}
@@ -192,7 +195,19 @@ class Run:
             with suppress(OSError):
                 os.write(2, b"\nending with what was read so far; Ctrl-C again ends at once\n")
 
+    def stop_on_command(self) -> str:
+        """Somebody at a page or another terminal wants the end; what there is to say of it."""
+        self.stop()
+        return ""
+
+    def followed(self) -> bool:
+        """Whether another run follows at the same address."""
+        return False
+
     next: Callable[[], tuple[bool, str]] | None = None
+    stays_until = "the page stays until Ctrl-C"
+    # What the run has recorded for it.
+    device: Device | None = None
 
     @property
     def address(self) -> str | None:
@@ -228,7 +243,7 @@ class Run:
             self._line.clear()
             self._write(outcome)
             if self._stays and not self._stopped:
-                say("the page stays until Ctrl-C", sys.stdout)
+                say(self.stays_until, sys.stdout)
 
     @property
     def _stays(self) -> bool:

@@ -7,7 +7,9 @@ from typing import Any
 
 from photonstream.cli.quantities import with_prefix
 from photonstream.dashboard.latest import RUN, STATUS, Latest
+from photonstream.nodes.drivers.settings import setting_text
 from photonstream.nodes.results import LEARNED
+from photonstream.stream.commands import DEVICE
 
 _WIDTH = 24
 
@@ -55,9 +57,16 @@ def _progress(latest: Latest, address: str) -> Iterator[str]:
 def _parameters(latest: Latest) -> Iterator[str]:
     for node, given in latest.value(RUN, STATUS).get("parameters", {}).items():
         for name, value in given.items():
-            # What was learned is for machines.
-            if value is not None and (node, name) != LEARNED:
+            # What was learned is for machines; the device has lines of its own.
+            if value is not None and (node, name) != LEARNED and name != DEVICE:
                 yield _line(f"{node}.{name}", _short(value))
+    device = latest.value(RUN, STATUS).get("device") or {"settings": {}}
+    for name, value in device["settings"].items():
+        armed = device["armed"].get(name)
+        if value is not None or armed is not None:
+            now = setting_text(armed) or "none"
+            later = "" if value == armed else f" from the next recording on (now {now})"
+            yield _line(f"{DEVICE}.{name}", (setting_text(value) or "none") + later)
 
 
 def _short(value: Any) -> str:

@@ -1,7 +1,8 @@
 """Who may open the page: anybody on this machine; from elsewhere whoever has a link with a token, perhaps read-only.
 
 The page lies at `ACT` for whoever may act, and at `WATCH` for whoever only looks. A token comes once, in a link; from
-then on it is in a cookie, so that it stands in no address line, no history and no log.
+then on it is in a cookie, so that it stands in no address line, no history and no log. Each of both pages has its own:
+who opens one goes on with the other.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ class GuardedServer(BokehTornado):
 
     def __init__(self, applications: Any, access: Access, port: int, **options: Any) -> None:
         self._access = access
-        self._cookie = f"photonstream-{port}"
+        self._cookies = {ACT: f"photonstream-{port}", WATCH: f"photonstream-{port}-watch"}
         super().__init__(applications, log_function=lambda _handler: None, **options)
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
@@ -67,11 +68,11 @@ class GuardedServer(BokehTornado):
         if in_link and self._access.act is not None and request.path in (ACT, WATCH):
             token = in_link[-1].decode("latin-1")
             if self._access.allows(request.path, token):
-                given = {"cookie": self._cookie, "token": token}
+                given = {"cookie": self._cookies[request.path], "token": token}
                 return self.get_handler_delegate(request, _Admit, given)
             return self.get_handler_delegate(request, _Refuse)
-        cookie = request.cookies.get(self._cookie)
-        if not self._access.allows(request.path, None if cookie is None else cookie.value):
+        kept = [request.cookies[name].value for name in self._cookies.values() if name in request.cookies]
+        if not any(self._access.allows(request.path, token) for token in kept or [None]):
             return self.get_handler_delegate(request, _Refuse)
         return super().find_handler(request, **options)
 

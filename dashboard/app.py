@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from bokeh.core.properties import Any as Anything
@@ -14,8 +15,7 @@ from bokeh.models import CustomJS
 from bokeh.server.session import ServerSession
 
 from photonstream.dashboard.desk import Desk, Role
-from photonstream.dashboard.live_figures import live_figures
-from photonstream.dashboard.live_page import PAGE, VARIABLES
+from photonstream.dashboard.live_page import PAGE, variables
 from photonstream.dashboard.live_trace import Part, part_of
 from photonstream.dashboard.updates import Updates, pack
 from photonstream.dashboard.wishes import WishError
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 # Tells the run what somebody wants, in the words of `wishes`; the last argument takes what it says to that.
 Ask = Callable[[object, object, Callable[[str], None]], None]
 
+# A page is sent something at least so often, be there news or not: it takes a longer silence for a lost server.
+BEAT_NS = 2 * 10**9
+
 # The wish of a page that watches, and wants to act.
 TAKE_OVER = "take over"
 
@@ -33,7 +36,8 @@ TAKE_OVER = "take over"
 class Exchange(DataModel):
     """What server and page tell each other: ``shown`` is what the page is to show, ``said`` what it says.
 
-    All that changes at one time is one change of one property, because that is what costs.
+    It is all that a session has: the plots are the same for every page, and come with it. All that changes at one time
+    is one change of one property, because that is what costs.
     """
 
     # Bokeh looks for more of a model's code beside the first package of this name, and ours lies in no folder.
@@ -61,11 +65,15 @@ class Tab:
         self._seen: dict[str, int] = {}
         self._heard = 0
         # What the page was told of: its last wish that was heard, the notice, its role.
-        self._told: tuple[int, str, Role | None] = (0, "", None)
-        self._notice = ""
+        self._told: tuple[int, tuple[int, str], Role | None] = (0, (0, ""), None)
+        # Its number, for the same may be said again; and its words.
+        self._notice = (0, "")
+        # What it is about: a wish by its name and field.
+        self._about: object = None
         self._part_s: Part = None
         # The stamp of the trace that it was sent last; what a new tab is sent first is history.
         self._stamp: int | None = None
+        self._sent_at = stamp_now()
         self._exchange = Exchange()
         self._exchange.on_change("said", self._listen)
         self._fill(document)
@@ -73,16 +81,11 @@ class Tab:
     def _fill(self, document: Document) -> None:
         document.title = "photonstream"
         document.template = PAGE
-        document.template_variables.update(VARIABLES)
+        document.template_variables.update(variables())
         # Its own script brings a page back that has lost its server: with a new session.
         document.config.reconnect_session = False
         document.config.notify_connection_status = False
-        figures = live_figures()
-        figures[0].tags = [self._exchange]
-        # Bokeh looks for all models at every root that is added, unless told to do so once.
-        with document.models.freeze():
-            for plot in figures:
-                document.add_root(plot)
+        document.add_root(self._exchange)
         shared = {"exchange": self._exchange}
         self._exchange.js_on_change("shown", CustomJS(args=shared, code="photonstream.take(exchange.shown)"))
         document.js_on_event("document_ready", CustomJS(args=shared, code="photonstream.start(exchange)"))
@@ -95,28 +98,32 @@ class Tab:
 
     @property
     def due(self) -> bool:
-        """Whether there is something new to send, and it can be sent."""
+        """Whether there is something new to send, or a sign of life, and it can be sent."""
         told = self._told == (self._heard, self._notice, self._desk.role(self))
-        return self.ready and not (told and self._updates.known(self._seen))
+        nothing = told and self._updates.known(self._seen)
+        return self.ready and not (nothing and stamp_now() - self._sent_at < BEAT_NS)
 
     def send(self) -> None:
-        """Send what is new since the last update, if anything is; the document must be locked."""
+        """Send what is new since the last update, or a sign of life, if it is due; the document must be locked."""
         if not self.due:
             return
         news = self._updates.news(self._seen, self._part_s)
         role = self._desk.role(self)
         head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard, "role": role}}
         if self._notice != self._told[1]:
-            head["notice"] = self._notice
+            head["notice"] = self._notice[1]
         self._told = (self._heard, self._notice, role)
-        self._stamp = self._updates.stamp if self.sent else None
+        # Of a mere sign of life nothing is late.
+        self._stamp = self._updates.stamp if self.sent and news else None
+        self._sent_at = stamp_now()
         self.sent += 1
         exchange: Any = self._exchange
         exchange.shown = b"".join([pack(head), *news])
 
-    def tell(self, words: str) -> None:
-        """Say something to the person at this tab."""
-        self._notice = words
+    def tell(self, words: str, about: object = None) -> None:
+        """Say something to the person at this tab; without words, that what was said ``about`` this holds no more."""
+        if words or about == self._about:
+            self._notice, self._about = (self._notice[0] + 1, words), about
 
     def _listen(self, _attribute: str, _old: object, said: object) -> None:
         try:
@@ -157,7 +164,11 @@ class Tab:
             raise WishError(
                 "this link is read-only" if role == "read-only" else "another page acts at present"
             )
-        self._ask(name, values, self.tell)
+        about = (name, values.get("field") if isinstance(values, Mapping) else None)
+        try:
+            self._ask(name, values, partial(self.tell, about=about))
+        except WishError as error:
+            self.tell(f"Not done: {error}.", about)
 
 
 class Tabs:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
+from photonstream.dashboard.device_fields import device_setting, device_view
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
-from photonstream.dashboard.numbers import MS, NM, NS, NW, ONE, PERCENT, Unit
+from photonstream.dashboard.numbers import MS, NM, NS, NW, ONE, Unit
 from photonstream.nodes.experiment import OF_FIT, experiment_settings
 from photonstream.nodes.intensity import IntensityParameters
 from photonstream.nodes.lifetime_parameters import LifetimeParameters
@@ -111,7 +112,7 @@ FIELDS = (
     Field("lifetime", "s", "s, XX over X"),
     Field("lifetime", "assumed_tau_xx_s", "τₓₓ if mono", NS),
     Field("lifetime", "dead_time_s", "dead time", NS, empty="not corrected"),
-    Field("lifetime", "target_sigma", "wanted σ of β", PERCENT),
+    Field("lifetime", "target_sigma", "wanted σ of β"),
 )
 # What is known of the experiment; <N> stands above, with what else the fit takes.
 EXPERIMENT_FIELDS = (
@@ -131,20 +132,21 @@ _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def settings_of(key: object, text: object, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The values of each command ``set`` for a text in a field; ``parameters`` are those of the run.
+def settings_of(key: object, text: object) -> list[dict[str, Any]]:
+    """The settings that a text in a field stands for, which a run is told together.
 
     A field of the experiment goes wherever `photonstream ctl meta` sends it. Raises ValueError with a sentence for the
     person.
     """
+    if isinstance(key, str) and isinstance(text, str) and (setting := device_setting(key, text)) is not None:
+        return [setting]
     field = _BY_KEY.get(key) if isinstance(key, str) else None
     if field is None or not isinstance(text, str):
         raise ValueError("the page has no such field")
     value = field.parse(text)
-    settings = [(field.node, field.name, value)]
     if field in EXPERIMENT_FIELDS or field.name in OF_FIT:
-        settings = experiment_settings({field.name: value}, parameters)
-    return [{"node": node, "name": name, "value": value} for node, name, value in settings]
+        return experiment_settings({field.name: value})
+    return [{"node": field.node, "name": field.name, "value": value}]
 
 
 def controls_view(latest: Latest) -> Update:
@@ -159,8 +161,15 @@ def controls_view(latest: Latest) -> Update:
 
     shown = {field.key: field.shown(value(field)) for field in FIELDS}
     shown |= {field.key: field.shown(known.get(field.name)) for field in EXPERIMENT_FIELDS}
-    deeds = {"discarded": bool(results.get("discarded")), "next": status.get("has_next") is True}
-    return {"fields": shown, "deeds": deeds}
+    device = mapping(status.get("device"))
+    deeds = {
+        "discarded": bool(results.get("discarded")),
+        "next": status.get("has_next") is True,
+        "recorded": device.get("recording") is False,
+    }
+    of_device = device_view(device) if device else {"device": None, "fields": {}}
+    # The rows come before what stands in them.
+    return {"device": of_device["device"], "fields": shown | of_device["fields"], "deeds": deeds}
 
 
 def mapping(value: object) -> Mapping[str, Any]:

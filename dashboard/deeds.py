@@ -10,7 +10,7 @@ from typing import Any
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import grid_table
 from photonstream.dashboard.numbers import SECONDS, counted, quantity
-from photonstream.stream.commands import NOTE
+from photonstream.stream.commands import NOTE, TOGETHER
 
 LOG = "log.jsonl"
 # A line of the log with a note of the run that is done again.
@@ -84,8 +84,14 @@ def _words(deed: Mapping[str, Any]) -> str:
     values = deed.get("values")
     given: Mapping[str, Any] = values if isinstance(values, Mapping) else {}
     if deed.get("name") == "set":
-        return f"{given.get('node')}.{given.get('name')} = {_short(given.get('value'))}"
+        settings = given.get(TOGETHER, [given])
+        return "; ".join(_setting(each) for each in settings if isinstance(each, Mapping))
     return " ".join([str(deed.get("name")), *(_short(value) for value in given.values())])
+
+
+def _setting(given: Mapping[str, Any]) -> str:
+    names = [str(given[key]) for key in ("node", "name", "field") if given.get(key) is not None]
+    return f"{'.'.join(names)} = {_short(given.get('value'))}"
 
 
 def _short(value: Any) -> str:

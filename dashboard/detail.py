@@ -47,10 +47,13 @@ _KNOWN_TESTS = (
 )
 
 
-def estimate_row(label: str, estimate: Any, unit: Unit, remark: str = "", *, fits: bool = True) -> Row:
+def estimate_row(
+    label: str, estimate: Any, unit: Unit, remark: str = "", *, fits: bool = True, share: bool = False
+) -> Row:
     """An estimate with its error and its 95 % interval, or the reason why it has neither.
 
     ``fits``: whether its model describes the data; the error of one that does not would be that of a wrong description.
+    ``share``: it lies between 0 and 1.
     """
     has_error = is_estimate(estimate) and any(estimate.get(key) for key in ("stderr", "ci68", "ci95"))
     interval = ""
@@ -63,7 +66,7 @@ def estimate_row(label: str, estimate: Any, unit: Unit, remark: str = "", *, fit
         interval = (
             interval_text(estimate, "ci95", unit)
             if followed
-            else interval_95(estimate, unit).removeprefix("95 % ")
+            else interval_95(estimate, unit, share=share).removeprefix("95 % ")
         )
     return Row(label, estimate_text(estimate, unit), interval, remark)
 
@@ -141,7 +144,7 @@ def detail_rows(fit: Mapping[str, Any], shown: Collection[str], *, fits: bool = 
 
     def row(place: str, key: str, value: Any) -> Row:
         words, unit = _words(key)
-        return estimate_row(place + words, value, unit, fits=fits)
+        return estimate_row(place + words, value, unit, fits=fits, share=is_share(key))
 
     for key, value in fit.items():
         if is_estimate(value) and key not in shown:
@@ -158,6 +161,11 @@ def detail_rows(fit: Mapping[str, Any], shown: Collection[str], *, fits: bool = 
     outside = number(fit.get("photons_outside"))
     if outside:
         yield Row("selected photons outside the fitted bins", fixed(outside, 0))
+
+
+def is_share(key: str) -> bool:
+    """Whether an estimate of this name is a part of a whole."""
+    return key.startswith(("amplitude_", "photon_share_")) or key.endswith("_share")
 
 
 def _words(key: str) -> tuple[str, Unit]:

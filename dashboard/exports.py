@@ -6,11 +6,14 @@ import json
 from dataclasses import asdict, dataclass
 
 from photonstream.dashboard.panels.history import QUANTITIES
+from photonstream.dashboard.views import EXTRAS
 
 
 @dataclass(frozen=True)
 class Table:
     """The ``sources`` of a plot, one below the other, and their ``columns``: as they are, their names, their units.
+
+    ``{NAME}`` within a name stands for what the plot's legend calls NAME; a column that it does not show is left out.
 
     ``mark``: name of a first column that says of which source a row is, with a value for each.
     """
@@ -60,7 +63,7 @@ TABLES = {
             ("selected", "counts", "counts"),
             ("everything", "counts_all_states", "counts"),
             *((name, name, "counts") for name in ("fit", "exciton", "fast", "background", "response")),
-            *((name, f"counts_{name}", "counts") for name in ("detector_1", "detector_2")),
+            *((name, f"counts_{{{name}}}", "counts") for name in EXTRAS[1:]),
         ),
     ),
     "residuals": Table(("residuals",), (("time", "time", "ns"), ("residual", "residual", "sigma"))),
@@ -82,6 +85,7 @@ TABLES = {
             ("density", "density", "1/s"),
             ("exponential", "exponential", "1/s"),
             ("power_law", "power_law", "1/s"),
+            ("cut_off", "cut_off", "1/s"),
         ),
         "selected",
         (1, 0),

@@ -32,6 +32,7 @@ from photonstream.dashboard.numbers import (
     quantity,
     with_unit,
 )
+from photonstream.dashboard.safe_rates import laser_rate_hz
 
 # Between the facts of a line.
 SEPARATOR = "  ·  "
@@ -65,7 +66,8 @@ def circumstances(run: RunFolder) -> list[str]:
     if number(_mean_n(experiment)) is not None:
         parts.append(f"<N> = {plain(float(_mean_n(experiment)))}")
     if number(recording.get("sync_rate_hz")) is not None:
-        parts.append(f"laser {pulse_rate(recording['sync_rate_hz'])}")
+        pulses = "sync" if laser_rate_hz(recording) is None else "laser"
+        parts.append(f"{pulses} {pulse_rate(recording['sync_rate_hz'])}")
     parts += [str(recording["created"])] if recording.get("created") else []
     return parts
 
@@ -204,7 +206,8 @@ def selection_text(run: RunFolder) -> str:
     levels = states.get("levels")
     levels = [level for level in levels if isinstance(level, Mapping)] if isinstance(levels, list) else []
     if len(levels) < 2:
-        return "everything: one state" if any(level.get("on") for level in levels) else "no state known yet"
+        one = any(level.get("on") for level in levels)
+        return "everything, for there is one state" if one else "nothing, for no state is known"
     if is_dark(run.summary):
         return f"one of {len(levels)} levels of light that is no emitter's"
     chosen = [str(level.get("state")) for level in levels if level.get("on") is True]
@@ -215,7 +218,7 @@ def selection_text(run: RunFolder) -> str:
         return f"the neutral one of {len(levels)} states"
     real = len(levels) - doubtful
     words = f"the neutral one of {real} states" if real > 1 else "the neutral state"
-    return f"{words}, and {doubtful} listed that may be none"
+    return f"{words} ({doubtful} more may be no state{'s' if doubtful > 1 else ''})"
 
 
 def window_text(run: RunFolder) -> str:

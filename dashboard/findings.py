@@ -11,6 +11,7 @@ from photonstream.dashboard.detail import (
     detail_rows,
     estimate_row,
     fitted_row,
+    is_share,
     model_range_row,
 )
 from photonstream.dashboard.folder import RunFolder
@@ -28,6 +29,7 @@ from photonstream.dashboard.numbers import (
     plain,
     quantity,
 )
+from photonstream.nodes.inference.decay_fit import TOO_FEW
 
 # Estimates that have a row of their own among the main numbers.
 _MAIN = (
@@ -53,7 +55,7 @@ _VERDICTS = {
     "mono": "One component suffices",
     "bi": "Two components",
     "fast component or tail": "Two components, but the fast one may be the instrument response's own tail",
-    "not enough photons yet": "Not enough photons yet",
+    TOO_FEW: "Not enough photons",
     "does not fit": "Neither one nor two components fit",
     "none": "No lifetime fitted",
 }
@@ -82,6 +84,9 @@ class Findings:
         """The outcome in a few words."""
         if is_dark(self._summary):
             return "No emitter"
+        if self.model == "mono" and not self.fits:
+            # As somebody has asked for it.
+            return "One component does not fit"
         return _VERDICTS.get(self._fit.get("verdict") or self.model, _VERDICTS["none"])
 
     @property
@@ -191,12 +196,18 @@ class Findings:
         # Two digits: the error of an error is no better.
         size = 10.0 ** max(0, math.floor(math.log10(photons)) - 1)
         words = f"{counted(round(photons / size) * int(size))} photons"
-        return Row(label, words if time_s is None else f"{words}, {_span(time_s)}")
+        return Row(label, f"{words}, {'none come now' if time_s is None else _span(time_s)}")
 
     def _read_further(self, met: float) -> str:
         """How many photons are fitted beside those at which the run was to end."""
         further = (number(self._fit.get("photons")) or met) - met
-        words = "there two fits in a row knew it, and the reading ended"
+        knew = "there two fits in a row knew it"
+        if self._summary.get("interrupted") is False:
+            return f"{knew}; by then all had been read"
+        if further < 0:
+            # The states were told apart later, and what was fitted then was less.
+            return f"{knew}, of photons of which some are not selected in the end; then the reading ended"
+        words = f"{knew}, and the reading ended"
         return f"{words}; {counted(further)} more had been read by then" if further > 0 else words
 
     def interval(self, key: str, unit: Unit) -> str:
@@ -259,7 +270,7 @@ class Findings:
             yield Row(label, "none", "", str(why))
 
     def _row(self, label: str, key: str, unit: Unit, remark: str = "") -> Row:
-        return estimate_row(label, self._get(key), unit, remark, fits=self.fits)
+        return estimate_row(label, self._get(key), unit, remark, fits=self.fits, share=is_share(key))
 
     def _side_by_side(self, others: Mapping[str, Any]) -> Iterator[str]:
         """Lifetime and beta of the states and of the window of rates."""

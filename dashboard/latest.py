@@ -151,6 +151,11 @@ class Latest:
         """The newest result of this key."""
         return None if self._shown is None else self._shown.results.get((node, key))
 
+    def final(self, node: str, key: str) -> bool:
+        """Whether the newest result of this key is the last of its epoch: nothing is to come any more."""
+        found = self.known(node, key)
+        return found is not None and found.final
+
     def value(self, node: str, key: str) -> Mapping[str, Any]:
         """The value of the newest result of this key; empty where there is none."""
         found = self.known(node, key)
@@ -210,6 +215,12 @@ class Latest:
         return (
             of_source if of_source is not None else _finite(self.value("decode", "counts").get("duration_s"))
         )
+
+    @property
+    def declared(self) -> int | None:
+        """How many records the file's header declares, where the file holds fewer; else None."""
+        declared = _finite(next(iter(self.named(PROGRESS).values()), {}).get("declared"))
+        return None if declared is None else int(declared)
 
     @property
     def read_share(self) -> float | None:

@@ -15,6 +15,8 @@ CONTROLS_CSS = """
 .deeds { display: grid; grid-template-columns: minmax(0, 1fr) 84px; gap: 6px; padding-bottom: 8px; margin-bottom: 6px;
          border-bottom: 1px solid var(--line); }
 #controls .deeds input { text-align: left; }
+#device { border-top: 1px solid var(--line); margin: 6px 0; padding-top: 6px; }
+#device summary { cursor: pointer; }
 .deeds :is(#keep, #next) { grid-column: 1 / -1; }
 #stop { width: 100%; }
 :is(#stop, #next).sure { background: #b34700; color: #fff; border-color: #b34700; }
@@ -45,6 +47,9 @@ placeholder="{{ field.empty }}">
 {{ rows(experiment_fields) }}
 <p><i>*</i> The recording is read again from its start; until it has caught up, the old results are shown without
 colour, as superseded.</p>
+<details id="device" hidden><summary></summary>
+<p>A device is armed with its settings: a change holds from the next recording on (next particle).</p>
+<div></div></details>
 <button id="stop" type="button">stop the run</button>
 </section>
 """
@@ -63,23 +68,66 @@ function onControls({place, wish}) {
     }
   }
 
-  function showDeeds({discarded, next}) {
-    place("keep").hidden = !discarded;
-    place("next").disabled = !next;
-    place("next").title = next ? "ends the recording, writes its result, begins another" : "no device is recorded here";
-    if (!place("next").classList.contains("sure")) {
-      place("next").textContent = next ? "next particle" : "next particle (attach only)";
+  // Which settings a device has is known once its run says so.
+  function showDevice(of) {
+    const part = place("device"), list = part.querySelector("div");
+    part.hidden = of === null;
+    const {name, rows, now} = of ?? {name: "", rows: [], now: {}};
+    part.querySelector("summary").textContent = `device: ${name}`;
+    const keys = rows.map(([key]) => key).join();
+    if (list.dataset.keys !== keys) {
+      list.dataset.keys = keys;
+      list.replaceChildren(...rows.map(deviceRow));
+    }
+    for (const [key, text] of Object.entries(now)) {
+      place(`now-${key}`).textContent = text && ` (now: ${text})`;
     }
   }
 
-  // A deed that ends something is done at the second press.
+  function deviceRow([key, name, words, unit]) {
+    const label = document.createElement("label"), text = document.createElement("span");
+    const now = document.createElement("i"), field = document.createElement("input");
+    const last = document.createElement("span");
+    label.title = `setting ${name} of the device`;
+    now.id = `now-${key}`;
+    text.append(words, now);
+    field.id = `set-${key}`;
+    field.dataset.field = key;
+    field.autocomplete = "off";
+    field.placeholder = "not set";
+    attend(field);
+    last.textContent = unit;
+    label.append(text, field, last);
+    return label;
+  }
+
+  let allowed = {discarded: false, next: false, recorded: false};
+
+  function showDeeds(of) {
+    allowed = of;
+    place("keep").hidden = !of.discarded;
+    place("next").disabled = !of.next;
+    place("next").title = !of.next ? "no device is recorded here" : of.recorded ? "begins another recording"
+      : "ends the recording, writes its result, begins another";
+    label("next");
+    label("stop");
+  }
+
+  const LABELS = {
+    next: of => !of.next ? "next particle (attach only)" : of.recorded ? "start next particle" : "next particle",
+    stop: of => of.recorded ? "end the program" : "stop the run",
+  };
+
+  function label(name) {
+    if (!place(name).classList.contains("sure")) place(name).textContent = LABELS[name](allowed);
+  }
+
+  // A deed that begins or ends something is done at the second press.
   function twice(name, warning) {
     const button = place(name);
-    let words = "";
     const unsure = () => {
-      if (!button.classList.contains("sure")) return;
       button.classList.remove("sure");
-      button.textContent = words;
+      label(name);
     };
     button.addEventListener("click", () => {
       if (button.classList.contains("sure")) {
@@ -87,9 +135,8 @@ function onControls({place, wish}) {
         wish(name, {});
         return;
       }
-      words = button.textContent;
       button.classList.add("sure");
-      button.textContent = warning;
+      button.textContent = warning(allowed);
       setTimeout(unsure, SURE_MS);
     });
   }
@@ -120,23 +167,25 @@ function onControls({place, wish}) {
   function listen() {
     place("settings").addEventListener("click", toggle);
     document.addEventListener("keydown", escape);
-    twice("stop", "press again: it ends with what it has");
-    twice("next", "press again: this recording ends");
+    twice("stop", of => of.recorded ? "press again: photonstream ends" : "press again: it ends with what it has");
+    twice("next", of => of.recorded ? "press again: a recording begins" : "press again: this recording ends");
     spoken("note", "put-note", "note", "text");
     spoken("why", "discard", "discard", "why");
     place("keep").addEventListener("click", () => wish("keep", {}));
-    for (const field of document.querySelectorAll("[data-field]")) {
-      field.addEventListener("change", () => wish("set", {field: field.dataset.field, text: field.value}));
-      field.addEventListener("keydown", event => {
-        if (event.key === "Escape" && field.value !== field.dataset.shown) {
-          field.value = field.dataset.shown;
-          event.preventDefault();
-        }
-        if (event.key === "Enter") field.blur();
-      });
-    }
+    document.querySelectorAll("[data-field]").forEach(attend);
   }
 
-  return {show, showDeeds, listen};
+  function attend(field) {
+    field.addEventListener("change", () => wish("set", {field: field.dataset.field, text: field.value}));
+    field.addEventListener("keydown", event => {
+      if (event.key === "Escape" && field.value !== field.dataset.shown) {
+        field.value = field.dataset.shown;
+        event.preventDefault();
+      }
+      if (event.key === "Enter") field.blur();
+    });
+  }
+
+  return {show, showDevice, showDeeds, listen};
 }
 """

@@ -7,7 +7,7 @@ import numpy as np
 from photonstream.dashboard.axes import log_ends
 from photonstream.dashboard.folder import Curve
 from photonstream.dashboard.latest import Latest
-from photonstream.dashboard.live_panels import Update
+from photonstream.dashboard.live_panels import Update, none_yet
 from photonstream.dashboard.panels.dwell import dwell_ends, dwell_sides
 from photonstream.nodes.dwells import dwell_table, dwells_of_bins
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV
@@ -27,7 +27,8 @@ def dwell_view(latest: Latest) -> Update:
     sides = dwell_sides(Curve({column.name: np.asarray(column.values, float) for column in table}))
     ends = dwell_ends(sides)
     if ends is None:
-        return {"data": sides, "say": {"dwell": "No complete dwells yet."}}
+        words = none_yet(latest, "No complete dwells", "states", "selection")
+        return {"data": sides, "say": {"dwell": words}}
     times_s, densities = ends
     return {
         "data": sides,

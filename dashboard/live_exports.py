@@ -5,6 +5,7 @@ from __future__ import annotations
 from photonstream.dashboard.exports import tables_json
 
 EXPORTS_CSS = """
+.desk { position: fixed; top: 0; right: 100%; }
 .save { position: absolute; left: 30px; bottom: 0; z-index: 4; display: flex; gap: 2px; opacity: 0; }
 .plot:hover > .save, .save:focus-within { opacity: 1; }
 .save button { height: 18px; padding: 0 5px; font-size: 10.5px; color: var(--soft); border-color: var(--line); }
@@ -14,13 +15,21 @@ EXPORTS_CSS = """
 EXPORTS_SCRIPT = (
     r"""
 "use strict";
-function onExports({place, model, view}) {
+function onExports({place, model, plots}) {
+  // Pixels of a PNG for one of the plot.
+  const PNG_SCALE = 2;
   const TABLES = """
     + tables_json()
     + r""";
 
   function csv(name) {
-    const {sources, columns, mark, marks} = TABLES[name];
+    const {sources, columns: all, mark, marks} = TABLES[name];
+    const columns = all.flatMap(([column, words, unit]) => {
+      const key = words.match(/\{(.*)\}/)?.[1];
+      if (key === undefined) return [[column, words, unit]];
+      const {visible, label} = model(`legend ${key}`);
+      return visible ? [[column, words.replace(`{${key}}`, label.value.replace(" ", "_")), unit]] : [];
+    });
     const cell = value => Number.isFinite(value) ? String(value) : "";
     const first = words => mark ? [words] : [];
     const head = [[...first(mark), ...columns.map(c => c[1])], [...first(""), ...columns.map(c => c[2])]];
@@ -32,18 +41,35 @@ function onExports({place, model, view}) {
     return new Blob([[...head, ...rows].map(row => row.join(",") + "\n").join("")], {type: "text/csv"});
   }
 
-  // On white: a picture for a lab book has paper behind it, whatever the page looks like.
+  // The plot as it is saved has its own view, off the screen, for as long as that takes.
+  async function svg(name) {
+    const desk = document.createElement("div");
+    desk.className = "desk";
+    document.body.append(desk);
+    const drawn = await plots().views_manager.build_view(model(`saved ${name}`));
+    drawn.build(desk);
+    await drawn.ready;
+    const picture = await drawn.export("svg").to_blob();
+    drawn.remove();
+    desk.remove();
+    return picture;
+  }
+
   async function png(name) {
-    const drawn = view(name).export("png").canvas, paper = document.createElement("canvas");
-    [paper.width, paper.height] = [drawn.width, drawn.height];
+    const drawn = new Image(), paper = document.createElement("canvas");
+    drawn.src = URL.createObjectURL(await svg(name));
+    await drawn.decode();
+    URL.revokeObjectURL(drawn.src);
+    [paper.width, paper.height] = [PNG_SCALE * drawn.width, PNG_SCALE * drawn.height];
+    // A drawing begins half a pixel within its edge.
     const context = paper.getContext("2d");
     context.fillStyle = "#fff";
     context.fillRect(0, 0, paper.width, paper.height);
-    context.drawImage(drawn, 0, 0);
+    context.drawImage(drawn, 0, 0, paper.width, paper.height);
     return new Promise(done => paper.toBlob(done, "image/png"));
   }
 
-  const makers = {png, svg: name => view(name).export("svg").to_blob(), csv};
+  const makers = {png, svg, csv};
 
   async function save(name, kind) {
     const link = document.createElement("a"), run = place("title").textContent.replace(/[^\w.-]+/g, "_");

@@ -1,4 +1,4 @@
-"""The plots of one tab, empty: the page fills them from what it is sent, by the names given here."""
+"""The plots of a page, empty: it fills them from what it is sent, by the names given here."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from bokeh.core.json_encoder import serialize_json
+from bokeh.embed.util import standalone_docs_json_and_render_items
 from bokeh.models import (
     BasicTicker,
     BoxZoomTool,
@@ -35,12 +37,14 @@ from photonstream.dashboard.panels.histogram import histogram_figure
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_figure
 from photonstream.dashboard.panels.trace import (
     add_notes,
+    note_columns,
     trace_columns,
     trace_figure,
     window_band,
     window_limit,
 )
-from photonstream.dashboard.style import count_ticks, label_axes
+from photonstream.dashboard.saved_figures import saved_figures
+from photonstream.dashboard.style import count_ticks, into_one_document, label_axes
 from photonstream.dashboard.views import EXTRAS, view_decay
 from photonstream.nodes.history import ENDS
 
@@ -67,6 +71,20 @@ _NO_HISTORY = {name: np.empty(0) for name in ("photons", *(q.name + end for q in
 BORDER_HISTORY = 58
 
 
+def embedded_figures() -> tuple[str, dict[str, tuple[str, str]]]:
+    """All plots as the page reads them, and by name the identifiers of the place and of the plot that stands there.
+
+    Every page has the same ones: to make them takes a second, in which no other page would be sent anything.
+    """
+    figures = live_figures()
+    into_one_document(figures)
+    documents, items = standalone_docs_json_and_render_items(figures)
+    places = {str(root.name): (str(root.elementid), str(root.id)) for item in items for root in item.roots}
+    # Within a script no string may look like its end.
+    text = serialize_json([documents, [item.to_json() for item in items]]).replace("</", "<\\/")
+    return text, places
+
+
 def live_figures() -> list[figure]:
     """All plots of the page; each has the name of the place where it stands."""
     axes = {name: Range1d(start=low, end=high, name=f"axis {name}") for name, (low, high) in AXES.items()}
@@ -74,7 +92,7 @@ def live_figures() -> list[figure]:
     histogram = histogram_figure(
         _source("histogram", ("low", "high", "bins", "selected")), axes["bins"], axes["rates"], None
     )
-    add_notes(trace, _source("trace_notes", ("x", "text")))
+    add_notes(trace, _source("trace_notes", tuple(note_columns(()))))
     # Whoever zooms into the trace looks for a moment in time.
     for tool in trace.tools:
         if isinstance(tool, BoxZoomTool):
@@ -88,12 +106,15 @@ def live_figures() -> list[figure]:
         "pairs": _pairs(axes),
         "dwell": _dwell(axes),
     }
+    for name in ("trace", "histogram"):
+        _add_window(name, figures[name])
+    saved = saved_figures(figures)
     for name, plot in figures.items():
         plot.name = name
-        plot.js_on_event("rangesupdate", CustomJS(args={"plot": plot}, code="photonstream.zoomed(plot)"))
+        # What a callback refers to comes to the page with its plot, and is not drawn there by itself.
+        given = {"plot": plot, "saved": saved[name]}
+        plot.js_on_event("rangesupdate", CustomJS(args=given, code="photonstream.zoomed(plot)"))
         plot.js_on_event("doubletap", CustomJS(code="photonstream.whole()"))
-    for plot in (trace, histogram):
-        _add_window(plot)
     return [*figures.values()]
 
 
@@ -105,10 +126,10 @@ def _source(name: str, columns: tuple[str, ...]) -> ColumnDataSource:
     return ColumnDataSource({column: [] for column in columns}, name=f"source {name}")
 
 
-def _add_window(plot: figure) -> None:
-    plot.add_layout(window_band(name=f"{plot.name} band", visible=False))
+def _add_window(name: str, plot: figure) -> None:
+    plot.add_layout(window_band(name=f"{name} band", visible=False))
     for side in ("low", "high"):
-        plot.add_layout(window_limit(name=f"{plot.name} {side}", location=0, visible=False))
+        plot.add_layout(window_limit(name=f"{name} {side}", location=0, visible=False))
 
 
 def _flid(axes: dict[str, Range1d]) -> figure:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from jinja2 import Template
 
 from photonstream.dashboard.controls import EXPERIMENT_FIELDS, FIELDS
 from photonstream.dashboard.live_controls import CONTROLS_CSS, CONTROLS_HTML
 from photonstream.dashboard.live_exports import EXPORTS_CSS
+from photonstream.dashboard.live_figures import embedded_figures
 from photonstream.dashboard.live_script import SCRIPT
 from photonstream.dashboard.page import BASE_CSS
 
@@ -24,8 +27,9 @@ header { display: flex; align-items: baseline; gap: 16px; white-space: nowrap; }
 h1 { font-size: 19px; line-height: 1.3; overflow: hidden; text-overflow: ellipsis; flex: 0 1 auto; }
 header p { overflow: hidden; text-overflow: ellipsis; margin: 0; flex: 1 1 0; min-width: 0; }
 #state { color: var(--ink); font-weight: 600; text-align: right; flex: 0 1 auto; }
-#notice { position: absolute; top: 34px; right: 18px; z-index: 9; background: #fff; color: #b34700; padding: 0 8px;
-          max-width: 70%; white-space: normal; }
+/* Over the bar of the replay, beside the buttons, and in nobody's way. */
+#notice { position: absolute; top: 34px; left: 106px; z-index: 9; background: #fff; color: #b34700; padding: 0 8px;
+          max-width: calc(100% - 560px); white-space: normal; pointer-events: none; }
 #notice:not(:empty) { border: 1px solid #b34700; border-radius: 3px; padding: 3px 8px; }
 button, select, input { font: inherit; font-size: 13px; color: var(--ink); background: #fff; height: 26px;
                         border: 1px solid #9a9a9a; border-radius: 3px; padding: 0 8px; }
@@ -63,8 +67,8 @@ button:hover, select:hover { border-color: var(--accent); }
 .window input { width: 66px; text-align: right; height: 24px; }
 .window button { height: 24px; }
 .window select { height: 24px; margin-right: 16px; }
-#window-note { color: var(--soft); margin-left: 4px; min-width: 0; overflow: hidden; text-overflow: ellipsis;
-               white-space: nowrap; }
+#window-note { color: var(--soft); margin-left: 4px; min-width: 0; max-height: 26px; overflow: hidden; font-size: 12px;
+               line-height: 13px; }
 .rates { grid-column: 1 / -1; display: grid; grid-template-columns: minmax(0, 1fr) 170px 25%;
          column-gap: 8px; }
 .panel { min-width: 0; min-height: 0; display: flex; flex-direction: column; position: relative; }
@@ -82,7 +86,11 @@ button:hover, select:hover { border-color: var(--accent); }
 .residuals { flex: 0 0 38%; }
 .numbers { padding: 2px 0 0 20px; overflow: hidden; }
 #reason { max-height: 3.9em; margin: 0 0 6px; font-size: 12px; line-height: 1.3; color: var(--soft);
-          overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; }
+          overflow: hidden; display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3;
+          cursor: pointer; }
+#reason:empty { display: none; }
+/* A click or the keyboard opens what is cut off; the table below it makes room. */
+#reason:focus { display: block; max-height: 80%; flex: none; overflow: auto; color: var(--ink); }
 #numbers { flex: 1; min-height: 0; overflow: auto; }
 #numbers table { table-layout: fixed; font-size: 11.5px; line-height: 1.25; }
 #numbers td, #numbers tbody th { padding: 1.5px 6px 1.5px 0; }
@@ -110,14 +118,16 @@ footer:has(.loud) { border-top: 3px solid #b34700; font-size: 14px; color: var(-
   background: repeating-linear-gradient(135deg, #b34700 0 4px, transparent 4px 8px); }
 .catching-up #beta-label::after { content: " · superseded"; color: #b34700; }
 .catching-up #state, .deaf #state { color: #b34700; }
-.deaf :is(.trace, .histogram) { pointer-events: none; }
-:is(.watching, .deaf) :is(#pause, #bar, #speed, .window input, .window button, [data-field], .deeds *, #stop) {
+:is(.deaf, .silent) :is(.trace, .histogram) { pointer-events: none; }
+:is(.watching, .deaf, .silent) :is(#pause, #bar, #speed, .window input, .window button, [data-field], .deeds *, #stop) {
   pointer-events: none; color: var(--soft); border-color: var(--line); }
-:is(.watching, .deaf) :is(.clock, .window, #controls)
+:is(.watching, .deaf, .silent) :is(.clock, .window, #controls)
   :is(button:not(#take-over, #settings, #night), input, select:not(#span)) {
   background: #f2f2f2; }
 #read-only { color: var(--soft); }
-.cut #state::after { content: " The page has lost its server; it comes back by itself."; }
+#silence { font-size: 14px; padding: 3px 8px; margin: 4px 0 0; }
+/* What is said of now holds no more. */
+.silent:not(.over) #state, .silent :is(#lag, #link, #latency, #shares) { display: none; }
 @media (max-width: 1599px) { #shares { display: none; } }
 @media (min-width: 1600px) {
   #numbers table { font-size: 14px; line-height: 1.45; }
@@ -151,12 +161,10 @@ _TEMPLATE = (
 </head>
 <body>
 {% macro plot(name) %}
-{% for root in roots if root.name == name %}
 <div class="plot {{ name }}" id="plot-{{ name }}" role="group"
 aria-label="{{ plots[name] }}; keys: + and - zoom, arrows move, Escape shows all">
-<div id="{{ root.elementid }}" data-root-id="{{ root.id }}" style="display: contents;"></div>
+<div id="{{ places[name][0] }}" data-root-id="{{ places[name][1] }}" style="display: contents;"></div>
 <p class="say" id="say-{{ name }}"></p></div>
-{% endfor %}
 {% endmacro %}
 <main>
 <header>
@@ -175,6 +183,7 @@ aria-valuemin="0" aria-valuemax="100"><div id="read" style="width: 0"></div>
 <button id="settings" type="button" aria-expanded="false" aria-controls="controls">settings</button>
 <button id="night" type="button" title="bright or dark page">dark</button>
 </div>
+<p id="silence" hidden><span id="silence-words" role="alert"></span> <span id="silence-time"></span></p>
 <div id="problems"></div>
 """
     + CONTROLS_HTML
@@ -212,12 +221,15 @@ window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 <div class="stack"><div class="panel"><b>f</b>{{ plot("pairs") }}</div>
 <div class="panel"><b>g</b>{{ plot("dwell") }}</div></div>
 <div class="panel numbers"><b>h</b>
-<p id="reason"></p>
+<p id="reason" tabindex="0"></p>
 <div id="numbers"></div></div>
 </div>
 <footer><span id="ledger"></span><span id="lag"></span><span id="restarts"></span><span id="refused"></span>
 <span id="epoch"></span><span id="link"></span><span id="latency"></span><span id="shares"></span></footer>
 </main>
+{# What the session has is not drawn, but Bokeh wants a place for it. #}
+{% for root in roots %}<div id="{{ root.elementid }}" hidden></div>{% endfor %}
+<script>photonstream.draw({{ figures }})</script>
 {{ plot_script }}
 </body>
 </html>
@@ -238,12 +250,19 @@ PLOTS = {
     "pairs": "pairs of photons by their delay",
     "dwell": "density of dwell times",
 }
-# What the template is filled with besides what Bokeh gives it.
-VARIABLES = {
-    "policy": POLICY,
-    "css": BASE_CSS + CSS + CONTROLS_CSS + EXPORTS_CSS,
-    "script": SCRIPT,
-    "fields": FIELDS,
-    "experiment_fields": EXPERIMENT_FIELDS,
-    "plots": PLOTS,
-}
+
+
+@cache
+def variables() -> dict[str, object]:
+    """What the template is filled with besides what Bokeh gives it."""
+    figures, places = embedded_figures()
+    return {
+        "policy": POLICY,
+        "css": BASE_CSS + CSS + CONTROLS_CSS + EXPORTS_CSS,
+        "script": SCRIPT,
+        "fields": FIELDS,
+        "experiment_fields": EXPERIMENT_FIELDS,
+        "plots": PLOTS,
+        "figures": figures,
+        "places": places,
+    }

@@ -12,8 +12,9 @@ from photonstream.dashboard import coincidence
 from photonstream.dashboard.axes import round_above
 from photonstream.dashboard.findings import DASH
 from photonstream.dashboard.folder import Curve, RunFolder
-from photonstream.dashboard.latest import RUN, STATUS, Latest
-from photonstream.dashboard.live_panels import Update
+from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.live_panels import Update, none_yet
+from photonstream.dashboard.live_words import experiment_of
 from photonstream.dashboard.numbers import estimate_text, interval_95, is_estimate
 from photonstream.dashboard.panels.coincidence import coincidence_columns, most_pairs, pairs_label
 from photonstream.nodes.inference.pair_report import delay_curve, report
@@ -26,8 +27,9 @@ def pairs_view(latest: Latest) -> Update:
     """The curve of coincidences with its centre, g2(0) of late pairs, and the verdict on the number of emitters."""
     pairs, selection = latest.value("antibunching", "pairs"), latest.value("states", "selection")
     if not pairs or not selection:
-        return _nothing("No pairs yet.")
-    section = report(pairs, selection, _fit(latest), _experiment(latest), latest.value("decode", "counts"))
+        words = none_yet(latest, "No pairs", "antibunching", "pairs")
+        return _nothing(words) | {"text": emitter_words({"reason": words[:1].lower() + words[1:-1]})}
+    section = report(pairs, selection, _fit(latest), experiment_of(latest), latest.value("decode", "counts"))
     if pairs["by"] is None:
         return _nothing(f"No pairs: {section['reason']}.") | {"text": emitter_words(section)}
     edges_s, everything, selected = delay_curve(pairs, selection)
@@ -82,7 +84,6 @@ def _nothing(words: str) -> Update:
         "data": {"pairs": coincidence_columns(Curve())},
         "models": {"pairs centre": {"visible": False}},
         "say": {"pairs": words},
-        "text": emitter_words({"reason": "no pairs yet"}),
     }
 
 
@@ -90,17 +91,3 @@ def _fit(latest: Latest) -> Mapping[str, Any]:
     summary = latest.value("lifetime", "fit").get("summary")
     fit = summary.get("fit") if isinstance(summary, Mapping) else None
     return fit if isinstance(fit, Mapping) else {}
-
-
-def _experiment(latest: Latest) -> Mapping[str, Any]:
-    """What is known of it; <N> as the fit was told it."""
-    parameters = latest.value(RUN, STATUS).get("parameters")
-    sections = parameters if isinstance(parameters, Mapping) else {}
-    results, lifetime = (
-        s if isinstance(s := sections.get(node), Mapping) else {} for node in ("results", "lifetime")
-    )
-    known = results.get("experiment")
-    if not isinstance(known, Mapping) or not known:
-        return {}
-    told = {k: lifetime.get(k) for k in ("mean_n", "mean_n_stderr")}
-    return {**known, **told} if told["mean_n"] is not None else known

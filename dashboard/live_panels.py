@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photonstream.dashboard.axes import linear_ends, log_ends, round_above
 from photonstream.dashboard.folder import Curve
-from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.latest import TRACE, Latest
 from photonstream.dashboard.panels.decay import (
     STYLES,
     count_ends,
@@ -28,6 +29,7 @@ from photonstream.dashboard.panels.flid import flid_columns, most_bins
 from photonstream.dashboard.panels.histogram import histogram_columns
 from photonstream.dashboard.panels.history import QUANTITIES, history_columns, history_ends
 from photonstream.dashboard.views import EXTRAS, Floats, rate_classes, view_decay
+from photonstream.nodes.delays import after_pulse, pulses_of
 from photonstream.nodes.history import ENDS
 
 # A browser draws that many points of a decay without effort, several times a second.
@@ -45,6 +47,11 @@ _NOTHING = np.empty(0)
 Update = dict[str, Any]
 
 
+def none_yet(latest: Latest, words: str, node: str, key: str) -> str:
+    """``words`` of what there is none of, as a sentence: with a yet as long as more of this result may come."""
+    return f"{words}." if latest.final(node, key) else f"{words} yet."
+
+
 def histogram_view(latest: Latest) -> Update:
     """How often each rate occurs."""
     tiles = latest.tiles
@@ -53,16 +60,17 @@ def histogram_view(latest: Latest) -> Update:
     return {
         "data": {"histogram": histogram_columns(histogram)},
         "ranges": {"bins": (0.0, round_above(1.02 * most) if most else 1.0)},
-        "say": {"histogram": "" if most else "No bins yet."},
+        "say": {"histogram": "" if most else none_yet(latest, "No bins", "intensity", TRACE)},
     }
 
 
 def flid_view(latest: Latest) -> Update:
     """Bins of the trace by rate and mean delay."""
     flid = latest.value("states", "flid")
-    columns = flid_columns(_flid_curve(flid)) if flid else flid_columns(Curve())
+    columns = flid_columns(_flid_curve(flid, latest)) if flid else flid_columns(Curve())
     if not columns["bins"].size:
-        words = "No delays after a laser pulse: no map." if latest.tiles.bins else "No bins yet."
+        no_bins = none_yet(latest, "No bins", "intensity", TRACE)
+        words = "No delays after a laser pulse: no map." if latest.tiles.bins else no_bins
         return {"data": {"flid": columns}, "say": {"flid": words}}
     ends = float(columns["mean_dtime_start"].min()), float(columns["mean_dtime_stop"].max())
     return {
@@ -73,8 +81,10 @@ def flid_view(latest: Latest) -> Update:
     }
 
 
-def _flid_curve(flid: Mapping[str, Any]) -> Curve:
-    counts, rate_hz, dtime_ns = flid["counts"], flid["rate_edges_hz"], flid["dtime_edges_s"] * 1e9
+def _flid_curve(flid: Mapping[str, Any], latest: Latest) -> Curve:
+    fit = latest.value("lifetime", "fit").get("summary", {}).get("fit", {})
+    counts, rate_hz = flid["counts"], flid["rate_edges_hz"]
+    dtime_ns = after_pulse(flid["dtime_edges_s"], pulses_of(fit)) * 1e9
     i, j = np.nonzero(counts)
     columns = {
         "rate_start": rate_hz[i],
@@ -98,7 +108,8 @@ def decay_view(latest: Latest) -> Update:
     residuals = round_above(residual_end(decay))
     legend: dict[str, dict[str, Any]] = {f"legend {name}": {"visible": name in parts} for name in STYLES}
     legend |= {f"legend {name}": {"visible": name in decay.extras} for name in EXTRAS}
-    for name, channel in zip(EXTRAS[1:], _channels(value), strict=False):
+    for name, row in zip(EXTRAS[1:], _rows(value) if value else (), strict=False):
+        channel = int(value["channels"][row])
         legend[f"legend {name}"]["label"] = {"value": f"channel {channel}"}
     shades = {
         f"{plot} {side}": of for plot in ("decay", "residuals") for side, of in unfitted_sides(decay).items()
@@ -118,17 +129,14 @@ def decay_view(latest: Latest) -> Update:
 
 def _decay_curve(value: Mapping[str, Any]) -> Curve:
     """Sums over the channels that were fitted (all with photons where none was), as in decay.csv."""
-    selected, everything, model = value["selected"], value["all"], value["model"]
+    selected, everything, model, rows = value["selected"], value["all"], value["model"], _rows(value)
     bins = selected.shape[1]
     edges_ns = np.arange(bins + 1) * value["resolution_s"] * 1e9
     edges_ns[-1] = min(edges_ns[-1], (value["pulse_period_s"] or math.inf) * 1e9)
-    use = everything.any(axis=1)
-    fitted = use & (model["total"].any(axis=1) if model is not None else False)
-    has_fit = bool(np.any(fitted))
-    use = fitted if has_fit else use
+    has_fit = model is not None and bool(model["total"][rows].any())
 
     def total(counts: Any) -> Floats:
-        return np.asarray(counts[use].sum(axis=0), float)
+        return np.asarray(counts[rows].sum(axis=0), float)
 
     columns = {
         "time_start": edges_ns[:-1],
@@ -140,7 +148,6 @@ def _decay_curve(value: Mapping[str, Any]) -> Curve:
         names = {"fit": "total", "exciton": "x", "fast": "xx", "background": "background"}
         columns |= {name: total(model[key]) for name, key in names.items()}
         columns |= _response(total(model.get("response", 0.0 * model["total"])), columns["fit"])
-    rows = np.flatnonzero(use)
     if len(rows) > 1:
         columns |= {name: np.asarray(selected[k], float) for name, k in zip(EXTRAS[1:], rows, strict=False)}
     return Curve(columns)
@@ -152,9 +159,11 @@ def _response(response: Floats, fit: Floats) -> dict[str, Floats]:
     return {"response": response * (float(fit.max()) / highest)} if highest > 0 else {}
 
 
-def _channels(value: Mapping[str, Any]) -> list[int]:
-    """Numbers of the channels with photons."""
-    return [int(value["channels"][k]) for k in np.flatnonzero(value["all"].any(axis=1))] if value else []
+def _rows(value: Mapping[str, Any]) -> NDArray[np.int64]:
+    """The rows of the channels that were fitted, of all with photons where none was."""
+    use = value["all"].any(axis=1)
+    fitted = use & (value["model"]["total"].any(axis=1) if value["model"] is not None else False)
+    return np.flatnonzero(fitted if fitted.any() else use)
 
 
 def _no_fit(latest: Latest) -> str:
@@ -162,7 +171,9 @@ def _no_fit(latest: Latest) -> str:
     summary = latest.value("lifetime", "fit").get("summary")
     fit = summary.get("fit") if isinstance(summary, Mapping) else None
     reason = fit.get("reason") if isinstance(fit, Mapping) else None
-    return f"No fit: {str(reason).partition(':')[0]}." if reason else "No fit yet."
+    if reason:
+        return f"No fit: {str(reason).partition(':')[0]}."
+    return none_yet(latest, "No fit", "lifetime", "fit")
 
 
 def history_view(latest: Latest) -> Update:
@@ -171,12 +182,12 @@ def history_view(latest: Latest) -> Update:
     names = ["photons", *(q.name + end for q in QUANTITIES for end in ENDS)]
     history = history or dict.fromkeys(names, _NOTHING)
     update: Update = {"data": {}, "ranges": {}, "say": {}}
-    anything = False
+    anything, none = False, "none" if latest.final("lifetime", "history") else "none so far"
     for followed in QUANTITIES:
         columns: Any = history_columns(history, followed)
         update["data"] |= columns
         ends = history_ends(columns[followed.name])
-        update["say"][followed.name] = "" if ends else "none so far"
+        update["say"][followed.name] = "" if ends else none
         if ends:
             anything = True
             update["ranges"][followed.name] = ends

@@ -13,14 +13,25 @@ from photonstream.dashboard.live_window import WINDOW_SCRIPT
 _PAGE_SCRIPT = r"""
 "use strict";
 const photonstream = (() => {
-  const NOTICE_MS = 8000, RETRY_MS = 1000;
+  const NOTICE_MS = 8000, RETRY_MS = 1000, WATCH_MS = 500;
+  // The server owes a word at least every two seconds; this is a silence.
+  const SILENCE_MS = 6000;
+  const SILENT = "The page's server says nothing: what is shown is old.";
+  const GONE = "The page's server is gone: what is shown is old. Once it is started again, the page comes back.";
+  const BARRED = "The page's server was started anew, and this page's link is not valid any more: open the link that "
+    + "photonstream printed then. What is shown is old.";
+  const OVER = "The page's server has ended, too.";
+  const NEXT = "The next recording is being started: the page comes back with it.";
+  const IN_STRIP = ".strip :is(b, small)", LEAST_PX = 9, NEARLY = 0.9999;
   const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 30, 100];
   const TYPES = {f8: Float64Array, i4: Int32Array};
   const place = id => document.getElementById(id);
   const models = new Map();
   const axes = new Map();
   const held = new Set();
-  let exchange = null, session = null, said = 0, wishes = 0, end_s = null, speed = NaN;
+  let exchange = null, plots = null, said = 0, wishes = 0, end_s = null, speed = NaN;
+  // When the server was heard last; from when on it has been its turn, null while it is this page's; the last look.
+  let heard_ms = Date.now(), owed_ms = null, looked_ms = Date.now();
 
   // What arrives
 
@@ -40,7 +51,7 @@ const photonstream = (() => {
   }
 
   function model(name) {
-    if (!models.has(name)) models.set(name, session.get_model_by_name(name));
+    if (!models.has(name)) models.set(name, plots.get_model_by_name(name));
     return models.get(name);
   }
 
@@ -60,18 +71,32 @@ const photonstream = (() => {
     if (element[key] !== value) element[key] = value;
   }
 
-  // A number that is too long for its place in the strip is written smaller, not cut.
+  // What is too long for its place in the strip is written smaller, not cut, as long as one can read it.
   function fit(element) {
     element.style.fontSize = "";
-    const share = element.clientWidth / element.scrollWidth;
-    if (share < 1) element.style.fontSize = `${Math.floor(share * parseFloat(getComputedStyle(element).fontSize))}px`;
+    // In parts of a pixel: half of one too much, and a browser cuts off a letter.
+    const {fontSize, paddingLeft, paddingRight} = getComputedStyle(element), words = document.createRange();
+    words.selectNodeContents(element);
+    const padding = parseFloat(paddingLeft) + parseFloat(paddingRight);
+    const share = () => (element.getBoundingClientRect().width - padding) / words.getBoundingClientRect().width;
+    for (let size = parseFloat(fontSize); size > LEAST_PX && share() < NEARLY;) {
+      size = Math.max(LEAST_PX, Math.min(size - 1, Math.floor(share() * size)));
+      element.style.fontSize = `${size}px`;
+    }
   }
 
   function write(id, words) {
     const element = place(id);
     if (element.textContent === words) return;
     element.textContent = words;
-    if (element.matches(".strip b")) fit(element);
+    if (element.matches(IN_STRIP)) fit(element);
+  }
+
+  function alarm(id, on) {
+    const element = place(id);
+    if (element.classList.contains("loud") === on) return;
+    element.classList.toggle("loud", on);
+    if (element.matches(IN_STRIP)) fit(element);
   }
 
   const deeds = {
@@ -86,10 +111,11 @@ const photonstream = (() => {
     html: of => each(of, (id, html) => fill(id, "innerHTML", html)),
     title: of => each(of, (id, words) => fill(id, "title", words)),
     classes: of => each(of, (name, on) => document.body.classList.toggle(name, on)),
-    loud: of => each(of, (id, on) => place(id).classList.toggle("loud", on)),
+    loud: of => each(of, alarm),
     bar: showBar,
     speed: showSpeed,
     window: of => band.show(of),
+    device: of => controls.showDevice(of),
     fields: of => controls.show(of),
     deeds: of => controls.showDeeds(of),
     notice: showNotice,
@@ -97,6 +123,8 @@ const photonstream = (() => {
   };
 
   function take(buffer) {
+    [heard_ms, owed_ms] = [Date.now(), null];
+    showSilence();
     const found = sections(buffer);
     const {number, heard, role} = found[0].tab;
     document.body.classList.toggle("watching", role !== "acting");
@@ -112,7 +140,12 @@ const photonstream = (() => {
     }
     document.title = `${place("title").textContent} – photonstream`;
     // The second frame from here comes after this one was drawn; none comes while the page is hidden.
-    requestAnimationFrame(() => requestAnimationFrame(() => say("ready", number)));
+    requestAnimationFrame(() => requestAnimationFrame(() => ready(number)));
+  }
+
+  function ready(number) {
+    owed_ms = Date.now();
+    say("ready", number);
   }
 
   function say(kind, value) {
@@ -175,9 +208,9 @@ const photonstream = (() => {
     say("wish", {name, values, number: wishes});
   }
 
-  const view = name => Bokeh.index.find_one(session.get_model_by_name(name));
+  const view = name => Bokeh.index.find_one(model(name));
   const band = onWindow({place, model, put, view, wish, notice: showNotice});
-  const exports = onExports({place, model, view});
+  const exports = onExports({place, model, plots: () => plots});
 
   const controls = onControls({place, wish});
 
@@ -232,7 +265,7 @@ const photonstream = (() => {
   // Life of the page
 
   function listen() {
-    window.addEventListener("resize", () => document.querySelectorAll(".strip b").forEach(fit));
+    window.addEventListener("resize", () => document.querySelectorAll(IN_STRIP).forEach(fit));
     band.listen();
     controls.listen();
     exports.listen();
@@ -261,23 +294,64 @@ const photonstream = (() => {
     localStorage.setItem("photonstream-night", on ? "1" : "");
   }
 
-  function start(shared) {
+  // The plots are in a document of their own, of which the server knows nothing.
+  let drawing = null;
+
+  function draw([documents, items]) {
+    drawing = Bokeh.embed.embed_items(documents, items);
+  }
+
+  async function start(shared) {
     exchange = shared;
-    session = shared.document;
+    const [views] = await drawing;
+    plots = views.roots[0].model.document;
     setNight(localStorage.getItem("photonstream-night") === "1");
     listen();
-    say("ready", 0);
+    setInterval(watch, WATCH_MS);
+    ready(0);
   }
 
-  // The server of the page is gone: when it answers again, there is a new page to be had.
+  // A server that is stopped says nothing, nor does anybody else say so for it.
+  function watch() {
+    const now_ms = Date.now(), slept = now_ms - looked_ms > SILENCE_MS;
+    looked_ms = now_ms;
+    // Of a page that slept itself nobody knows who was silent.
+    if (slept && owed_ms !== null) owed_ms = now_ms;
+    showSilence();
+  }
+
+  function showSilence() {
+    const on = name => document.body.classList.contains(name);
+    const silent = on("cut") || (owed_ms !== null && Date.now() - owed_ms > SILENCE_MS);
+    document.body.classList.toggle("silent", silent);
+    place("silence").hidden = !silent;
+    place("silence").classList.toggle("loud", !on("over"));
+    if (!silent) return;
+    const end = on("over") ? (on("followed") ? NEXT : OVER) : null;
+    fill("silence-words", "textContent", end ?? (on("barred") ? BARRED : on("cut") ? GONE : SILENT));
+    fill("silence-time", "textContent", end === OVER ? "" : `Nothing has come for ${spoken(Date.now() - heard_ms)}.`);
+  }
+
+  function spoken(ms) {
+    const s = Math.round(ms / 1000);
+    if (s < 120) return `${s} s`;
+    return s < 7200 ? `${Math.round(s / 60)} min` : `${(s / 3600).toFixed(1)} h`;
+  }
+
+  // The server of the page is gone: when it answers again, there is a new page to be had, by whoever has its token.
   function lost() {
     document.body.classList.add("cut");
+    showSilence();
+    const again = barred => {
+      document.body.classList.toggle("barred", barred);
+      setTimeout(lost, RETRY_MS);
+    };
     fetch("static/js/bokeh.min.js", {method: "HEAD", cache: "no-store"})
-      .then(answer => { if (answer.ok) location.reload(); else setTimeout(lost, RETRY_MS); })
-      .catch(() => setTimeout(lost, RETRY_MS));
+      .then(answer => { if (answer.ok) location.reload(); else again(answer.status === 403); })
+      .catch(() => again(false));
   }
 
-  return {start, take, zoomed, whole, lost};
+  return {draw, start, take, zoomed, whole, lost};
 })();
 """
 

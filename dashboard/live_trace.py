@@ -7,10 +7,16 @@ import math
 import numpy as np
 
 from photonstream.dashboard.axes import round_above
-from photonstream.dashboard.latest import RUN, STATUS, Latest
-from photonstream.dashboard.live_panels import Update
+from photonstream.dashboard.latest import RUN, STATUS, TRACE, Latest
+from photonstream.dashboard.live_panels import Update, none_yet
 from photonstream.dashboard.numbers import MS, quantity
-from photonstream.dashboard.panels.trace import trace_columns, trace_key
+from photonstream.dashboard.panels.trace import (
+    LINE_COLORS,
+    line_words,
+    note_columns,
+    trace_columns,
+    trace_key,
+)
 from photonstream.dashboard.recording_events import gap_spans, note_marks
 from photonstream.dashboard.tiles import TraceTiles
 from photonstream.dashboard.views import Envelope
@@ -54,7 +60,13 @@ def trace_view(latest: Latest, part_s: Part = None) -> Update:
     update: Update = {"data": trace_columns(shown, gaps_s), "say": {"trace": ""}}
     highest = float(np.nanmax(shown.high, initial=0.0)) if bin_s < tiles.bin_s else 0.0
     update["ranges"] = {"rates": rate_ends(tiles, highest)}
-    update["html"] = {"trace-key": _trace_key(tiles, shown, bin_s)}
+    states = [state for state in tiles.states_seen if tiles.is_on(state)], tuple(shown.others)
+    update["html"] = {"trace-key": f"{trace_key(*states)}&middot; bins of {quantity(bin_s, MS, 3)}"}
+    words = line_words(*states)
+    update["models"] = {
+        f"legend {name}": {"visible": name in words, "label": {"value": words.get(name, "")}}
+        for name in LINE_COLORS
+    }
     if not isinstance(part_s, tuple):
         update["ranges"]["time"] = (start_s, stop_s)
     return update
@@ -64,8 +76,7 @@ def notes_view(latest: Latest) -> Update:
     """Where on the trace somebody has said something, and what."""
     said = latest.value(RUN, STATUS).get("notes")
     marks = note_marks(latest.value("source", EVENTS).get("events"), said)
-    columns = {"x": [time_s for time_s, _ in marks], "text": [text for _, text in marks]}
-    return {"data": {"trace_notes": columns}}
+    return {"data": {"trace_notes": note_columns(marks)}}
 
 
 def _ends(latest: Latest, part_s: Part) -> tuple[float, float]:
@@ -109,12 +120,6 @@ def live_envelope(tiles: TraceTiles, start_s: float, stop_s: float) -> tuple[Env
     return shown, bin_s
 
 
-def _trace_key(tiles: TraceTiles, shown: Envelope, bin_s: float) -> str:
-    """What the colours of the trace are, and of which bins it is, as HTML."""
-    selected = [state for state in tiles.states_seen if tiles.is_on(state)]
-    return f"{trace_key(selected, shown.others)}&middot; bins of {quantity(bin_s, MS, 3)}"
-
-
 def rate_ends(tiles: TraceTiles, least_kcps: float = 0.0) -> tuple[float, float]:
     """Ends of the rate axis in kcps, which reaches to ``least_kcps`` at least."""
     highest = max(least_kcps, tiles.highest / (1e3 * tiles.bin_s) if tiles.bin_s else 0.0)
@@ -132,4 +137,5 @@ def _trace_end_s(latest: Latest) -> float:
 
 
 def _no_trace_yet(latest: Latest) -> str:
-    return "No bin of the trace yet." if latest.opening is not None else "No data yet."
+    words = "No bin of the trace" if latest.opening is not None else "No data"
+    return none_yet(latest, words, "intensity", TRACE)

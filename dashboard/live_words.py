@@ -21,8 +21,14 @@ from photonstream.dashboard.numbers import (
     estimate_text,
     fixed,
     number,
+    plain,
+    sentences,
+    with_unit,
 )
+from photonstream.nodes.experiment import as_fitted
 from photonstream.nodes.pipeline import PHOTON_PATH
+from photonstream.nodes.recording_events import STOP
+from photonstream.nodes.tag_source import EVENTS
 from photonstream.stream.ledger import imbalances
 from photonstream.stream.node import LEDGER
 
@@ -30,6 +36,8 @@ from photonstream.stream.node import LEDGER
 AT_WORK = ("running", "paused")
 # As wide as a digit.
 FIGURE_SPACE = "\u2007"
+# Digits of a rate in the fields of the window.
+SHOWN_DIGITS = 3
 # A run that is so far behind the place where it is to be says so.
 WORTH_SAYING_S = 0.5
 
@@ -46,13 +54,20 @@ def live_run(latest: Latest) -> RunFolder:
     recording |= {key: counts.get(key) for key in ("photons", "duration_s")}
     summary = {
         "parameters": parameters,
-        "experiment": _section(parameters, "results").get("experiment"),
+        "experiment": experiment_of(latest),
         "discarded": _section(parameters, "results").get("discarded"),
         "recording": recording,
         "states": selection,
         **_section(latest.value("lifetime", "fit"), "summary"),
     }
     return RunFolder(Path(), summary, {})
+
+
+def experiment_of(latest: Latest) -> dict[str, Any]:
+    """What is known of the experiment, with <N> as the fit was told it."""
+    parameters = latest.value(RUN, STATUS).get("parameters") or {}
+    known = _section(_section(parameters, "results"), "experiment")
+    return as_fitted(known, _section(parameters, "lifetime"))
 
 
 def _section(of: Mapping[str, Any], name: str) -> Mapping[str, Any]:
@@ -68,7 +83,7 @@ def numbers_view(latest: Latest) -> Update:
         first, reason = Row(findings.beta_label, "none"), ""
     else:
         first = findings.beta_row()
-        reason = " ".join(dict.fromkeys(filter(None, [first.remark, *findings.warnings()])))
+        reason = sentences(dict.fromkeys(filter(None, [first.remark, *findings.warnings()])))
     table = rows_table([*findings.same_rows(), *_light_rows(run)], intervals="95 % interval")
     return {
         "text": {
@@ -115,12 +130,25 @@ def window_view(latest: Latest, wish: Window | None) -> Update:
     else:
         limits = facts.window_kcps(run, "rule_window_hz" if idle else "window_hz")
     band = None if limits is None else [limits[0] or 0.0, limits[1]]
-    mode = "chosen by rule" if asked == "auto" else "given by hand"
+    mode = "chosen by rule" if asked == "auto" else f"given by hand{_moved(asked, limits)}"
     if idle:
-        mode = f"not in use: {facts.selection_text(run)} selected"
+        mode = f"not in use; selected: {facts.selection_text(run)}"
     words = "waiting for its results" if waiting else mode if asked is not None else ""
     shown = {"band": band, "auto": asked == "auto", "idle": idle and not waiting}
     return {"window": shown, "text": {"window-note": words}}
+
+
+def _moved(asked: Window | None, limits: tuple[float | None, float | None] | None) -> str:
+    """Which limits in kcps were taken for those that were ``asked`` for, where these lie within a level of counts."""
+    if asked is None or isinstance(asked, str) or limits is None:
+        return ""
+    pairs = [(taken, given / 1e3) for taken, given in zip(limits, asked, strict=True) if taken and given]
+    words = [(plain(taken, SHOWN_DIGITS), plain(given, SHOWN_DIGITS)) for taken, given in pairs]
+    moved = [f"{taken} for {given}" for taken, given in words if taken != given]
+    if not moved:
+        return ""
+    which = "nearest edge" if len(moved) == 1 else "nearest edges"
+    return f"; taken: {with_unit(', '.join(moved), KCPS)}, the {which} that the levels of counts have"
 
 
 def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, Any] | None = None) -> Update:
@@ -149,6 +177,8 @@ def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, A
         "classes": {
             "catching-up": catching_up,
             "deaf": not live,
+            "over": link == "ended" or state == "ended",
+            "followed": status.get("followed") is True,
             "paused": state == "paused",
             "discarded": bool(facts.discarded(run)),
             "live": unclocked,
@@ -166,7 +196,7 @@ def _alarms(latest: Latest, status: Mapping[str, Any], link: str) -> dict[str, b
     lost = any(int(line.get("events_lost", 0)) for line in lines.values())
     lag_s = number(status.get("lag_s"))
     return {
-        "ledger": bool(gaps) or lost or "NOT" in ledger_words(latest),
+        "ledger": bool(gaps) or lost or latest.declared is not None or "NOT" in ledger_words(latest),
         "restarts": bool(status.get("restarts")),
         "link": link == "silent",
         "lag": link == "connected" and lag_s is not None and lag_s > WORTH_SAYING_S,
@@ -180,6 +210,8 @@ def _state_words(latest: Latest, status: Mapping[str, Any], link: str, address: 
     if link == "silent":
         return "Nothing is heard from the run any more: its last results are shown."
     if link == "ended" or state == "ended":
+        if status.get("followed") is True:
+            return "The next recording is being started: shown are the results of the last one."
         return "The run has ended: its last results are shown."
     if status.get("catching_up") is True:
         return "Read again from the start: shown are the results from before, superseded."
@@ -189,10 +221,19 @@ def _state_words(latest: Latest, status: Mapping[str, Any], link: str, address: 
     says = str(status.get("says") or "")
     if state == "waiting":
         return f"{says[:1].upper()}{says[1:]}." if says else "Waiting."
+    if state == "running" and recording_ended(latest):
+        then = ", then the next one begins" if status.get("followed") is True else ""
+        return f"The recording has ended: its last results are being made{then}."
     if state == "running" and status.get("clocked") is False:
         return f"Live: {says}." if says else "Live."
     words = {"running": "Running.", "paused": "Paused.", "complete": "Complete: these are the final results."}
     return words.get(state, state)
+
+
+def recording_ended(latest: Latest) -> bool:
+    """Whether its recorder has said that a recording which is followed has ended."""
+    followed = latest.value(RUN, STATUS).get("clocked") is False
+    return followed and bool(_section(latest.value("source", EVENTS), "counts").get(STOP))
 
 
 def _place_words(latest: Latest) -> str:
@@ -240,17 +281,31 @@ def ledger_words(latest: Latest) -> str:
     if not lines:
         return "no ledger yet"
     source, decode = (lines.get(name, {}) for name in PHOTON_PATH[:2])
-    flow = f"{counted(source.get('events_out'))} records, {counted(decode.get('events_out'))} photons"
+    flow = f"{counted(source.get('events_out'))} records"
+    if latest.declared is not None:
+        flow += f" of the {counted(latest.declared)} in its header: THE FILE IS CUT"
+    flow += f", {counted(decode.get('events_out'))} photons"
     lost = sum(int(line.get("events_lost", 0)) for line in lines.values())
-    gaps = number(_section(source, "gaps").get("count"))
-    if gaps:
-        flow += f", {counted(gaps)} gap{'s' if gaps > 1 else ''} of the device"
+    gaps = _section(source, "gaps")
+    if gaps.get("count"):
+        flow += f", {_gap_words(gaps)}"
     if lost:
         return f"{flow}, {counted(lost)} lost"
     if any(latest.known(node, LEDGER) is None for node in PHOTON_PATH if node in lines):
-        return f"{flow}, none lost"
+        return f"{flow}, none lost" + (" besides" if gaps.get("count") else "")
     edges = [pair for pair in pairwise(PHOTON_PATH) if {*pair} <= set(lines)]
     return f"{flow}, {'NOT balanced' if imbalances(lines, edges) else 'balanced'}"
+
+
+def _gap_words(gaps: Mapping[str, Any]) -> str:
+    """How often the device lost data, how much of it as far as anybody knows, and how often nobody does."""
+    count, uncounted = int(gaps["count"]), int(gaps.get("uncounted") or 0)
+    records = number(gaps.get("lost_records"))
+    known = [] if records is None else [f"{counted(records)} records lost"]
+    if uncounted:
+        known.append("an unknown number lost" + (f" in {counted(uncounted)} of them" if known else ""))
+    where = f"{counted(count)} gap{'s' if count > 1 else ''} of the device"
+    return f"{where} ({', '.join(known)})" if known else where
 
 
 def _shares(latest: Latest, nodes: Iterable[str]) -> str:

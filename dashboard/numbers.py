@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from photonstream.nodes.inference.estimate import Z95
@@ -144,10 +144,11 @@ def interval_text(estimate: object, key: str = "ci95", unit: Unit = ONE) -> str:
     return f"above {low}" if high is None else f"{low} to {high}"
 
 
-def interval_95(estimate: object, unit: Unit = ONE) -> str:
+def interval_95(estimate: object, unit: Unit = ONE, *, share: bool = False) -> str:
     """The 95 % interval with its words, such as ``95 %: 46.39 to 47.21``; empty where there is nothing to make it of.
 
-    While a run goes on only the standard error may be known: then ``95 % about``, as if errors were normal.
+    While a run goes on only the standard error may be known: then ``95 % about``, as if errors were normal, but of a
+    ``share`` between 0 and 1.
     """
     if not is_estimate(estimate):
         return ""
@@ -158,13 +159,22 @@ def interval_95(estimate: object, unit: Unit = ONE) -> str:
     if value is None or not error:
         return ""
     reach = Z95 * error
-    return f"95 % about {interval_text({**estimate, 'ci95': [value - reach, value + reach]}, 'ci95', unit)}"
+    ends = [value - reach, value + reach]
+    if share:
+        ends = [min(1.0, max(0.0, end)) for end in ends]
+    return f"95 % about {interval_text({**estimate, 'ci95': ends}, 'ci95', unit)}"
 
 
 def _ends(interval: object) -> tuple[float | None, float | None]:
     if isinstance(interval, Sequence) and not isinstance(interval, str) and len(interval) == 2:
         return number(interval[0]), number(interval[1])
     return None, None
+
+
+def sentences(parts: Iterable[str]) -> str:
+    """``parts`` one after the other, each with its full stop but the last."""
+    *before, last = [*parts] or [""]
+    return " ".join([*(part if part.endswith((".", "!", "?")) else f"{part}." for part in before), last])
 
 
 def counted(value: object) -> str:

@@ -22,6 +22,10 @@ from photonstream.dashboard.numbers import (
     number,
     quantity,
 )
+from photonstream.nodes.inference.dwell import CUT_OFF, NONE
+
+# Below this share of the time in which both agree, the second opinion is on other photons.
+AGREEING = 0.9
 
 
 def dwell_table(run: RunFolder) -> str:
@@ -45,8 +49,10 @@ def dwell_table(run: RunFolder) -> str:
     ]
     remark = (
         f"Complete dwells + those cut by the ends of the recording, in bins of {quantity(times.get('bin_s'), MS)}; "
-        "models of the dwells of two bins or more by maximum likelihood: mean of an exponential (solid), exponent of a "
-        "power law (dashed). Ahead by: difference of the log-likelihoods. Visits too short for a bin are not seen, and "
+        "models of the dwells from the shortest length on from which one of them describes all (two bins at least), by "
+        "maximum likelihood: mean of an exponential (solid), exponent of a "
+        "power law (dashed), and one that ends exponentially (dotted) where that does better than both. Ahead by: "
+        "difference of the log-likelihoods. Visits too short for a bin are not seen, and "
         "the dwells beside them are joined. Beside the mean as it is seen stands the one if every visit of less than a "
         "bin was missed (corrected): the true one is expected between the two."
     )
@@ -66,7 +72,15 @@ def _favoured(side: Mapping[str, Any]) -> str:
     ahead = number(side.get("difference"))
     if ahead is None:
         return "–" if side.get("reason") else "unknown"
-    return f"{side.get('favoured')}, ahead by {abs(ahead):.1f}"
+    cut_off, shortest_s = side.get("cut_off"), number(side.get("shortest_s"))
+    begin = "" if shortest_s is None else f", from {quantity(shortest_s, MS, 3)} on"
+    if side.get("favoured") == NONE:
+        return f"{NONE}{begin}"
+    if side.get("favoured") != CUT_OFF or not isinstance(cut_off, Mapping):
+        return f"{side.get('favoured')}, ahead by {abs(ahead):.1f}{begin}"
+    exponent, end = estimate_text(cut_off["alpha"], ONE), _dwell(cut_off["tau_s"])
+    lead = number(cut_off.get("lead")) or 0.0
+    return f"{CUT_OFF}, exponent {exponent}, cut-off {end}, ahead by {lead:.1f}{begin}"
 
 
 def selections_table(run: RunFolder) -> str:
@@ -117,6 +131,8 @@ def _second(second: Mapping[str, Any], *, fits: bool) -> Iterator[tuple[str, str
         agreement = number(second.get("agreement"))
         # A count of time in which both say the same: how well either knows it is not in it.
         agrees = "" if agreement is None else f"agrees {quantity(agreement, PERCENT, 3)} of the time"
+        if agreement is not None and agreement < AGREEING:
+            agrees += ": of other photons, because it sees brightness alone and takes drift and bleaching for states"
         tau_x_s, beta = second.get("tau_x_s"), second.get("beta")
         value = tau_x_s.get("value") if isinstance(tau_x_s, Mapping) else None
         why = "" if is_estimate(beta) else str(second.get("beta_reason") or "")

@@ -60,7 +60,9 @@ figcaption i { display: inline-block; width: 9px; height: 9px; margin: 0 4px 0 6
 .facts .rows thead + tbody td { overflow-wrap: break-word; }
 .facts p { color: var(--soft); font-size: 12px; margin: 4px 0 8px; }
 .facts ul { margin: 0; padding-left: 16px; font-size: 13px; overflow-wrap: anywhere; }
+.grid td:first-child { overflow-wrap: break-word; }
 .grid td:not(:first-child):not(:last-child) { white-space: nowrap; }
+.deeds .grid td:nth-child(4) { white-space: normal; }
 footer { color: var(--soft); font-size: 12px; border-top: 1px solid var(--line); padding-top: 8px; }
 noscript p { border: 1px solid var(--line); padding: 12px; }
 @page { size: A4 portrait; margin: 11mm; }

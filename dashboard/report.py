@@ -23,7 +23,7 @@ from photonstream.dashboard.panels.flid import draw_flid
 from photonstream.dashboard.panels.histogram import draw_histogram
 from photonstream.dashboard.panels.trace import draw_trace, trace_key
 from photonstream.dashboard.recording_events import events_table, gap_spans, note_marks
-from photonstream.dashboard.style import rate_axis
+from photonstream.dashboard.style import into_one_document, rate_axis
 from photonstream.dashboard.systematics import WORDS, systematic_rows
 from photonstream.dashboard.views import Decay, Trace, view_decay, view_trace
 from photonstream.nodes.tables import write_atomically
@@ -54,7 +54,9 @@ def render(run: RunFolder) -> str:
         view_trace(run.curve("trace")),
         view_decay(run.curve("decay"), fitted_s=run.section("fit").get("fit_range_s")),
     )
-    script, plots = components(_plots(run, findings, trace, decay))
+    drawn = _plots(run, findings, trace, decay)
+    into_one_document(drawn.values())
+    script, plots = components(drawn)
     # Bokeh can put the title of a colour bar only where it disturbs.
     plots["flid"] += "<i>bins</i>" if run.curve("flid").rows else ""
     warnings = items([*facts.discarded(run), *findings.warnings(), *calibration.warnings(run)])
@@ -175,7 +177,7 @@ def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
             else "",
             section("Recording", rows_table(facts.recording_rows(run)), items(facts.notes(run))),
             section("Events of the recording", events_table(run)),
-            section("What was done", deeds_table(run)),
+            section("What was done", deeds_table(run), kind="deeds"),
             section("Experiment", rows_table(facts.experiment_rows(run)))
             if run.section("experiment")
             else "",

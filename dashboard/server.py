@@ -20,11 +20,11 @@ from tornado.ioloop import IOLoop
 
 from photonstream.dashboard.access import ACT, WATCH, Access, GuardedServer, told_in_a_line
 from photonstream.dashboard.app import Tab, Tabs
-from photonstream.dashboard.controls import mapping
 from photonstream.dashboard.hosts import in_url, reachable_hosts
 from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
+from photonstream.dashboard.live_page import variables
 from photonstream.dashboard.updates import Updates
-from photonstream.dashboard.wishes import WishError, commands_of
+from photonstream.dashboard.wishes import WishError, command_of
 from photonstream.stream.control import CommandClient, socket_of
 from photonstream.stream.keys import Keys, KeysError
 from photonstream.stream.link import RESULTS_WINDOW, Context, LinkReader, new_context
@@ -65,9 +65,15 @@ class RunLink:
         # Who waits for an answer, in the order of the commands, and which window was asked for.
         self._waiting: deque[tuple[Callable[[str], None] | None, Window | None]] = deque()
         self._confirmed_by: object = None
+        self._polled_s: float | None = None
 
     def poll(self, now_s: float) -> None:
         """Take in what has come. Never blocks."""
+        stood_still = self._polled_s is not None and now_s - self._polled_s > QUIET_S
+        self._polled_s = now_s
+        if stood_still and self.latest.heard_s is not None:
+            # Whoever did not listen cannot say that the run was silent.
+            self.latest.alive(now_s)
         for message in self._reader.receive():
             try:
                 self.latest.hear(message, now_s)
@@ -92,17 +98,15 @@ class RunLink:
         return self._reader.pending
 
     def ask(self, name: object, values: object, tell: Callable[[str], None]) -> None:
-        """Tell the run what somebody wants; ``tell`` is called with what it says against it. Raises WishError."""
-        parameters = mapping(self.latest.value(RUN, STATUS).get("parameters"))
-        commands, window = commands_of(name, values, parameters)
+        """Tell the run what somebody wants; ``tell`` is called with what it says of that. Raises WishError."""
+        command, window = command_of(name, values)
         if self._client is None:
             raise WishError("this run takes no commands")
-        for command, given in commands:
-            try:
-                self._client.send(command, given)
-            except WireError as error:
-                raise WishError(str(error)) from error
-            self._waiting.append((tell, window))
+        try:
+            self._client.send(*command)
+        except WireError as error:
+            raise WishError(str(error)) from error
+        self._waiting.append((tell, window))
         if window is not None:
             self.updates.wish = window
             self._confirmed_by = None
@@ -131,8 +135,8 @@ class RunLink:
         tell, window = self._waiting.popleft() if self._waiting else (None, None)
         if not ok and tell is not None:
             tell(f"The run refuses: {words}")
-        elif words and tell is not None:
-            tell(f"{words[:1].upper()}{words[1:]}.")
+        elif tell is not None:
+            tell(f"{words[:1].upper()}{words[1:]}." if words else "")
         if window is not None and not any(other is not None for _, other in self._waiting):
             # From the next status on, the run's own word on its window holds.
             self._confirmed_by = self.latest.revisions((RUN, STATUS))
@@ -219,6 +223,8 @@ async def _serve(
     loop.add_handler(link.descriptor, lambda _descriptor, _events: wake.set(), IOLoop.READ)
     try:
         on_ready([access.links(f"http://{in_url(name)}:{port}") for name in hosts])
+        # What every page has is made before the first one is asked for, and not before it can be.
+        variables()
         await _turn(link, tabs, wake, stop)
     finally:
         loop.remove_handler(link.descriptor)

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from photonstream.dashboard.detail import fitted_row
-from photonstream.dashboard.findings import DASH, Findings
+from photonstream.dashboard.findings import DASH, Findings, is_dark
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
-from photonstream.dashboard.live_words import live_run
+from photonstream.dashboard.live_words import live_run, recording_ended
 from photonstream.dashboard.numbers import NS, PERCENT, SECONDS, counted, number, plain, quantity
-from photonstream.dashboard.safe_rates import RECENT_S, rate_words, safe_rate_hz
-from photonstream.nodes.recording_events import START, STOP
+from photonstream.dashboard.safe_rates import RECENT_S, laser_rate_hz, rate_words
+from photonstream.nodes.inference.decay_fit import TOO_FEW
+from photonstream.nodes.recording_events import START
 from photonstream.nodes.tag_source import EVENTS
 
 _GB = 1e9
@@ -24,17 +25,17 @@ _MODELS = {"mono": "mono", "bi": "bi", "fast component or tail": "bi?"}
 def strip_view(latest: Latest) -> Update:
     """Lifetimes, model, photons, what is still to measure, rates of the detectors, state of the recording."""
     run = live_run(latest)
-    findings = Findings(run)
+    findings, final = Findings(run), latest.final("lifetime", "fit")
     slow, fast = findings.lifetime_rows()
-    limit_hz = safe_rate_hz(number(run.section("recording").get("sync_rate_hz")))
-    rates, safe, too_high = rate_words(latest.tiles.rates_hz(RECENT_S), limit_hz)
+    laser_hz = laser_rate_hz(run.section("recording"))
+    rates, safe, too_high = rate_words(latest.tiles.rates_hz(RECENT_S), laser_hz)
     disk, short = _disk(latest)
     return {
         "text": {
             **_cell("tau-x", slow, findings.interval("tau_x_s", NS)),
             **_cell("tau-xx", fast, findings.interval("tau_xx_s", NS)),
-            "model": _model(run, findings),
-            "verdict": findings.verdict if run.section("fit") else "No fit yet",
+            "model": _model(run, findings, final=final),
+            "verdict": _verdict(run, findings, final=final),
             "photons-label": _fitted(run),
             "photons": _or_dash(counted(run.section("fit").get("photons"))),
             "share": _share(run),
@@ -52,10 +53,22 @@ def _cell(name: str, row: Row, interval: str) -> dict[str, str]:
     return {f"{name}-label": row.label, name: row.value, f"{name}-small": interval}
 
 
-def _model(run: RunFolder, findings: Findings) -> str:
-    """``mono``, ``bi``, or that the data cannot say yet."""
-    verdict = run.section("fit").get("verdict")
-    return _MODELS.get(str(verdict or findings.model), "not yet" if verdict != "does not fit" else "neither")
+def _model(run: RunFolder, findings: Findings, *, final: bool) -> str:
+    """``mono``, ``bi``, or that the data cannot say, ``final`` where no more come."""
+    if not findings.fits:
+        return "not one" if findings.model == "mono" else "neither"
+    if is_dark(run.summary):
+        return "none"
+    without = "not yet" if not final else "open" if run.section("fit").get("verdict") == TOO_FEW else "none"
+    return _MODELS.get(str(run.section("fit").get("verdict") or findings.model), without)
+
+
+def _verdict(run: RunFolder, findings: Findings, *, final: bool) -> str:
+    """The outcome in a few words."""
+    if not run.section("fit"):
+        return "No fit" if final else "No fit yet"
+    too_few = run.section("fit").get("verdict") == TOO_FEW and not is_dark(run.summary)
+    return f"{findings.verdict} yet" if too_few and not final else findings.verdict
 
 
 def _fitted(run: RunFolder) -> str:
@@ -96,7 +109,7 @@ def _recording(latest: Latest) -> str:
     counts = events if isinstance(events, Mapping) else {}
     if not counts.get(START):
         return "following"
-    return "ended" if counts.get(STOP) else "recording"
+    return "ended" if recording_ended(latest) else "recording"
 
 
 def _disk(latest: Latest) -> tuple[str, bool]:

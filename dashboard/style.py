@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from textwrap import wrap
 from typing import Any
 
+from bokeh.document import Document
+from bokeh.model import Model
 from bokeh.models import CustomJS, CustomJSTickFormatter, PlainText, Range1d
 from bokeh.models.annotations import Label
 from bokeh.plotting import figure
@@ -120,3 +123,11 @@ def say(plot: figure, text: str, size: tuple[int, int]) -> None:
             text_color="#555555",
         )
     )
+
+
+def into_one_document(plots: Iterable[Model]) -> None:
+    """Let a page have these plots: Bokeh looks for all models at every one that is added, unless told to do so once."""
+    document = Document()
+    with document.models.freeze():
+        for plot in plots:
+            document.add_root(plot)

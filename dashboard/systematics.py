@@ -1,4 +1,4 @@
-"""What moves beta beside its statistical error, one row a cause."""
+"""What moves beta and the lifetimes beside their statistical errors, one row a cause."""
 
 from __future__ import annotations
 

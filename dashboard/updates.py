@@ -32,7 +32,7 @@ from photonstream.dashboard.strip import strip_view
 from photonstream.stream.latency import Latency
 
 _SOURCE, _EVENTS = ("source", "progress"), ("source", "events")
-_TRACE = ("intensity", TILE)
+_TRACE, _BINS = ("intensity", TILE), ("intensity", TRACE)
 _SELECTION = ("states", "selection")
 _FIT = ("lifetime", "fit")
 
@@ -58,10 +58,10 @@ PATIENCE_S = 0.1
 
 # Trace and decay are what a person watches; the others may lag, since the cost for the browser is in each change.
 SECTIONS: Mapping[str, Section] = {
-    "trace": Section(trace_view, (_TRACE, _SOURCE, _EVENTS), 0.1, "say-trace"),
+    "trace": Section(trace_view, (_TRACE, _BINS, _SOURCE, _EVENTS), 0.1, "say-trace"),
     "notes": Section(notes_view, (_EVENTS, (RUN, STATUS)), 0.2, "say-trace"),
-    "histogram": Section(histogram_view, (_TRACE,), 0.2, "say-histogram"),
-    "flid": Section(flid_view, (("states", "flid"), ("intensity", TRACE)), 0.5, "say-flid"),
+    "histogram": Section(histogram_view, (_TRACE, _BINS), 0.2, "say-histogram"),
+    "flid": Section(flid_view, (("states", "flid"), _BINS, _FIT), 0.5, "say-flid"),
     "decay": Section(decay_view, (("lifetime", "decay"), _FIT), 0.2, "say-decay"),
     "history": Section(history_view, (("lifetime", "history"), _FIT), 0.2, "say-tau_x_s"),
     "numbers": Section(

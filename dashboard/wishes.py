@@ -8,6 +8,7 @@ from typing import Any
 
 from photonstream.dashboard.controls import settings_of
 from photonstream.dashboard.latest import Window
+from photonstream.stream.commands import TOGETHER
 
 Command = tuple[str, dict[str, Any]]
 # Commands of one text, and its name in them.
@@ -18,36 +19,33 @@ class WishError(ValueError):
     """Something that no button of the page says; the text is for the person."""
 
 
-def commands_of(
-    name: object, values: object, parameters: Mapping[str, Any]
-) -> tuple[list[Command], Window | None]:
-    """The commands, and the window that they ask for where they ask for one; ``parameters`` are those of the run.
+def command_of(name: object, values: object) -> tuple[Command, Window | None]:
+    """The command, and the window that it asks for where it asks for one.
 
     Windows come in kcps, with None for an open end; the run takes them in Hz. Raises WishError.
     """
     given: Mapping[Any, Any] = values if isinstance(values, Mapping) else {}
     if name in ("pause", "resume", "stop", "keep", "next"):
-        return [(str(name), {})], None
+        return (str(name), {}), None
     if name in _TEXTS:
-        return [(str(name), {_TEXTS[name]: _text(given.get(_TEXTS[name]))})], None
+        return (str(name), {_TEXTS[name]: _text(given.get(_TEXTS[name]))}), None
     if name == "seek":
-        return [("seek", {"time_s": _number(given.get("time_s"))})], None
+        return ("seek", {"time_s": _number(given.get("time_s"))}), None
     if name == "speed":
         speed = given.get("speed")
-        return [("speed", {"speed": None if speed is None else _number(speed)})], None
+        return ("speed", {"speed": None if speed is None else _number(speed)}), None
     if name == "window":
         window = _window(given.get("kcps"))
         value = (
             window if isinstance(window, str) else [window[0], math.inf if window[1] is None else window[1]]
         )
-        return [("set", {"node": "states", "name": "on", "value": value})], window
+        return ("set", {"node": "states", "name": "on", "value": value}), window
     if name == "set":
         try:
-            return [
-                ("set", each) for each in settings_of(given.get("field"), given.get("text"), parameters)
-            ], None
+            settings = settings_of(given.get("field"), given.get("text"))
         except ValueError as error:
             raise WishError(str(error)) from error
+        return ("set", settings[0] if len(settings) == 1 else {TOGETHER: settings}), None
     raise WishError(f"this page knows no command {name!r:.40}")
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from photonstream.nodes.device_time import DeviceTime
+from photonstream.nodes.device_time import DeviceTime, wrap_records
 from photonstream.nodes.drivers.base import Cause, DeviceError, DeviceFacts, Driver, Status
 from photonstream.stream.node import InputError
 
@@ -23,13 +23,13 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.1, 1.0
 class Mended:
     """What a fault has cost: seconds (estimated) and records (None where nobody knows).
 
-    ``wraps`` counter wraps bring the time of the file up to that of the device, which counts from 0 again. Where it is
+    ``wraps`` are counter wraps up to the end of the gap, where a device that was armed again counts from 0. Where it is
     not ``armed`` again nothing more comes; ``cause`` says why, or is None where somebody wants the end.
     """
 
     lost_s: float | None
     lost_records: int | None
-    wraps: int = 0
+    wraps: NDArray[np.uint32] = field(default_factory=lambda: np.empty(0, np.uint32))
     armed: bool = True
     cause: str | None = None
 
@@ -90,7 +90,8 @@ class ArmedDevice:
     def mend(self, fault: DeviceError, pause: Callable[[float], bool]) -> Mended:
         """Go on after ``fault``. ``pause`` waits so many seconds and says whether the recording is to go on."""
         if fault.goes_on:
-            return Mended(fault.lost_s, self._newly_lost())
+            self._time.read(fault.wraps)
+            return Mended(fault.lost_s, self._newly_lost(), fault.wraps)
         armed, cause = self._arm_again(fault, pause)
         if not armed:
             return self.give_up(fault, cause)
@@ -100,7 +101,7 @@ class ArmedDevice:
         goal = round((self._time.ticks + lost_s / self.facts.macrotime_unit_s) / wrap)
         wraps = max(1, goal - self._time.ticks // wrap)
         self._begin()
-        return Mended(lost_s, self._newly_lost(), wraps)
+        return Mended(lost_s, self._newly_lost(), wrap_records(self.facts.record_type, wraps))
 
     def give_up(self, fault: DeviceError, cause: str | None = None) -> Mended:
         """What a fault has cost by now, after which the device is not armed again."""
@@ -129,12 +130,15 @@ class ArmedDevice:
         return False, f"{fault.text}; {TRIES} tries to arm the device again were in vain"
 
     def _newly_lost(self) -> int | None:
-        """Records known to be lost that have not been told of yet."""
+        """Records known to be lost that have not been told of yet; None where nobody knows of any.
+
+        A fault means that something is: a sum that has not risen does not know of this one.
+        """
         lost = self.status().lost_records
         if lost is None:
             return None
         newly, self._counted_lost = max(0, lost - self._counted_lost), max(lost, self._counted_lost)
-        return newly
+        return newly or None
 
 
 def _fault(error: Exception) -> DeviceError:

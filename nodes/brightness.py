@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.delays import cut_before_pulse
 from photonstream.nodes.inference.levels import (
     LevelRange,
     automatic_ranges,
@@ -16,6 +17,8 @@ from photonstream.nodes.inference.levels import (
     level_of,
     window_ranges,
 )
+from photonstream.nodes.kernels.decode import NO_DTIME
+from photonstream.nodes.kernels.mean_delays import CUTS, map_delays
 from photonstream.stream.chunk import Chunk
 from photonstream.stream.node import Opening
 
@@ -39,12 +42,14 @@ class Brightness:
         self._bin_s: float = opening.facts["bin_s"]
         self._dtime_s: float = opening.info.dtime_resolution_s
         period_s: float | None = opening.facts["pulse_period_s"]
-        self._flid_s = (period_s or opening.info.dtime_resolution_s) / FLID_COLUMNS
+        self._period_s = period_s or opening.info.dtime_resolution_s
         self._bins_seen = 0
         self._choice_bin = max(1, round(FIRST_CHOICE_S / self._bin_s))
-        # One row a level: bins, photons, photons with a dtime, sum of their dtimes (in TCSPC bins).
-        self._sums = np.zeros((1, 4), np.int64)
-        self._flid = np.zeros((1, FLID_COLUMNS), np.int64)
+        # One row a level: bins and photons.
+        self._sums = np.zeros((1, 2), np.int64)
+        # The FLID for every place where the period may be cut, and the photons between these places.
+        self._flid = np.zeros((CUTS, 1, FLID_COLUMNS), np.int64)
+        self._parts = np.zeros(CUTS, np.int64)
         self._short_level: int | None = None
         self._short_s = 0.0
         # What the automatic choice has found, whether or not it is shown.
@@ -80,22 +85,24 @@ class Brightness:
         missing = levels - len(self._sums)
         if missing > 0:
             self._sums = np.pad(self._sums, ((0, missing), (0, 0)))
-            self._flid = np.pad(self._flid, ((0, missing), (0, 0)))
+            self._flid = np.pad(self._flid, ((0, 0), (0, missing), (0, 0)))
 
     def _add(
         self, chunk: Chunk, level: NDArray[np.int64], total: NDArray[np.int64], begin: int, end: int
     ) -> None:
         part = slice(begin, end)
-        timed = chunk["timed"][part].astype(np.int64)
-        dtime_sum = chunk["dtime_sum"][part].astype(np.int64)
         # In a gap nobody looked.
         seen = ~chunk["blind"][part]
-        rows = np.stack([seen.astype(np.int64), total[part], timed, dtime_sum], axis=1)
-        np.add.at(self._sums, level[part], rows)
-        has = timed > 0
-        mean_s = dtime_sum[has] / timed[has] * self._dtime_s
-        column = np.minimum((mean_s / self._flid_s).astype(np.int64), FLID_COLUMNS - 1)
-        np.add.at(self._flid, (level[part][has], column), 1)
+        np.add.at(self._sums, level[part], np.stack([seen.astype(np.int64), total[part]], axis=1))
+        map_delays(
+            chunk["offsets"][begin : end + 1],
+            level[part],
+            chunk["dtime"],
+            np.uint32(NO_DTIME),
+            self._period_s / self._dtime_s,
+            self._flid,
+            self._parts,
+        )
 
     def _chosen(self, window: Window | None, *, final: bool) -> list[LevelRange]:
         """The ranges of levels. A window given by rates holds at once; a found one only when it is due."""
@@ -121,21 +128,25 @@ class Brightness:
         for r in ranges:
             high = min(r.high, levels) if r is not ranges[-1] else levels
             on[r.low : high] = r.on
-            rows.append(self._describe(r.low, high, r.on))
+            between = (r.low, None if r is ranges[-1] else high)
+            rows.append({**self._describe(r.low, high, r.on), "between": between})
         return {
             "chosen": "automatic" if window is None else "given",
             # A window in which nothing lies is told as it was given.
             "window_hz": self._window(on) or (None if window is None else _plain(window)),
             "on_levels": on,
+            # Which levels of the trace each is: from the first to before the second, None for all above.
             "levels": [row for row in rows if row["bins"]],
         }
 
     def flid(self) -> dict[str, Any]:
-        """Bins by level and mean dtime, with the edges of both."""
+        """Bins by level and mean dtime, with the edges of both: a period from before the pulse on."""
+        cut = cut_before_pulse(self._parts)
+        edges = cut / CUTS + np.arange(FLID_COLUMNS + 1) / FLID_COLUMNS
         return {
-            "counts": self._flid.copy(),
+            "counts": self._flid[cut].copy(),
             "rate_edges_hz": first_count(np.arange(len(self._sums) + 1)) / self._bin_s,
-            "dtime_edges_s": np.arange(FLID_COLUMNS + 1) * self._flid_s,
+            "dtime_edges_s": edges * self._period_s,
         }
 
     def _window(self, on: NDArray[np.bool_]) -> list[float | None] | None:
@@ -150,13 +161,11 @@ class Brightness:
         ]
 
     def _describe(self, low: int, high: int, on: bool) -> Mapping[str, Any]:
-        bins, photons, timed, dtime_sum = (int(x) for x in self._sums[low:high].sum(axis=0))
+        bins, photons = (int(x) for x in self._sums[low:high].sum(axis=0))
         time_s = bins * self._bin_s
         if self._short_level is not None and low <= self._short_level < high:
             time_s -= self._bin_s - self._short_s
-        return describe(
-            photons, timed, dtime_sum * self._dtime_s, time_s, bins, int(self._sums[:, 0].sum()), on
-        )
+        return describe(photons, time_s, bins, int(self._sums[:, 0].sum()), on)
 
 
 def _plain(window: Window) -> list[float | None]:
@@ -164,16 +173,13 @@ def _plain(window: Window) -> list[float | None]:
     return [float(low), None if math.isinf(high) else float(high)]
 
 
-def describe(
-    photons: int, timed: int, delays_s: float, time_s: float, bins: int, all_bins: int, on: bool
-) -> dict[str, Any]:
+def describe(photons: int, time_s: float, bins: int, all_bins: int, on: bool) -> dict[str, Any]:
     """What is said of a level or state of ``bins`` bins out of ``all_bins``."""
     return {
         "rate_hz": photons / time_s if time_s > 0 else None,
         # Of counting; a blinking or drifting level scatters by more.
         "rate_stderr_hz": math.sqrt(photons) / time_s if time_s > 0 and photons else None,
         "time_share": bins / all_bins if all_bins else None,
-        "mean_dtime_s": delays_s / timed if timed else None,
         "on": on,
         "bins": bins,
         "photons": photons,

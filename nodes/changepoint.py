@@ -14,7 +14,6 @@ from photonstream.nodes.brightness import dwell_time
 from photonstream.nodes.decay import MOST_CHANNELS, MOST_T2_BINS, dtime_axis
 from photonstream.nodes.inference.changepoint import CRITICAL, Stretches, divide, levels_of, neutral_levels
 from photonstream.nodes.inference.rows import STATES, states_of
-from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
 
@@ -107,7 +106,7 @@ class Changepoint(PhotonNode[ChangepointParameters]):
             "covered_s": self._stop * self._unit_s,
             "change_points": len(level) - 1,
             "unsure_s": float(np.median(stretches.unsure_ticks)) * self._unit_s if len(level) > 1 else None,
-            "levels": self._rows(stretches, level, ticks, neutral, (of_photon, dtime)),
+            "levels": self._rows(stretches, level, ticks, neutral),
             "start_s": np.concatenate([[0], np.cumsum(stretches.ticks)[:-1]]) * self._unit_s,
             "level": level,
             "neutral": neutral,
@@ -140,12 +139,7 @@ class Changepoint(PhotonNode[ChangepointParameters]):
         level: NDArray[np.int64],
         ticks: NDArray[np.int64],
         neutral: NDArray[np.bool_],
-        photons: tuple[NDArray[np.int64], NDArray[Any]],
     ) -> list[dict[str, Any]]:
-        of_photon, dtime = photons
-        timed = dtime != NO_DTIME
-        number = np.bincount(of_photon[timed], minlength=len(ticks))
-        sums = np.bincount(of_photon[timed], dtime[timed].astype(float), minlength=len(ticks))
         counts = np.bincount(level, stretches.photons.astype(float))
         visits = np.bincount(level[np.diff(level, prepend=-1) != 0], minlength=len(ticks))
         return [
@@ -153,7 +147,6 @@ class Changepoint(PhotonNode[ChangepointParameters]):
                 "rate_hz": float(counts[k] / (ticks[k] * self._unit_s)),
                 "rate_stderr_hz": math.sqrt(counts[k]) / float(ticks[k] * self._unit_s),
                 "time_share": float(ticks[k] / ticks.sum()),
-                "mean_dtime_s": float(sums[k] / number[k]) * self._dtime_s if number[k] else None,
                 **dwell_time(float(ticks[k] * self._unit_s), int(visits[k])),
                 "neutral": bool(neutral[k]),
             }

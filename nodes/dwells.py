@@ -104,9 +104,10 @@ class Dwells:
             return 0, self._bins - self._begin
         return 1, self._bins - int(self._left[state])
 
-    def describe(self, selected: Sequence[int], bin_s: float) -> dict[str, Any] | None:
+    def describe(self, selected: Sequence[int], bin_s: float, *, final: bool = True) -> dict[str, Any] | None:
         """Dwell times in the selected state and out of it; None unless it is one state that occurred.
 
+        On the way (not ``final``) what takes long to fit is left out.
         Each of ``selected`` and ``other``: ``edges_s``, ``counts`` of complete dwells, ``fit`` (`fit_dwells`).
         """
         if len(selected) != 1:
@@ -124,7 +125,7 @@ class Dwells:
         for side, name in enumerate(SIDES):
             counts = self._counts[state, side, first:]
             cut_s = np.array([bins * bin_s for s, bins in cut if s == side], float)
-            fit = fit_dwells(edges_s, counts, cut_s)
+            fit = fit_dwells(edges_s, counts, cut_s, quick=not final)
             highest = np.flatnonzero(counts)
             shown = int(highest[-1]) + 1 if highest.size else 0
             sides[name] = {
@@ -185,7 +186,7 @@ def dwell_table(times: Mapping[str, Any] | None) -> dict[str, list[Column]]:
         edges_s, counts = side["edges_s"], side["counts"]
         expected = expected_dwells(edges_s, counts, side["fit"])
         parts.append((np.full(len(counts), on), edges_s[:-1][: len(counts)], edges_s[1:], counts, *expected))
-    names = ("selected", "time_start", "time_stop", "dwells", "exponential", "power_law")
-    units = ("", "s", "s", "dwells", "dwells", "dwells")
+    names = ("selected", "time_start", "time_stop", "dwells", "exponential", "power_law", "cut_off")
+    units = ("", "s", "s", "dwells", "dwells", "dwells", "dwells")
     columns = [np.concatenate(each) for each in zip(*parts, strict=True)]
     return {"dwell": [Column(*each) for each in zip(names, units, columns, strict=True)]}

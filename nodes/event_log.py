@@ -229,7 +229,12 @@ class EventLog:
         gaps = [event for event in self._events if event.kind == GAP and event.record <= reached]
         records = [event.lost_records for event in gaps if event.lost_records is not None]
         times_s = [event.lost_s for event in gaps if event.lost_s is not None]
-        return Gaps(len(gaps), sum(records) if records else None, math.fsum(times_s) if times_s else None)
+        return Gaps(
+            len(gaps),
+            sum(records) if records else None,
+            math.fsum(times_s) if times_s else None,
+            len(gaps) - len(records),
+        )
 
     def blind(self, start: int, stop: int) -> NDArray[np.int64]:
         """Which of the records ``start`` to ``stop`` stand for the time of a gap: (n, 2), from and to, in order."""

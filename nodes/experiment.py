@@ -27,6 +27,12 @@ _NUMBERS = ("excitation_nm", "power_w", "spot_um", "mean_n", "mean_n_stderr", "e
 _POSITIVE = ("excitation_nm", "spot_um", "emission_nm", "eg_ev")
 FIELDS = (*_TEXTS, *_NUMBERS)
 
+# Wavelengths from the vacuum ultraviolet to the mid infrared: beyond, a unit or a digit was mistaken.
+LEAST_NM, MOST_NM = 100.0, 20_000.0
+_WAVELENGTHS = ("excitation_nm", "emission_nm")
+# No laser that a microscope is used with is stronger.
+MOST_POWER_W = 1000.0
+
 # What the fit takes of it, too.
 OF_FIT = ("mean_n", "mean_n_stderr", "excitation_nm")
 
@@ -67,21 +73,32 @@ def check_experiment(given: Mapping[str, Any]) -> None:
                 raise ValueError(f"{key} must be a number from 0 on, not {value!r:.60}")
             if key in _POSITIVE and value == 0:
                 raise ValueError(f"{key} must be above 0: leave it out where it is not known")
+            if key in _WAVELENGTHS and value is not None:
+                check_wavelength(key, value)
+            if key == "power_w" and value is not None and value > MOST_POWER_W:
+                raise ValueError(f"{key} is {value:g}: a power of excitation is at most {MOST_POWER_W:g} W")
         elif key not in _TEXTS:
             raise ValueError(f"unknown field {key!r:.60} (known: {', '.join(FIELDS)})")
         elif not isinstance(value, str | None):
             raise ValueError(f"{key} must be a text, not {value!r:.60}")
 
 
-def experiment_settings(
-    given: Mapping[str, Any], parameters: Mapping[str, Mapping[str, Any]]
-) -> list[tuple[str, str, Any]]:
-    """Node, name and value of every parameter that has to be set where ``given`` fields are told to a run.
+def check_wavelength(name: str, value_nm: float) -> None:
+    """Raise ValueError where ``value_nm`` is no wavelength of an experiment with light; ``name`` is what it is of."""
+    if not LEAST_NM <= value_nm <= MOST_NM:
+        raise ValueError(f"{name} is {value_nm:g}: a wavelength lies between {LEAST_NM:g} and {MOST_NM:g} nm")
 
-    ``parameters`` are those of the run, by node: what it knows already stays.
-    """
-    known = parameters.get("results", {}).get("experiment", {})
+
+def as_fitted(known: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is ``known`` of the experiment, with <N> as the fit was ``told`` it, by the parameters of ``lifetime``."""
+    if "mean_n" not in told or not known:
+        return dict(known)
+    return {**known, **{name: told.get(name) for name in ("mean_n", "mean_n_stderr")}}
+
+
+def experiment_settings(given: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The settings that a run is told together (command ``set``) for ``given`` fields; it keeps the others."""
     return [
-        ("results", "experiment", {**dict.fromkeys(FIELDS), **known, **given}),
-        *(("lifetime", key, given[key]) for key in OF_FIT if key in given),
+        *({"node": "results", "name": "experiment", "field": key, "value": given[key]} for key in given),
+        *({"node": "lifetime", "name": key, "value": given[key]} for key in OF_FIT if key in given),
     ]

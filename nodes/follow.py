@@ -55,7 +55,7 @@ class Follow(TagSource[FollowParameters]):
     """
 
     Parameters = FollowParameters
-    fixed = frozenset({"path", "idle_timeout_s"})
+    fixed = frozenset({"path", "idle_timeout_s", "device"})
     learns = "run"
     clocked = False
 
@@ -85,7 +85,7 @@ class Follow(TagSource[FollowParameters]):
     def note(self, text: str, utc: str, record: int) -> str:
         path = Path(self.parameters.path)
         if not goes_on(path):
-            return ""
+            return "it is in the run's log, not beside the recording"
         leave_note(path, Note(text, utc, record))
         return f"its recorder writes it into {events_path(path).name}"
 
@@ -252,4 +252,6 @@ class Follow(TagSource[FollowParameters]):
             "time_s": None,
             "says": self.says,
             "notes": [*self._gone_notes(), *growing.notes, *self._notes],
+            # As long as it may grow, the header's count says nothing.
+            **(self._shortage() if growing.ended and not growing.stopped else {}),
         }

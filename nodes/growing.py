@@ -18,14 +18,18 @@ from photonstream.nodes.checksum import Checksum
 from photonstream.nodes.event_log import EventLog
 from photonstream.nodes.formats import open_tag_file
 from photonstream.nodes.formats.base import (
+    RESERVED_RECORDS,
     HeaderCutShortError,
     TagFile,
     TagFileError,
     count_whole_records,
+    ends_reserved,
     keep_open,
     read_records,
+    written_records,
 )
 from photonstream.nodes.formats.ptu import GUID_TAG
+from photonstream.nodes.holes import Holes
 from photonstream.stream.latency import stamp_of
 
 # The events are looked at so often, and the header where the file was written to since. After the longer time the
@@ -33,6 +37,8 @@ from photonstream.stream.latency import stamp_of
 AGAIN_S, ANYWAY_S = 0.5, 5.0
 # The recorder's last event may come so long after its last record.
 LAST_EVENT_S = 1.0
+# Zeros at the end of a recording that is complete are records of it when nothing has come for so long.
+FILLED_S = 10.0
 # So many of the records that were read last are looked at again wherever the file was written to.
 TAIL_RECORDS = 256
 
@@ -71,6 +77,10 @@ class GrowingFile:
         # Size and time of the last change at the last look; the records that were read last, and where they begin.
         self._measured: tuple[int, int] | None = None
         self._tail: tuple[int, NDArray[np.uint32]] | None = None
+        # Zeros with something behind them that were read as records.
+        self._holes = Holes(self.read)
+        # Its end is space that was reserved and not filled yet; nothing more is expected to come there.
+        self._reserved = self._settled = False
         # When the file was last seen to grow.
         self._since_s = clock()
         self._again_s = self._anyway_s = -math.inf
@@ -122,9 +132,11 @@ class GrowingFile:
         except FileNotFoundError:
             return f"waiting for {self.path}"
         except TagFileError:
-            if self._there():
+            if not self._there():
+                return f"waiting for {self.path}"
+            if self._silent(now_s) or not ends_reserved(self.path):
                 raise
-            return f"waiting for {self.path}"
+            return f"waiting for the header of {self.path}"
         if not same:
             return f"waiting for the header of {self.path}"
         self._begin(file, held)
@@ -193,8 +205,10 @@ class GrowingFile:
             # A gap is told of before the records that stand for it.
             self.events.look()
         self._bytes = size
-        records = count_whole_records(size, self.file.data_offset)
+        records = self._written(count_whole_records(size, self.file.data_offset), measured)
         if records > self.records:
+            if not self._settled:
+                self._since_s = now_s
             self._found.append((records, stamp_of(now_s)))
         self.records = records
         if self.records < taken or size < self.file.data_offset:
@@ -207,7 +221,22 @@ class GrowingFile:
             self.successor = (
                 f"the file was written anew: the last of the {taken:,} records that were read are others"
             )
+        elif measured != self._measured and self._holes.filled(at_ends=True):
+            self._fill()
         self._measured = measured
+
+    def _written(self, present: int, measured: tuple[int, int]) -> int:
+        """How many of the records that are ``present`` were written, as `written_records` tells.
+
+        On the way whatever ends with zeros may still be filled; at the end only what is too much to be records.
+        """
+        if measured == self._measured and not self._reserved:
+            return present
+        assert self._held is not None
+        known, least = min(self.records, present), RESERVED_RECORDS if self._settled else 1
+        records = _filled(self._held, self.file, present, known, least)
+        self._reserved = records < present
+        return max(records, known)
 
     def _tail_stands(self) -> bool:
         """Whether the file still holds what was read last: it may have been cut and filled again between two looks."""
@@ -215,6 +244,10 @@ class GrowingFile:
             return True
         first, records = self._tail
         return np.array_equal(self.read(first, len(records)), records)
+
+    def _fill(self) -> None:
+        self._spoilt = True
+        self.successor = "what was read as zeros is filled now"
 
     def _look_at_header(self, now_s: float) -> None:
         """Read the header anew: is it still this recording's, and does it say that nothing more will come?"""
@@ -259,9 +292,18 @@ class GrowingFile:
         now_s = self._clock()
         if taken < self.records:
             return False
+        if self._reserved and not self._settled:
+            filled = self._complete_s is not None and self.silent_s >= FILLED_S
+            self._settled = filled or self._died or self._silent(now_s)
+            return False
         if self._complete_s is not None and taken >= self._promised:
-            return self.events.stopped or now_s - self._complete_s >= LAST_EVENT_S
-        return self._died or self._silent(now_s)
+            over = self.events.stopped or now_s - self._complete_s >= LAST_EVENT_S
+        else:
+            over = self._died or self._silent(now_s)
+        if over and self._holes.filled():
+            self._fill()
+            return False
+        return over
 
     def read(self, first: int, count: int) -> NDArray[np.uint32]:
         """Up to ``count`` records from record ``first`` on, as many as are there; raises TagFileError."""
@@ -274,6 +316,7 @@ class GrowingFile:
         if records.size:
             tail = records[-TAIL_RECORDS:].copy()
             self._tail = first + len(records) - len(tail), tail
+            self._holes.see(first, records)
         return records
 
     # At its end
@@ -286,6 +329,7 @@ class GrowingFile:
     def stop(self, taken: int) -> None:
         """Nothing more is read, although more may come: somebody wants the end after ``taken`` records."""
         if not self.ended:
+            self._settled = True
             self.look(taken)
             self.ended = self.stopped = True
 
@@ -317,7 +361,8 @@ class GrowingFile:
         assert self._held is not None
         again._begin(seen, self._held)
         again._bytes, again._since_s = self._bytes, self._since_s
-        again.records, again.ended = count_whole_records(self._bytes, seen.data_offset), True
+        present = count_whole_records(self._bytes, seen.data_offset)
+        again.records, again.ended = _filled(self._held, seen, present), True
         changes = ", ".join(changed)
         again.notes = [
             *self.notes,
@@ -332,6 +377,14 @@ class GrowingFile:
         if self._checksum is None or self._checksum[0] != written_ns:
             self._checksum = written_ns, Checksum(self._held, self._bytes)
         return self._checksum[1].finish()
+
+
+def _filled(
+    held: io.FileIO, file: TagFile, present: int, known: int = 0, least: int = RESERVED_RECORDS
+) -> int:
+    """`written_records` with the last one before zeros, which may be half there, where the header counts it."""
+    records = written_records(held, file.data_offset, present, known, least)
+    return records + (records < present and file.declared_records == records + 1)
 
 
 def _same_recording(one: TagFile, other: TagFile) -> bool:

@@ -29,13 +29,11 @@ from photonstream.nodes.inference.hidden_markov import (
 )
 from photonstream.nodes.inference.rows import STATES
 from photonstream.nodes.inference.sample import Block, Sample
-from photonstream.nodes.kernels.decode import NO_DTIME
 from photonstream.nodes.kernels.hidden_markov import (
     UNSEEN,
     count_delays,
     count_gates,
     divide_bins,
-    sum_states,
 )
 from photonstream.stream.chunk import Chunk
 from photonstream.stream.node import Opening
@@ -67,7 +65,6 @@ class HiddenStates:
         info = opening.info
         self._bin_ticks: int = opening.facts["bin_ticks"]
         bin_s: float = opening.facts["bin_s"]
-        self._dtime_s = info.dtime_resolution_s
         # A trace bin holds a whole number of bins of the states, and these so many fine ones.
         self._fine = max(1, round(bin_s / STATE_BIN_S)) * max(FINE_BINS)
         self.per_bin = self._fine // (max(FINE_BINS) if model is None else model.fine)
@@ -81,8 +78,8 @@ class HiddenStates:
         self._bins_seen = 0
         # What there was to learn from when a choice on the way was last due: sample, decays, bins.
         self._due: tuple[Block, Integers, int] | None = None
-        # One row a state: photons, photons with a dtime, sum of their dtimes (in TCSPC bins); and its bins, its visits.
-        self._sums = np.zeros((STATES, 3), np.int64)
+        # By state: photons, bins, visits.
+        self._photons = np.zeros(STATES, np.int64)
         self._bins, self._visits = np.zeros(STATES, np.int64), np.zeros(STATES, np.int64)
         self._left_out = np.zeros(STATES, np.int64)
         self.dwells = Dwells()
@@ -210,7 +207,6 @@ class HiddenStates:
         others: Integers,
         blind: NDArray[np.bool_],
         offsets: Integers,
-        dtime: NDArray[Any],
         missing_s: float,
     ) -> None:
         """Add labelled bins, whose photons are ``offsets[b]:offsets[b + 1]``, to what is said of their states.
@@ -218,7 +214,7 @@ class HiddenStates:
         ``others``: their states without their own photons; ``blind``: whether they lie in a gap, which is of no state.
         ``missing_s``: by how much the last one is shorter than a whole one.
         """
-        sum_states(offsets, states, dtime, np.uint32(NO_DTIME), self._sums)
+        np.add.at(self._photons, states, np.diff(offsets))
         self.dwells.add(states, blind)
         states, others = states[~blind], others[~blind]
         self._bins += np.bincount(states, minlength=STATES)
@@ -239,26 +235,21 @@ class HiddenStates:
         unbelieved = self._why_unbelieved(np.flatnonzero(on).tolist())
         remarks = [] if self.model is None else self.model.remarks()
         for state in np.flatnonzero(self._bins).tolist():
-            photons, timed, dtime_sum = (int(x) for x in self._sums[state])
             bins = int(self._bins[state])
             time_s = bins * self.bin_s - (self._missing_s[1] if state == self._missing_s[0] else 0.0)
-            row = describe(
-                photons,
-                timed,
-                dtime_sum * self._dtime_s,
-                time_s,
-                bins,
-                int(self._bins.sum()),
-                bool(on[state]),
-            )
+            photons = int(self._photons[state])
+            row = describe(photons, time_s, bins, int(self._bins.sum()), bool(on[state]))
             row |= dwell_time(time_s, int(self._visits[state])) if not unbelieved else NO_DWELL
             remark = remarks[state - 1] if 0 < state <= len(remarks) else ""
             found.append({"state": state, **row, "remark": remark})
         return found
 
-    def dwell_times(self, on_states: Sequence[int]) -> dict[str, Any] | None:
+    def dwell_times(self, on_states: Sequence[int], *, final: bool) -> dict[str, Any] | None:
         """How long visits of the selected states last (`Dwells.describe`), as far as that is to be believed."""
-        times, reason = self.dwells.describe(on_states, self.bin_s), self._why_unbelieved(on_states)
+        times, reason = (
+            self.dwells.describe(on_states, self.bin_s, final=final),
+            self._why_unbelieved(on_states),
+        )
         return without_models(times, reason) if times is not None and reason else times
 
     def _why_unbelieved(self, on_states: Sequence[int]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.background import pulsed_share, steadiness
-from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf
+from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf, stretch
 from photonstream.nodes.inference.response import Response, measure
 from photonstream.stream.node import ParameterError
 
@@ -244,11 +244,7 @@ def _known(value: Any) -> float | None:
 
 def _packed(row: NDArray[np.float64]) -> dict[str, Any]:
     """The stretch of a row, around the end, outside of which it is zero."""
-    filled = np.flatnonzero(row)
-    gaps = np.diff(np.append(filled, filled[0] + row.size))
-    widest = int(np.argmax(gaps))
-    first = int(filled[(widest + 1) % filled.size])
-    length = row.size + 1 - int(gaps[widest])
+    first, length = stretch(row)
     return {"first_bin": first, "shares": np.roll(row, -first)[:length].tolist()}
 
 

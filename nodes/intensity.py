@@ -39,8 +39,8 @@ class Intensity(PhotonNode[IntensityParameters]):
 
     A chunk goes out when its last bin is complete, so everything after this node sees whole bins only; the
     photons of the open bin wait here. Columns added: ``offsets`` (bins + 1: bin b holds the photons
-    ``offsets[b]:offsets[b + 1]``), ``counts`` (bins, channels), ``timed`` and ``dtime_sum`` (bins), ``blind`` (bins):
-    whether the bin lies in a gap of the recording as a whole.
+    ``offsets[b]:offsets[b + 1]``), ``counts`` (bins, channels), ``timed`` (bins): photons with a delay, ``blind``
+    (bins): whether the bin lies in a gap of the recording as a whole.
     The bin at the end of the recording is shorter than the others when time ends within it.
     """
 
@@ -97,16 +97,15 @@ class Intensity(PhotonNode[IntensityParameters]):
         offsets = np.searchsorted(photons["macrotime"], edges).astype(np.int64)
         offsets[0] = 0
         ready = int(offsets[-1])
-        channel, dtime = photons["channel"], photons["dtime"]
+        channel = photons["channel"]
         channels = int(channel[:ready].max()) + 1 if ready else 1
         bins = bins_done - first
         counts = np.zeros((bins, channels), np.uint32)
         timed = np.empty(bins, np.uint32)
-        dtime_sum = np.empty(bins, np.uint64)
-        count_bins(offsets, channel, dtime, np.uint32(NO_DTIME), counts, timed, dtime_sum)
+        count_bins(offsets, channel, photons["dtime"], np.uint32(NO_DTIME), counts, timed)
         self._tiles.add(counts)
         columns = {name: array[:ready] for name, array in photons.items()}
-        columns |= {"offsets": offsets, "counts": counts, "timed": timed, "dtime_sum": dtime_sum}
+        columns |= {"offsets": offsets, "counts": counts, "timed": timed}
         # Photons tell that somebody looked, whatever is said of a gap.
         columns["blind"] = self._blind(first, bins_done) & ~counts.any(axis=1)
         out = Chunk(self._sequence, first * self._width, stop, ready, columns)

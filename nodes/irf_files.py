@@ -112,11 +112,15 @@ def _from_file(path: Path, _changed_ns: int, _bytes: int) -> GaussianIrf | Measu
 
 def _from_tags(path: Path) -> MeasuredIrf:
     """All photons of a tag file, by channel and dtime."""
-    rows = read_tags(path)["rows"]
+    read = read_tags(path)
+    rows, recording = read["rows"], read["recording"]
     if rows["pulse_period_s"] is None or not rows["counts"].any():
         raise ParameterError(f"{path}: this recording holds no delays after laser pulses, so no IRF")
     measured = _measured(path, rows["counts"].sum(axis=0), rows["resolution_s"], rows["channels"].tolist())
-    return dataclasses.replace(measured, taken=Circumstances(rows["pulse_period_s"]))
+    photons, duration_s = recording["photons_per_channel"], recording["duration_s"]
+    rates_hz = {int(channel): count / duration_s for channel, count in photons.items() if duration_s}
+    taken = Circumstances(rows["pulse_period_s"], rows["resolution_s"], rates_hz=rates_hz)
+    return dataclasses.replace(measured, taken=taken)
 
 
 def read_tags(path: Path, bin_s: float | None = None) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import CalibrationRuns
+from photonstream.nodes.delays import pulses_of
 from photonstream.nodes.history import History
 from photonstream.nodes.inference.contamination import Contaminant, contaminants
 from photonstream.nodes.inference.dead_time import contradiction
@@ -124,7 +125,7 @@ class Lifetime(ResultNode[LifetimeParameters]):
             self._rule, self._history = rule, History()
         self._history.add(fit)
         summary = summarise(fit, rows["channels"])
-        summary["precision"] = self._precision(fit, selection["recorded_s"], final=final)
+        summary["precision"] = self._precision(fit, selection, final=final)
         summary["fit"]["pulse_period_s"] = rows["pulse_period_s"]
         summary["fit"]["irf_sha256"] = self._irf_sha256
         if final:
@@ -135,7 +136,9 @@ class Lifetime(ResultNode[LifetimeParameters]):
             summary["calibration"] = self._calibration.summary(data, self._options, fit)
             summary["other_selections"] = left_out and self._other_selections(fit, left_out, rows, selection)
         if final and (second := self._latest.get("second_opinion")) is not None:
-            summary["second_opinion"] = second_opinion(second, selection, self._fit_final(rows))
+            summary["second_opinion"] = second_opinion(
+                second, selection, self._fit_final(rows), pulses_of(summary["fit"])
+            )
         told = {"summary": summary, "headline": headline(fit), "recorded_s": selection["recorded_s"]}
         yield self.result("fit", told, final=final)
         model = None if fit.curves is None else dataclasses.asdict(fit.curves)
@@ -151,10 +154,10 @@ class Lifetime(ResultNode[LifetimeParameters]):
         yield self.result("decay", value, final=final)
         yield self.result("history", self._history.value(), final=final)
 
-    def _precision(self, fit: DecayFit, recorded_s: float, *, final: bool) -> dict[str, Any]:
+    def _precision(self, fit: DecayFit, selection: Mapping[str, Any], *, final: bool) -> dict[str, Any]:
         """What is missing to the wanted error; only a run that ends by it says when it was there, for looks on the way
         come at times of their own."""
-        now = forecast(fit, self.parameters.target_sigma, recorded_s)
+        now = forecast(fit, self.parameters.target_sigma, _rate_hz(fit, selection))
         if not final:
             self._enough.look(fit.photons, now)
         until = self.parameters.until_target
@@ -317,6 +320,12 @@ def _eta_range(fit: DecayFit) -> dict[str, Any] | None:
         return None
     (low, high), ci95 = found
     return {"value": [low, high], "ci95": [plain_number(end) for end in ci95]}
+
+
+def _rate_hz(fit: DecayFit, selection: Mapping[str, Any]) -> float:
+    """How fast photons that are fitted came lately, dark times included: what bleaches or dims comes ever slower."""
+    recent_s, photons = selection["recent_s"], selection["on_photons"]
+    return fit.photons / photons * selection["recent_photons"] / recent_s if photons and recent_s else 0.0
 
 
 def headline(fit: DecayFit) -> str:

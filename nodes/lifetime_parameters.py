@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from photonstream.nodes.experiment import check_wavelength
 from photonstream.nodes.inference.decay_data import AUTOMATIC, MEAN_N_MOST, FitOptions
 from photonstream.nodes.inference.precision import TARGET_SIGMA
 
 # How uncertain <N> is where nobody measured it on this nanocrystal (PHYSICS: take 30 %).
 MEAN_N_RELATIVE_ERROR = 0.3
+# Where rates only add up it is 4; ten times as much is no biexciton any more.
+S_MOST = 50.0
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class LifetimeParameters:
 
     def __post_init__(self) -> None:
         self.options()
+        if self.s > S_MOST:
+            raise ValueError(
+                f"s is {self.s:g}: the biexciton radiates at most {S_MOST:g} times as fast as the exciton"
+            )
+        if self.excitation_nm is not None:
+            check_wavelength("excitation_nm", self.excitation_nm)
         if not 0.0 < self.target_sigma < 1.0:
             raise ValueError(
                 f"target_sigma is {self.target_sigma}: a standard error of beta lies between 0 and 1"

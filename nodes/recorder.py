@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from photonstream.nodes.armed_device import ArmedDevice, Mended
-from photonstream.nodes.device_time import wrap_records
 from photonstream.nodes.disk_space import DiskSpace
 from photonstream.nodes.drivers.base import Cause, DeviceError, Driver, Status
 from photonstream.nodes.recorder_orders import Note
@@ -195,11 +194,10 @@ class Recorder:
         self._trouble = f"{fault.text}; the device is being armed again"
         mended = self._device.mend(fault, self._pause)
         self._trouble = None
-        wraps = wrap_records(self._device.facts.record_type, mended.wraps)
         # First the event: whoever reads the records while they come knows then what they are.
-        self._note(fault, mended, record, len(wraps))
+        self._note(fault, mended, record, len(mended.wraps))
         try:
-            self._file.write(wraps)
+            self._file.write(mended.wraps)
         except OSError as error:
             self._disk_failed(error, 0)
         self._out = self._out or not mended.armed

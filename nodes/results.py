@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from photonstream.nodes.calibration_runs import with_names
 from photonstream.nodes.cautions import cautions
-from photonstream.nodes.delay_errors import with_delay_errors
+from photonstream.nodes.delays import after_pulse, pulses_of, with_delays
 from photonstream.nodes.dwells import dwell_summary, dwell_table, dwells_of_bins
-from photonstream.nodes.experiment import check_experiment
+from photonstream.nodes.experiment import FIELDS, as_fitted, check_experiment
 from photonstream.nodes.inference.levels import level_of
 from photonstream.nodes.inference.pair_report import delay_curve, report
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV
@@ -41,7 +41,6 @@ RESULT, WRITING = "result", "writing"
 MOST_ELEMENTS = 20_000
 # What is learned is said with the states.
 LEARNED = ("states", "model")
-_MEAN_N = ("mean_n", "mean_n_stderr")
 _OF_LEVEL = (
     *("state", "rate_hz", "rate_stderr_hz", "time_share", "mean_dtime_s", "mean_dtime_stderr_s"),
     *("dwell_s", "dwell_stderr_s", "on", "remark"),
@@ -113,9 +112,9 @@ class Results(ResultNode[ResultsParameters]):
         """What is known of the experiment; <N> as the fit was told it, which may have changed since the beginning."""
         told = self.orders.parameters.get("lifetime", {})
         known = self.parameters.experiment
-        if told.get("mean_n") is None or not known:
-            return dict(known)
-        return {**known, **{name: told.get(name) for name in _MEAN_N}}
+        if known:
+            known = {**dict.fromkeys(FIELDS), **known}
+        return as_fitted(known, told)
 
 
 def write_folder(
@@ -152,7 +151,7 @@ def summarise(
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
     duration_s = recording["duration_s"]
     antibunching = _antibunching(latest, lifetime["summary"]["fit"], experiment, recording)
-    levels = with_delay_errors(latest["decay", "rows"], selection)
+    levels = with_delays(latest["decay", "rows"], selection, pulses_of(lifetime["summary"]["fit"]))
     intensity = {
         "bin_s": trace["bin_s"],
         "bins": trace["bins"],
@@ -238,7 +237,11 @@ def _others(latest: Latest) -> dict[str, Any]:
 
 def curves(latest: Latest) -> dict[str, list[Column]]:
     """Every curve of the run by the name of its file."""
-    tables = {"trace": _trace(latest), **_decays(latest), "flid": _flid(latest["states", "flid"])}
+    tables = {
+        "trace": _trace(latest),
+        **_decays(latest),
+        "flid": _flid(latest["states", "flid"], latest["lifetime", "fit"]["summary"]["fit"]),
+    }
     return tables | _coincidences(latest) | dwell_table(_dwell(latest))
 
 
@@ -354,10 +357,13 @@ def _decays(latest: Latest) -> dict[str, list[Column]]:
     return tables
 
 
-def _flid(flid: Mapping[str, Any]) -> list[Column]:
-    """Fluorescence lifetime-intensity distribution: bins of the trace by rate and mean dtime, where there are any."""
+def _flid(flid: Mapping[str, Any], fit: Mapping[str, Any]) -> list[Column]:
+    """Fluorescence lifetime-intensity distribution: bins of the trace by rate and mean dtime, where there are any.
+
+    Delays are those after the pulse of the ``fit``, or after the sync where that is not known.
+    """
     counts: NDArray[np.int64] = flid["counts"]
-    rate, dtime_ns = flid["rate_edges_hz"], flid["dtime_edges_s"] * 1e9
+    rate, dtime_ns = flid["rate_edges_hz"], after_pulse(flid["dtime_edges_s"], pulses_of(fit)) * 1e9
     i, j = np.nonzero(counts)
     return [
         Column("rate_start", "1/s", rate[i]),

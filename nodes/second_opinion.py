@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from photonstream.nodes.delays import Pulses, mean_delay
 from photonstream.nodes.inference.decay_fit import DecayFit
 from photonstream.nodes.inference.estimate import plain_value
 from photonstream.nodes.inference.rows import HIDDEN_MARKOV
@@ -15,9 +16,12 @@ from photonstream.nodes.inference.rows import HIDDEN_MARKOV
 Fit = Callable[[NDArray[np.int64], NDArray[np.int64], float], DecayFit]
 
 
-def second_opinion(value: Mapping[str, Any], selection: Mapping[str, Any], fit: Fit) -> dict[str, Any]:
+def second_opinion(
+    value: Mapping[str, Any], selection: Mapping[str, Any], fit: Fit, pulses: Pulses
+) -> dict[str, Any]:
     """The part of result.json for ``value``, the result of the node ``changepoint``.
 
+    ``pulses``: where the pulse stands in each channel.
     ``fit`` takes the decay (channels, dtime bins) of the neutral photons, their channels, and how long they were
     collected (s).
     """
@@ -26,10 +30,16 @@ def second_opinion(value: Mapping[str, Any], selection: Mapping[str, Any], fit: 
         return found
     neutral: NDArray[np.bool_] = value["neutral"]
     again = fit(value["decays"][neutral].sum(axis=0), value["channels"], value["neutral_s"])
-    shown = ("covered_s", "change_points", "unsure_s", "levels")
+    shown = ("covered_s", "change_points", "unsure_s")
+    of_axis = value["channels"], value["resolution_s"], value["pulse_period_s"], pulses
+    delays = (mean_delay(decay, *of_axis) for decay in value["decays"])
     return {
         **found,
         **{key: value[key] for key in shown},
+        "levels": [
+            {**level, "mean_dtime_s": mean_s, "mean_dtime_stderr_s": stderr_s}
+            for level, (mean_s, stderr_s) in zip(value["levels"], delays, strict=True)
+        ],
         "tau_x_s": plain_value(again.tau_x_s),
         "beta": plain_value(again.beta),
         "beta_reason": again.beta_reason,

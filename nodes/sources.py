@@ -60,7 +60,7 @@ class Replay(TagSource[ReplayParameters]):
 
     Parameters = ReplayParameters
     # Another pace is a command of its own.
-    fixed = frozenset({"path", "speed", "records"})
+    fixed = frozenset({"path", "speed", "records", "device"})
 
     def first_pace(self) -> Pace:
         # The clock of `Pace`.
@@ -195,8 +195,11 @@ class Replay(TagSource[ReplayParameters]):
         return mark, min(max((mark.time_s - due_s) / speed, SHORTEST_WAIT_S), LONGEST_WAIT_S)
 
     def _progress(self) -> Mapping[str, Any]:
+        notes = [*self._file.count_notes, *self._notes]
         return {
             "records": self._given,
             "total": self._file.records,
             "time_s": self._mark.time_s if self._mark.records == self._given else None,
+            **({"notes": notes} if notes else {}),
+            **self._shortage(),
         }

@@ -13,8 +13,9 @@ from photonstream.nodes.brightness import Brightness
 from photonstream.nodes.hidden_states import STATE_BIN_S, HiddenStates
 from photonstream.nodes.inference.contamination import ONE_STATE
 from photonstream.nodes.inference.hidden_markov import StateModel, model_of
-from photonstream.nodes.inference.rows import HIDDEN_MARKOV, METHODS, STATES, WINDOW, label_of
+from photonstream.nodes.inference.rows import HIDDEN_MARKOV, STATES, WINDOW, label_of, method_of
 from photonstream.nodes.kernels.hidden_markov import divide_bins
+from photonstream.nodes.recent import Recent
 from photonstream.nodes.trace import FineTiles, Tiles, state_tile_key
 from photonstream.stream.chunk import Chunk, Result
 from photonstream.stream.node import Opening, PhotonNode
@@ -25,7 +26,7 @@ NO_CONTAMINATION = {
     "contamination_reason": "a window of rates does not say how sure it is of its bins",
 }
 # Columns of a chunk that have one entry a bin of the trace.
-_BY_BIN = ("counts", "timed", "dtime_sum", "blind")
+_BY_BIN = ("counts", "timed", "blind")
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,7 @@ class StatesParameters:
     model: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in METHODS:
-            raise ValueError(f"the method is one of {', '.join(METHODS)}, not {self.method!r}")
+        method_of(self.method)
         if isinstance(self.on, str):
             if self.on != "auto":
                 raise ValueError(f"the on window is 'auto' or two rates, not {self.on!r}")
@@ -85,6 +85,7 @@ class States(PhotonNode[StatesParameters]):
         self._tiles = Tiles()
         self._shown = 0
         bin_s: float = opening.facts["bin_s"]
+        self._recent = Recent(bin_s)
         per_bin = min(max(1, round(bin_s / STATE_BIN_S)), self._bin_ticks)
         self._fine = FineTiles(per_bin if self._hidden is None else self._hidden.per_bin, bin_s)
         self._fine_shown = 0
@@ -95,20 +96,29 @@ class States(PhotonNode[StatesParameters]):
         hidden = self._hidden
         if hidden is None:
             self._count_fine(chunk)
-            return [_without_states(chunk, level)]
+            return [self._without_states(chunk, level)]
         own, others = hidden.take(chunk)
         if hidden.model is None:
             first = chunk.start // self._bin_ticks
             offsets = hidden.offsets(chunk["macrotime"], first, chunk.stop, hidden.per_bin)
             unknown = np.zeros(len(offsets) - 1, np.int64)
             blind = hidden.parts_of(chunk["blind"], len(unknown), hidden.per_bin)
-            hidden.account(unknown, unknown, blind, offsets, chunk["dtime"], hidden.missing_s(chunk.stop))
+            hidden.account(unknown, unknown, blind, offsets, hidden.missing_s(chunk.stop))
             self._fine.add(np.diff(offsets), unknown)
             self._tiles.add(np.zeros((len(level), 1), np.uint32))
-            return [_without_states(chunk, level)]
+            return [self._without_states(chunk, level)]
         self._stop = chunk.stop
         self._hold(chunk, level, own, others)
         return self._ready(len(self._own) // hidden.per_bin)
+
+    def _without_states(self, chunk: Chunk, level: NDArray[np.int64]) -> Chunk:
+        """The chunk labelled by the levels of its bins alone."""
+        unknown = np.zeros(len(level), np.int64)
+        label = label_of(level, unknown, unknown)
+        photons = np.diff(chunk["offsets"])
+        self._recent.add(label, photons, np.arange(len(level)), len(level))
+        columns = {**chunk.columns, "label": label}
+        return Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns)
 
     def _count_fine(self, chunk: Chunk) -> None:
         per_bin, ticks = self._fine.per_bin, self._bin_ticks
@@ -156,12 +166,12 @@ class States(PhotonNode[StatesParameters]):
         blind = hidden.parts_of(self._held["blind"][:bins], pieces, hidden.per_bin)
         # What the emitter was in while nobody looked is not known.
         own, others = (np.where(blind, 0, states[:pieces]) for states in (self._own, self._others))
-        dtime = self._held["dtime"][:photons]
-        hidden.account(own, others, blind, offsets, dtime, hidden.missing_s(stop))
+        hidden.account(own, others, blind, offsets, hidden.missing_s(stop))
         self._fine.add(np.diff(offsets), own)
         in_bin = np.arange(pieces) // hidden.per_bin
         self._tiles.add(_most(own, in_bin, bins)[:, None])
         label = label_of(self._held["level"][in_bin], own, others)
+        self._recent.add(label, np.diff(offsets), in_bin, bins)
         # Neighbours with the same label are one piece.
         begins = np.flatnonzero(np.diff(label, prepend=-1))
         columns = {
@@ -192,7 +202,7 @@ class States(PhotonNode[StatesParameters]):
         return None if study is None else lambda: _as_parameter(study())
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``selection``: what is selected (`rows.selected`), the levels or states with rates, shares, mean dtimes;
+        """``selection``: what is selected (`rows.selected`), the levels or states with rates and shares;
         ``flid``: the map; ``dwell``: how long the selected state lasts (`Dwells.describe`), by states only;
         ``states/K``: the state in which each bin of the trace mostly was, in tiles like the trace's;
         ``fine/K``: photons and state of each bin of the states (`FineTiles`).
@@ -201,7 +211,7 @@ class States(PhotonNode[StatesParameters]):
         yield self.result("flid", self._brightness.flid(), final=final)
         if (hidden := self._hidden) is not None:
             on_states = np.flatnonzero(self._on_states(final=final)).tolist()
-            yield self.result("dwell", {"times": hidden.dwell_times(on_states)}, final=final)
+            yield self.result("dwell", {"times": hidden.dwell_times(on_states, final=final)}, final=final)
         for tile in self._tiles.touched(0 if final else self._shown):
             first, states = self._tiles.tile(tile)
             yield self.result(state_tile_key(tile), {"first": first, "states": states[:, 0]}, final=final)
@@ -239,7 +249,7 @@ class States(PhotonNode[StatesParameters]):
         selection["recorded_s"] = sum(row["time_s"] for row in selection["levels"])
         selection["on_photons"] = sum(row["photons"] for row in rows)
         selection["bins"] = sum(row["bins"] for row in selection["levels"])
-        return selection
+        return selection | self._recent.describe(selection)
 
     def _on_states(self, *, final: bool) -> NDArray[np.bool_]:
         on = np.zeros(STATES, bool)
@@ -253,13 +263,6 @@ class States(PhotonNode[StatesParameters]):
 
 def _as_parameter(model: StateModel | None) -> Mapping[str, Any] | None:
     return None if model is None else model.as_dict()
-
-
-def _without_states(chunk: Chunk, level: NDArray[np.int64]) -> Chunk:
-    """The chunk labelled by the levels of its bins alone."""
-    unknown = np.zeros(len(level), np.int64)
-    columns = {**chunk.columns, "label": label_of(level, unknown, unknown)}
-    return Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns)
 
 
 def _most(states: NDArray[np.int64], in_bin: NDArray[np.int64], bins: int) -> NDArray[np.uint32]:

@@ -25,12 +25,14 @@ MOST_ZEROS = 1000
 class TagParameters:
     """``path`` of the tag file; ``sync_rate_hz`` replaces what its header says of the laser.
 
-    ``chunk_records`` is the size of a full chunk.
+    ``chunk_records`` is the size of a full chunk. ``device`` is kept with the others: the ``name`` of the device that
+    recorded it, and the ``settings`` that it was armed with.
     """
 
     path: str
     sync_rate_hz: float | None = None
     chunk_records: int = BLOCK_RECORDS
+    device: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if self.sync_rate_hz is not None and not 1.0 <= self.sync_rate_hz <= 1e11:
@@ -135,6 +137,11 @@ class TagSource(Source[P]):
     @abstractmethod
     def _progress(self) -> Mapping[str, Any]:
         """The value of the result ``progress``."""
+
+    def _shortage(self) -> Mapping[str, int]:
+        """How many records the header declares, where the file holds fewer: part of ``progress``."""
+        declared = self._file.declared_records or 0
+        return {"declared": declared} if declared > self._records_there else {}
 
     def _file_notes(self) -> Iterable[str]:
         """Remarks on the file and its reading."""

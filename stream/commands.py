@@ -11,9 +11,13 @@ from typing import Any
 from photonstream.stream.orders import Orders, Pace, Parameters, same_value
 
 # Commands that are more than a change of orders.
-HELLO, NOTE, STOP, NEXT = "hello", "note", "stop", "next"
+HELLO, NOTE, STOP, NEXT, SET = "hello", "note", "stop", "next", "set"
+# In whose name the settings of a device are set.
+DEVICE = "device"
 LONGEST_S = 1e9
 SPEEDS = (1e-3, 1e6)
+# Settings that are all made, or none.
+TOGETHER = "together"
 # Lists and maps of a value may stand within each other so deep.
 DEEPEST = 8
 # Characters of what a person says in a note, or of why a run is discarded.
@@ -81,7 +85,7 @@ def carry_out(name: str, values: Mapping[str, Any], scene: Scene, live: Live) ->
         NOTE: _note,
         NEXT: _next,
     }
-    of_nodes = {"set": _set, "discard": _discard, "keep": _keep}
+    of_nodes = {SET: _set, "discard": _discard, "keep": _keep}
     if name in of_nodes:
         return of_nodes[name](values, scene, live)
     if name not in deeds:
@@ -192,19 +196,39 @@ def _text(value: Any, what: str) -> str:
 
 
 def _set(values: Mapping[str, Any], scene: Scene, live: Live) -> Change:
-    node, name = values.get("node"), values.get("name")
-    names = live(node) if isinstance(node, str) else None
-    if names is None or not isinstance(node, str) or not isinstance(name, str) or "value" not in values:
-        raise CommandError("set wants the name of a node, that of a parameter, and a value")
+    """One setting, or all of several that belong together."""
+    settings = values.get(TOGETHER, [values])
+    if not isinstance(settings, list | tuple) or not settings:
+        raise CommandError(f"{TOGETHER} is a list of settings")
     parameters = {k: dict(v) for k, v in scene.orders.parameters.items()}
-    given = parameters.setdefault(node, {})
-    if name in given and same_value(given[name], values["value"]):
+    made = [_set_one(each, parameters, live) for each in settings]
+    if all(is_live is None for is_live in made):
         return Change()
-    given[name] = values["value"]
     _bounded(parameters)
-    if name in names:
+    if False not in made:
         return Change(parameters=parameters)
     return Change(_held(scene), parameters=parameters, anew=True)
+
+
+def _set_one(setting: Any, parameters: dict[str, dict[str, Any]], live: Live) -> bool | None:
+    """Write one setting into ``parameters``: whether it is live, or None where it is so already."""
+    given = setting if isinstance(setting, Mapping) else {}
+    node, name, field = given.get("node"), given.get("name"), given.get("field")
+    names = live(node) if isinstance(node, str) else None
+    if names is None or not isinstance(node, str) or not isinstance(name, str) or "value" not in given:
+        raise CommandError("set wants the name of a node, that of a parameter, and a value")
+    owner, key = parameters.setdefault(node, {}), name
+    if field is not None:
+        # Whoever names a field leaves the others as they are, which somebody else may be changing.
+        whole = owner.get(name) or {}
+        if not isinstance(field, str) or not isinstance(whole, Mapping):
+            raise CommandError(f"{node}.{name} has no fields that could be named")
+        owner[name] = whole = dict(whole)
+        owner, key = whole, field
+    if key in owner and same_value(owner[key], given["value"]):
+        return None
+    owner[key] = given["value"]
+    return name in names
 
 
 def _bounded(parameters: Parameters) -> Parameters:

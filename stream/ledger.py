@@ -21,12 +21,14 @@ class Loss:
 class Gaps:
     """What the device lost before our chain: how often, and as far as it is known how many records and how much time.
 
-    None where nobody knows of any gap. No part of the balance, since nothing of it ever came in.
+    None where nobody knows of any gap; ``uncounted``: of how many gaps nobody knows how many records. No part of the
+    balance, since nothing of it ever came in.
     """
 
     count: int = 0
     lost_records: int | None = None
     lost_s: float | None = None
+    uncounted: int = 0
 
 
 @dataclass

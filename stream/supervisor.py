@@ -7,6 +7,7 @@ how a node is started and how one hears that it ended.
 from __future__ import annotations
 
 import dataclasses
+import errno
 import math
 import secrets
 import time
@@ -17,11 +18,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from photonstream.stream.children import Children, Death
 from photonstream.stream.chunk import Result
-from photonstream.stream.commands import HELLO, NEXT, NOTE, STOP
+from photonstream.stream.commands import DEVICE, HELLO, NEXT, NOTE, SET, STOP, TOGETHER
 from photonstream.stream.control import CommandServer
 from photonstream.stream.deeds import Deeds, OnDeed, OnParameters
 from photonstream.stream.helm import Helm
@@ -51,27 +52,42 @@ BAD_INPUT, BROKEN = 2, 3
 MOST_SAID = 20
 
 
+class Device(Protocol):
+    """A device that is recorded for the run; it is armed with its settings, so another one is of the next recording."""
+
+    def value(self) -> Mapping[str, Any]:
+        """What is said of it."""
+
+    def change(self, values: Mapping[str, Any]) -> tuple[bool, str]:
+        """Carry out the command ``set`` with these ``values``: whether it was done, and what there is to say."""
+
+
 @dataclass(frozen=True)
 class Watch:
     """How a run is watched: where it publishes, and processes that belong to it, such as that of its page.
 
-    ``attendants`` make the command of each from the run's address and the folder of its processes. One that cannot
-    live does not end the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a
-    word, with more of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change.
-    Who gave a command is answered after that. ``on_stop`` is called instead of ending the run where somebody commands
-    that, and ``on_next`` where somebody wants the next particle; they see to it. None of them may raise. ``notes`` are
-    those of a run that is done again: ``time_s`` and ``text`` of each.
+    ``or_elsewhere``: where another program has the ``address``, a free one of this machine does too. ``attendants``
+    make the command of each from the run's address and the folder of its processes. One that cannot live does not end
+    the run; ``on_note`` is told of such things. ``on_deed`` is told all that is done to the run, in a word, with more
+    of it and how far the run is; ``on_parameters`` the parameters of all nodes whenever they change. Who gave a command
+    is answered after that. ``on_stop`` is called instead of ending the run where somebody commands that, and says what
+    comes of it, and ``on_next`` where somebody wants the next particle; they see to it. ``followed`` says whether
+    another run follows this one at its address. None of them may raise. ``notes`` are those of a run that is done
+    again: ``time_s`` and ``text`` of each. ``device`` takes what is to be set of it.
     """
 
     address: str = ANYWHERE
+    or_elsewhere: bool = False
     attendants: Mapping[str, Callable[[str, Path], Sequence[str]]] = dataclasses.field(default_factory=dict)
     on_address: Callable[[str], None] | None = None
     on_note: Callable[[str], None] | None = None
     on_deed: OnDeed | None = None
     on_parameters: OnParameters | None = None
-    on_stop: Callable[[], None] | None = None
+    on_stop: Callable[[], str] | None = None
     on_next: Callable[[], tuple[bool, str]] | None = None
+    followed: Callable[[], bool] | None = None
     notes: Sequence[Mapping[str, Any]] = ()
+    device: Device | None = None
 
 
 class PlacedRunner(Runner):
@@ -173,11 +189,23 @@ class PlacedRunner(Runner):
 
     def _bind(self, stack: ExitStack, context: Context) -> None:
         """The sockets for those who watch."""
-        self._public = LatestWriter(context, self._watch.address)
+        self._public = self._publish(context)
         stack.callback(self._public.stop)
         self.address = self._public.endpoint
         self._control = CommandServer(context, self._control_endpoint())
         stack.callback(self._control.stop)
+
+    def _publish(self, context: Context) -> LatestWriter:
+        try:
+            return LatestWriter(context, self._watch.address)
+        except OSError as error:
+            if not self._watch.or_elsewhere or error.errno != errno.EADDRINUSE:
+                raise
+        writer = LatestWriter(context, ANYWHERE)
+        if self._watch.on_note is not None:
+            taken = f"{self._watch.address} has been taken by another program"
+            self._watch.on_note(f"{taken}: the run is at {writer.endpoint}")
+        return writer
 
     def _control_endpoint(self) -> str:
         """Beside the public address; between machines, where ports have to be opened, at the next port."""
@@ -298,8 +326,9 @@ class PlacedRunner(Runner):
         if name == NEXT and self._watch.on_next is not None:
             return self._watch.on_next()
         if name == STOP and self._watch.on_stop is not None:
-            self._watch.on_stop()
-            return True, ""
+            return True, self._watch.on_stop()
+        if name == SET and self._watch.device is not None and _of_device(values):
+            return self._watch.device.change(values)
         done, text = self._helm.command(name, values)
         if name == NOTE and done:
             self._said.append({"time_s": self._helm.reached_s, "text": str(values["text"]).strip()})
@@ -386,6 +415,8 @@ class PlacedRunner(Runner):
             "clocked": self._helm.clocked,
             "notes": list(self._said),
             "has_next": self._watch.on_next is not None,
+            "followed": self._watch.followed is not None and self._watch.followed(),
+            "device": None if self._watch.device is None else self._watch.device.value(),
             "says": said.says,
             "restarts": list(orders.restarts),
             "refused": sum(refused),
@@ -415,3 +446,10 @@ class PlacedRunner(Runner):
             self._waiter.wait(IDLE_S)
             self._public.service()
             self._to_nodes.service()
+
+
+def _of_device(values: Mapping[str, Any]) -> bool:
+    """Whether one of the settings that are to be made is of the device."""
+    wanted = values.get(TOGETHER, [values])
+    each_of = wanted if isinstance(wanted, list | tuple) else []
+    return any(isinstance(each, Mapping) and each.get("node") == DEVICE for each in each_of)

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from photonstream.nodes.warm_up import warm_up
+
 # No test fails because the machine was busy.
 settings.register_profile("photonstream", deadline=None)
 settings.load_profile("photonstream")
@@ -20,6 +22,13 @@ ROOT = Path(__file__).resolve().parents[1]
 EXTERNAL = ROOT / "tests" / "external"
 EXTERNAL_DEVICE = ROOT / "tests" / "external_device"
 collect_ignore = ["external", "external_device"]
+
+
+def pytest_sessionstart(session):
+    """Compile the kernels once, before there are workers that would all do so, and tests that would wait for it."""
+    workers = getattr(session.config.option, "numprocesses", None)
+    if workers and not hasattr(session.config, "workerinput"):
+        warm_up()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -19,6 +19,7 @@ from photonstream.dashboard.style import (
     FIT,
     FONT,
     GREY,
+    INK,
     PALE,
     PINK,
     SELECTED,
@@ -158,6 +159,8 @@ def counts_figure(
     legend = _legend(items)
     if extras:
         legend.click_policy, legend.ncols, legend.background_fill_alpha = "hide", 2, 0.6
+        # Words of what is hidden are paler, and can be read all the same.
+        legend.label_text_color, legend.inactive_fill_alpha = INK, 0.35
     plot.add_layout(legend)
     tooltips = [
         ("delay", "@time{0.000} ns"),

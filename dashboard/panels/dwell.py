@@ -20,7 +20,7 @@ TIME, DENSITY = "Dwell time (s)", "Density (1/s)"
 def draw_dwell(curve: Curve, *, width: int, height: int) -> figure:
     """Density of the complete dwells of ``dwell.csv`` on logarithmic axes, selected in blue, others in grey.
 
-    Solid: the exponential, dashed: the power law.
+    Solid: the exponential, dashed: the power law, dotted: that with a cut-off where it is favoured.
     """
     sides, size = dwell_sides(curve), (width, height)
     ends = dwell_ends(sides)
@@ -57,6 +57,7 @@ def dwell_figure(
         source, ink = sources[name], INK if on else colour
         plot.line("time", "exponential", source=source, line_color=ink, line_width=1.4)
         plot.line("time", "power_law", source=source, line_color=ink, line_width=1.4, line_dash=[4, 3])
+        plot.line("time", "cut_off", source=source, line_color=ink, line_width=1.4, line_dash=[1, 3])
         points = plot.scatter("time", "density", source=source, size=6, fill_color=colour, line_color="white")
         plot.add_tools(
             HoverTool(
@@ -80,4 +81,5 @@ def dwell_columns(curve: Curve, on: float) -> dict[str, Floats]:
         "density": dwells / unit,
         "exponential": curve["exponential"][inside] / unit,
         "power_law": curve["power_law"][inside] / unit,
+        "cut_off": curve["cut_off"][inside] / unit,
     }

@@ -12,8 +12,9 @@ from photonstream.dashboard.folder import Curve
 from photonstream.dashboard.style import FONT, Size, interval, label_axes, plain_figure, say
 from photonstream.dashboard.views import Floats
 
-# Few bins are pale, many dark, so that the map is drawn on white paper.
-PALETTE = interp_palette(tuple(reversed(YlGnBu9))[2:], 256)
+# Few bins are bright, many dark, so that the map is drawn on white paper; the palest colours could not be seen there,
+# nor on the dark page.
+PALETTE = interp_palette(tuple(reversed(YlGnBu9))[4:], 256)
 
 
 def draw_flid(flid: Curve, rates: Range1d, *, width: int, height: int) -> figure:

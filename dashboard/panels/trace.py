@@ -34,8 +34,12 @@ LINE_COLORS = {
 }
 
 
-# What persons have noted.
+# What persons have noted; more of it than these characters is told only to whoever points at its line.
 NOTED = "#7a3e9d"
+MOST_LABEL = 24
+# So near a line, in pixels, is at it.
+NEAR = 7
+_NOTE = '<div style="max-width: 420px; white-space: normal; overflow-wrap: anywhere">@text</div>'
 # Where the device lost data: first and last second of each.
 Spans = Sequence[tuple[float, float]]
 
@@ -61,7 +65,7 @@ def draw_trace(
     draw_window(plot, window_kcps)
     there = [(time_s, text) for time_s, text in notes if ends[0] <= time_s <= ends[1]]
     if there:
-        add_notes(plot, ColumnDataSource(dict(zip(("x", "text"), zip(*there, strict=True), strict=True))))
+        add_notes(plot, ColumnDataSource(note_columns(there)))
     if not len(shown.low):
         say(plot, "The recording has no bins.", (width, height))
     return plot
@@ -130,15 +134,24 @@ def trace_figure(
     return plot
 
 
+def note_columns(notes: Sequence[tuple[float, str]]) -> dict[str, list[Any]]:
+    """What `add_notes` draws: seconds, the words, and as much of them as stands beside the line."""
+    words = [" ".join(text.split()) for _, text in notes]
+    short = [each if len(each) <= MOST_LABEL else f"{each[: MOST_LABEL - 1].rstrip()}…" for each in words]
+    return {"x": [time_s for time_s, _ in notes], "text": [text for _, text in notes], "label": short}
+
+
 def add_notes(plot: figure, source: ColumnDataSource) -> None:
-    """A line where somebody has said something, with the words at its foot: columns ``x`` in seconds, and ``text``."""
+    """A line where somebody has said something, with the words at its foot, or as many as there is room for."""
     plot.vspan(x="x", source=source, line_color=NOTED, line_width=1.5)
+    near = plot.vspan(x="x", source=source, line_alpha=0, line_width=2 * NEAR)
+    plot.add_tools(HoverTool(renderers=[near], tooltips=_NOTE))
     plot.add_layout(
         LabelSet(
             x="x",
             y=4,
             y_units="screen",
-            text="text",
+            text="label",
             # A note of now stands at the right end.
             x_offset=-4,
             text_align="right",
@@ -151,12 +164,18 @@ def add_notes(plot: figure, source: ColumnDataSource) -> None:
     )
 
 
-def trace_key(selected: Sequence[int], others: Iterable[int]) -> str:
-    """What the colours of the trace are, as HTML, from the states whose bins are selected and the others in it."""
-    known = [(color, f"state {n}") for n, color in zip(others, OTHER_STATES, strict=False)]
+def line_words(selected: Sequence[int], others: Iterable[int]) -> dict[str, str]:
+    """What the lines of the trace are, by their names, from the states with selected bins and the others in it."""
+    known = [f"state {n}" for n in others][: len(OTHER_STATES)]
     first = f"state {selected[0]}, selected" if len(selected) == 1 and known else "selected"
-    words = [(SELECTED, first), *known, (REST, "not known" if known else "other bins")]
-    return "".join(f'<i style="background:{color}"></i>{text} ' for color, text in words)
+    rest = "not known" if known else "other bins"
+    return {"trace_on": first, **{f"trace_other_{k}": words for k, words in enumerate(known)}, "trace": rest}
+
+
+def trace_key(selected: Sequence[int], others: Iterable[int]) -> str:
+    """What the colours of the trace are, as HTML: the `line_words` of the same states."""
+    words = line_words(selected, others).items()
+    return "".join(f'<i style="background:{LINE_COLORS[name]}"></i>{text} ' for name, text in words)
 
 
 def draw_window(plot: figure, window_kcps: Sequence[float | None] | None) -> None:

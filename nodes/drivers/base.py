@@ -31,17 +31,25 @@ class DeviceError(RuntimeError):
 
     ``text`` is one sentence for a person. A device that ``goes_on`` by itself, in the same time, is read on; any other
     one is armed again. ``lost_s`` is the time that is lost where the device knows it; the recorder estimates it for one
-    that is armed again.
+    that is armed again. ``wraps`` are the counter wraps up to the end of a gap after which the device goes on: the
+    recorder writes them, the driver does not give them, and so everybody knows that nobody looked meanwhile.
     """
 
     def __init__(
-        self, cause: Cause, text: str, *, goes_on: bool = False, lost_s: float | None = None
+        self,
+        cause: Cause,
+        text: str,
+        *,
+        goes_on: bool = False,
+        lost_s: float | None = None,
+        wraps: NDArray[np.uint32] | None = None,
     ) -> None:
         super().__init__(text)
         self.cause = cause
         self.text = text
         self.goes_on = goes_on
         self.lost_s = lost_s
+        self.wraps = np.empty(0, np.uint32) if wraps is None else wraps
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,8 @@ class Status:
     """How a device is at the moment; None is what it cannot tell.
 
     ``count_rates_hz`` is by channel, from 0. ``warnings`` are sentences. ``lost_records`` counts all records that are
-    known to be lost since the device was armed for the first time; it never falls.
+    known to be lost since the device was armed for the first time; it never falls. Where it has not risen after a fault
+    nobody knows what that one has cost.
     """
 
     sync_rate_hz: float | None = None

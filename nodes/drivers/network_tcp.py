@@ -164,7 +164,8 @@ class OverTcp(Driver[NetworkSettings]):
         self._refused, self._last_refusal = self._refused + 1, why[:MOST_SAID]
 
     def _refusals(self) -> str:
-        return f"{self._refused} connections were none of a sender; the last one: {self._last_refusal}"
+        count = "1 connection was" if self._refused == 1 else f"{self._refused} connections were"
+        return f"{count} none of a sender; the last one: {self._last_refusal}"
 
     def listen(self) -> None:
         """Open the port, so that a sender can connect. Raises DeviceError where it is taken."""

@@ -17,18 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.drivers.base import Cause, DeviceError, DeviceFacts, Driver, Status
-from photonstream.nodes.drivers.network_header import LONGEST_HEADER, read_header
+from photonstream.nodes.drivers.network_header import LONGEST_HEADER, MOST_LOST, read_header
 from photonstream.nodes.drivers.network_settings import AGAIN_S, NetworkSettings
 from photonstream.stream.keys import KeysError, keys_for
 from photonstream.stream.link.inlet import Inlet
 
-# A message of records has at most 4 MiB.
+# The records of a message. A larger one is refused, as far as it is taken in at all.
 MOST_BYTES = 1 << 22
 NUMBER_BYTES = 8
 # How often a sender is told what was taken, and so is found to be gone; one whose connection was cut may come back.
 TELL_S = 0.2
-# More records than this cannot have been lost: such a number is nonsense.
-MOST_LOST = 1 << 48
 GRACE_S = 2.0
 # Characters of what is said against somebody.
 MOST_SAID = 200
@@ -45,6 +43,8 @@ class OverZmq(Driver[NetworkSettings]):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__(settings)
         self._inlet: Inlet | None = None
+        # Whether whoever connects has to prove a key.
+        self._keyed = False
         self._sender: bytes | None = None
         self._facts: DeviceFacts | None = None
         # Of the sender: how many records it was taken, and those that are taken but not read yet.
@@ -78,7 +78,8 @@ class OverZmq(Driver[NetworkSettings]):
         place = f"tcp://{host}:{self.settings.port}"
         folder = Path(self.settings.keys).expanduser() if self.settings.keys else None
         try:
-            self._inlet = Inlet(place, keys_for(folder, [place]), MOST_BYTES)
+            keys = keys_for(folder, [place])
+            self._inlet, self._keyed = Inlet(place, keys, MOST_BYTES), keys is not None
         except KeysError as error:
             raise DeviceError(Cause.DRIVER_ERROR, str(error)) from error
         except OSError as error:
@@ -182,6 +183,10 @@ class OverZmq(Driver[NetworkSettings]):
             self._refuse(sender, "a message of records has two frames: 8 bytes, and whole records")
             self._nonsense = True
             return False
+        if len(frames[1]) > MOST_BYTES:
+            self._refuse(sender, f"a message has at most {MOST_BYTES >> 20} MiB of records")
+            self._nonsense = True
+            return False
         number, records = int.from_bytes(frames[0], "little"), frames[1]
         if number > self._next + MOST_LOST:
             self._refuse(sender, f"record number {number} is none")
@@ -263,16 +268,17 @@ class OverZmq(Driver[NetworkSettings]):
 
     def status(self) -> Status:
         """What a sender says that it has lost, and what did not arrive."""
-        warnings = [f"{self._refused} messages of programs were refused"] if self._refused else []
-        turned_away = 0 if self._inlet is None else self._inlet.turned_away
-        if turned_away:
-            warnings.append(f"{turned_away} connections were refused: keys missing, wrong or not admitted")
-        dropped = 0 if self._inlet is None else self._inlet.dropped
-        if dropped:
-            warnings.append(
-                f"{dropped} messages were dropped: more came than could be kept until it is taken"
-            )
-        return Status(lost_records=self._lost, warnings=tuple(warnings))
+        inlet = self._inlet
+        turned_away, dropped = (0, 0) if inlet is None else (inlet.turned_away, inlet.dropped)
+        closed = "refused: keys missing, wrong or not admitted"
+        if not self._keyed:
+            closed = "closed that did not speak ZeroMQ, or wanted keys, which are not used here"
+        counts = (
+            (self._refused, "message", "refused"),
+            (turned_away, "connection", closed),
+            (dropped, "message", "dropped: more came than could be kept until it is taken"),
+        )
+        return Status(lost_records=self._lost, warnings=tuple(_sentence(*each) for each in counts if each[0]))
 
     def disarm(self) -> None:
         """What has arrived can be read, and no more."""
@@ -296,6 +302,10 @@ class OverZmq(Driver[NetworkSettings]):
             with contextlib.suppress(OSError):
                 self._inlet.stop()
             self._inlet = None
+
+
+def _sentence(count: int, what: str, became: str) -> str:
+    return f"{count} {what}{' was' if count == 1 else 's were'} {became}"
 
 
 def _json(**said: Any) -> bytes:

@@ -21,8 +21,9 @@ class PicoQuantSettings:
     """``serial`` chooses a device, the first one where it is empty; ``mode`` is T3 or T2.
 
     What is None stays as the device has it. ``trigger`` is edge or cfd, where the device can do both. Levels are of
-    the edge trigger or of the discriminator, with ``*_zero_cross_v``, as the device has it. ``input_*`` are for all
-    inputs. ``offset_s`` shifts the TCSPC window. ``buffer_records`` is the memory of snAPI.
+    the edge trigger, with ``*_edge`` (None: that of snAPI), or of the discriminator, with ``*_zero_cross_v``, as the
+    device has it; these go with a level and cannot be set without. ``input_*`` are for all inputs. ``offset_s`` shifts
+    the TCSPC window. ``buffer_records`` is the memory of snAPI.
     """
 
     serial: str = ""
@@ -32,12 +33,12 @@ class PicoQuantSettings:
     sync_divider: int = 1
     trigger: str | None = None
     sync_level_v: float | None = None
-    sync_edge: str = "falling"
-    sync_zero_cross_v: float = 0.0
+    sync_edge: str | None = None
+    sync_zero_cross_v: float | None = None
     sync_offset_s: float = 0.0
     input_level_v: float | None = None
-    input_edge: str = "falling"
-    input_zero_cross_v: float = 0.0
+    input_edge: str | None = None
+    input_zero_cross_v: float | None = None
     input_offset_s: tuple[float, ...] | None = None
     dead_time_s: float | None = None
     offset_s: float = 0.0
@@ -45,9 +46,14 @@ class PicoQuantSettings:
     buffer_records: int = 1 << 24
 
     def __post_init__(self) -> None:
-        for name, known in (("mode", MODES), ("sync_edge", EDGES), ("input_edge", EDGES)):
+        for name, known in (("mode", MODES), ("sync_edge", (*EDGES, None)), ("input_edge", (*EDGES, None))):
             if getattr(self, name) not in known:
-                raise ValueError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r:.40}")
+                names = ", ".join(each for each in known if each is not None)
+                raise ValueError(f"{name} is one of {names}, not {getattr(self, name)!r:.40}")
+        for side in ("sync", "input"):
+            for name in (f"{side}_edge", f"{side}_zero_cross_v"):
+                if getattr(self, name) is not None and getattr(self, f"{side}_level_v") is None:
+                    raise ValueError(f"{name} goes with {side}_level_v, which is not given")
         if self.trigger is not None and self.trigger not in TRIGGERS:
             raise ValueError(f"trigger is edge or cfd, not {self.trigger!r:.40}")
         if not 0 <= self.binning <= 26:
@@ -72,6 +78,11 @@ def apply_settings(api: Any, constants: Any, settings: PicoQuantSettings) -> Non
         told.append(("trigger", lambda: device.setSyncTrigMode(mode)))
         told.append(("trigger", lambda: device.setInputTrigMode(-1, mode)))
     cfd = _discriminates(model, settings.trigger)
+    unused = "edge" if cfd else "zero_cross_v"
+    for name in (f"sync_{unused}", f"input_{unused}"):
+        if getattr(settings, name) is not None:
+            trigger = "a discriminator" if cfd else "an edge trigger"
+            raise DeviceError(Cause.DRIVER_ERROR, f"the {model} has {trigger}, which takes no {name}")
     if settings.sync_level_v is not None:
         told.append(("sync_level_v", _sync_level(device, settings, settings.sync_level_v, cfd)))
     if settings.input_level_v is not None:
@@ -92,14 +103,19 @@ def apply_settings(api: Any, constants: Any, settings: PicoQuantSettings) -> Non
 
 def _sync_level(device: Any, settings: PicoQuantSettings, level_v: float, cfd: bool) -> Callable[[], Any]:
     if cfd:
-        return lambda: device.setSyncCFD(_mv(level_v), _mv(settings.sync_zero_cross_v))
-    return lambda: device.setSyncEdgeTrig(_mv(level_v), EDGES[settings.sync_edge])
+        return lambda: device.setSyncCFD(_mv(level_v), _mv(settings.sync_zero_cross_v or 0.0))
+    return lambda: device.setSyncEdgeTrig(_mv(level_v), *_edge(settings.sync_edge))
 
 
 def _input_level(device: Any, settings: PicoQuantSettings, level_v: float, cfd: bool) -> Callable[[], Any]:
     if cfd:
-        return lambda: device.setInputCFD(-1, _mv(level_v), _mv(settings.input_zero_cross_v))
-    return lambda: device.setInputEdgeTrig(-1, _mv(level_v), EDGES[settings.input_edge])
+        return lambda: device.setInputCFD(-1, _mv(level_v), _mv(settings.input_zero_cross_v or 0.0))
+    return lambda: device.setInputEdgeTrig(-1, _mv(level_v), *_edge(settings.input_edge))
+
+
+def _edge(name: str | None) -> tuple[int, ...]:
+    """What is told of an edge; nothing where it is to be snAPI's own."""
+    return () if name is None else (EDGES[name],)
 
 
 def _inputs(device: Any, settings: PicoQuantSettings, inputs: int) -> list[tuple[str, Callable[[], Any]]]:
@@ -112,7 +128,13 @@ def _inputs(device: Any, settings: PicoQuantSettings, inputs: int) -> list[tuple
         for channel in range(inputs):
             on = int(channel in settings.channels)
             told.append(("channels", partial(device.setInputChannelEnable, channel, on)))
-    for channel, offset_s in enumerate(settings.input_offset_s or ()):
+    offsets = settings.input_offset_s or ()
+    if len(offsets) > inputs:
+        raise DeviceError(
+            Cause.DRIVER_ERROR,
+            f"the device has {inputs} inputs, and {len(offsets)} are given in input_offset_s",
+        )
+    for channel, offset_s in enumerate(offsets):
         told.append(("input_offset_s", partial(device.setInputChannelOffset, channel, _ps(offset_s))))
     if settings.dead_time_s is not None:
         dead_time_ps = _ps(settings.dead_time_s)

@@ -52,3 +52,12 @@ def shown_settings(cls: type[Any]) -> dict[str, Any]:
     """Every setting with its default."""
     default = cls()
     return {each.name: getattr(default, each.name) for each in fields(cls)}
+
+
+def setting_text(value: Any) -> str:
+    """A value of a setting as it is shown, and as it may be typed; empty for None."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, tuple | list):
+        return ", ".join(map(setting_text, value)) + ("," if len(value) == 1 else "")
+    return f"{value:.12g}" if isinstance(value, float) else str(value).lower()

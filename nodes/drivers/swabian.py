@@ -206,7 +206,8 @@ class Swabian(Driver[SwabianSettings]):
             data = self._stream.getData()
             connected = not self.settings.address or self._tagger.isConnected()
         except RuntimeError as error:
-            raise DeviceError(Cause.DEVICE_GONE, f"the Time Tagger does not answer: {error}") from error
+            self._gone(f"the Time Tagger does not answer: {error}", self._overflow_ps)
+            return
         times = np.asarray(data.getTimestamps(), np.int64) - int(data.tStart)
         channels, types = np.asarray(data.getChannels()), np.asarray(data.getEventTypes())
         missed = np.asarray(data.getMissedEvents())
@@ -220,16 +221,22 @@ class Swabian(Driver[SwabianSettings]):
         if int(data.size) >= self.settings.buffer_tags:
             lost_s = max(0.0, (now_ps - int(times[-1])) * 1e-12)
             text = f"the memory of {self.settings.buffer_tags:,} tags was full"
-            self._due.append((DeviceError(Cause.FIFO_OVERRUN, text, goes_on=True, lost_s=lost_s), None))
+            self._due.append((self._overrun(text, lost_s, now_ps), None))
         if not connected:
-            gone = DeviceError(Cause.DEVICE_GONE, f"no connection to {self.settings.address}")
-            self._due.append((gone, None))
+            self._gone(f"no connection to {self.settings.address}", now_ps)
         self._pass(now_ps)
         if self._ended and not self._due:
-            self._tell_left_out()
+            self._tell_left_out(now_ps)
 
-    def _tell_left_out(self) -> None:
-        """At the end: photons that no T3 record could hold, or whose laser pulse never came."""
+    def _gone(self, text: str, end_ps: int | None) -> None:
+        """The device is lost, and armed anew: what is known of losses so far is told before."""
+        self._tell_left_out(end_ps)
+        self._due.append((DeviceError(Cause.DEVICE_GONE, text), None))
+
+    def _tell_left_out(self, end_ps: int | None) -> None:
+        """At the end: an overflow that goes on, and photons that no T3 record could hold or without a laser pulse."""
+        if self._overflow_ps is not None and end_ps is not None:
+            self._overflowed(max(0.0, (end_ps - self._overflow_ps) * 1e-12), end_ps)
         if self._clock is None:
             return
         alone = self._clock.drop_waiting() + self._clock.early
@@ -268,22 +275,30 @@ class Swabian(Driver[SwabianSettings]):
         elif kind == MISSED:
             self._missed += missed if channel not in self._laser() else 0
             if self._overflow_ps is None:
-                self._overflowed(0.0)
+                self._overflowed(0.0, time_ps)
         elif kind == OVERFLOW_END:
-            begun_ps = time_ps if self._overflow_ps is None else self._overflow_ps
-            self._overflowed((time_ps - begun_ps) * 1e-12)
+            # One that had begun before the measurement: what it cost was told with each tag of it.
+            if self._overflow_ps is not None:
+                self._overflowed((time_ps - self._overflow_ps) * 1e-12, time_ps)
         else:
-            text = "the Time Tagger has lost its time base"
-            self._due.append((DeviceError(Cause.DEVICE_GONE, text), None))
+            self._gone("the Time Tagger has lost its time base", time_ps)
 
-    def _overflowed(self, lost_s: float) -> None:
+    def _overflowed(self, lost_s: float, end_ps: int) -> None:
         text = f"the Time Tagger's memory was full: {self._missed:,} photons are missing"
-        fault = DeviceError(Cause.FIFO_OVERRUN, text, goes_on=True, lost_s=lost_s)
-        self._due.append((fault, self._missed))
+        self._due.append((self._overrun(text, lost_s, end_ps), self._missed))
         self._overflow_ps, self._missed = None, 0
+
+    def _overrun(self, text: str, lost_s: float, end_ps: int) -> DeviceError:
+        """A gap up to ``end_ps``, with the wraps that stand for it."""
+        tick = end_ps if self._clock is None else self._clock.pulse_at(end_ps)
+        wraps = self._writer.advance(tick) if lost_s else None
+        return DeviceError(Cause.FIFO_OVERRUN, text, goes_on=True, lost_s=lost_s, wraps=wraps)
 
     def _pass(self, now_ps: int) -> None:
         """The time goes on in the dark; photons without a laser are a fault."""
+        if self._overflow_ps is not None:
+            # Nobody looks: what time that takes is told at its end.
+            return
         if self._clock is None:
             self._give(self._writer.advance(now_ps))
         elif not self._clock.waiting:

@@ -15,6 +15,7 @@ from photonstream.nodes.formats.base import (
     TagFormat,
     Verdict,
     open_raw,
+    without_reserved,
 )
 
 GROUP = "photonstream.formats"
@@ -47,6 +48,9 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
     head = _read_head(place)
     if not head:
         raise HeaderCutShortError(place, None, "the file is empty")
+    if not head.strip(b"\0"):
+        cause = f"nothing but zeros in the first {len(head):,} bytes: space that was reserved and not filled"
+        raise HeaderCutShortError(place, 0, cause)
     formats, failed = load_formats()
     failures = list(failed)
     if not formats:
@@ -60,7 +64,7 @@ def open_tag_file(path: str | os.PathLike[str]) -> TagFile:
             _log.warning(failures[-1])
             continue
         if verdict is Verdict.YES:
-            return kind.open(place)
+            return without_reserved(kind.open(place))
         if verdict is Verdict.MORE:
             undecided.append(kind.name)
     if undecided and len(head) < _HEAD_BYTES:

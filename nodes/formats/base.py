@@ -8,7 +8,7 @@ import stat
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,6 +22,8 @@ from photonstream.stream.node import InputError
 
 RECORD_BYTES = 4
 BLOCK_RECORDS = 524288
+# A file that ends with so many records of zeros, as no device gives, ends with space that was reserved.
+RESERVED_RECORDS = 256
 # Bounds of a time unit in a header: from far below any device's resolution to a laser that nobody would wait for.
 SHORTEST_UNIT_S, LONGEST_UNIT_S = 1e-15, 10.0
 
@@ -174,6 +176,32 @@ def open_raw(path: Path) -> io.FileIO:
         ) from error
 
 
+def without_reserved(file: TagFile) -> TagFile:
+    """``file`` without the zeros at its end that were never written, and with a note on them. Raises TagFileError."""
+    with open_raw(file.path) as raw:
+        records = written_records(raw, file.data_offset, file.records)
+    if records == file.records:
+        return file
+    note = (
+        f"not read: the last {file.records - records:,} of {file.records:,} records, zeros but perhaps for the first: "
+        "space that was reserved and not filled"
+    )
+    return replace(
+        file,
+        records=records,
+        notes=(*file.notes, note),
+        count_notes=(*file.count_notes, note),
+        complete=None if file.complete is None else False,
+    )
+
+
+def ends_reserved(path: Path) -> bool:
+    """Whether the file ends with space that was reserved and not filled yet. Raises TagFileError."""
+    with open_raw(path) as raw:
+        present = count_whole_records(os.fstat(raw.fileno()).st_size, 0)
+        return written_records(raw, 0, present) < present
+
+
 def _bytes(count: int) -> str:
     return "1 byte" if count == 1 else f"{count} bytes"
 
@@ -191,6 +219,37 @@ def keep_open(path: Path) -> io.FileIO:
 def count_whole_records(file_bytes: int, data_offset: int) -> int:
     """Whole records that a file of this size holds after its header."""
     return max(0, file_bytes - data_offset) // RECORD_BYTES
+
+
+def written_records(
+    file: io.FileIO, data_offset: int, present: int, known: int = 0, least: int = RESERVED_RECORDS
+) -> int:
+    """How many of the ``present`` records were written: who reserves the whole length before filling it leaves zeros.
+
+    All of them where the last ``least`` are not all zero; else those before the zeros, but for the last one, which may
+    be half there. ``known``: so many were written. A file is taken to be filled from its beginning on. Raises
+    TagFileError when the medium fails.
+    """
+
+    def written(first: int) -> int:
+        """How many of the records from ``first`` on are more than zeros, as far as the last of them within a block."""
+        block = read_records(file, data_offset, first, min(RESERVED_RECORDS, present - first))
+        return int(np.flatnonzero(block)[-1]) + 1 if block.any() else 0
+
+    if present < least or read_records(file, data_offset, present - least, least).any():
+        return present
+    # In blocks: there is something in the one before `low`, and nothing in `high`.
+    low, high = min(known, present) // RESERVED_RECORDS, -(-present // RESERVED_RECORDS)
+    while low < high:
+        middle = (low + high) // 2
+        if written(middle * RESERVED_RECORDS):
+            low = middle + 1
+        else:
+            high = middle
+    if not low:
+        return 0
+    last = (low - 1) * RESERVED_RECORDS
+    return max(last + written(last) - 1, 0)
 
 
 def read_records(file: io.FileIO, data_offset: int, first: int, count: int) -> NDArray[np.uint32]:

@@ -117,20 +117,26 @@ def verdict(late: Estimate | None) -> str:
     return MORE_THAN_ONE if late.ci95[0] > ONE_EMITTER_LIMIT else "too few pairs"
 
 
-def yield_ratio(g2: Estimate, mean_n: float) -> Estimate | None:
+def leftover_share(mean_n: float, period_per_tau_x: float) -> float:
+    """How often a pulse finds an exciton of an earlier one, to first order: (1 - e^-N) e^(-T/tau_x)."""
+    return -math.expm1(-mean_n) * math.exp(-period_per_tau_x)
+
+
+def yield_ratio(g2: Estimate, mean_n: float, leftover: float = 0.0) -> Estimate | None:
     """Quantum yield of the biexciton over that of the exciton, without carrier multiplication, at ``mean_n``.
 
-    Solves g2 = 2 B r/[p (1 + B r)^2] with p = 1 - e^-N and B = 1 - N/(e^N - 1), the share of excited pulses that are
-    absorbed twice or more. None where no yield gives such a g2.
+    Solves g2 = 2 B r/[p (1 + B r)^2] with p = 1 - e^-N and B the share of excited pulses that leave two excitons or
+    more: 1 - N/(e^N - 1) absorb twice, and of the others a share ``leftover`` finds one that was there
+    (`leftover_share`). None where no yield gives such a g2.
     """
-    ends = [_yield_ratio(x, mean_n) for x in (g2.value, *(g2.ci68 or ()), *(g2.ci95 or ()))]
+    ends = [_yield_ratio(x, mean_n, leftover) for x in (g2.value, *(g2.ci68 or ()), *(g2.ci95 or ()))]
     if ends[0] is None or len(ends) != 5:
         return None
     error = None if ends[1] is None or ends[2] is None else 0.5 * (ends[2] - ends[1])
     return Estimate(ends[0], error, (ends[1], ends[2]), (ends[3], ends[4]))
 
 
-def cascade_yield_ratio(g2: float, mean_n: float, s: float) -> float | None:
+def cascade_yield_ratio(g2: float, mean_n: float, s: float, leftover: float = 0.0) -> float | None:
     """The same at its best value where three and more excitons follow the n^2 cascade, with an exciton of yield 1.
 
     A pulse that leaves m excitons gives a photon at each step n = m ... 1 with the yield q_n of that step, so that
@@ -144,6 +150,8 @@ def cascade_yield_ratio(g2: float, mean_n: float, s: float) -> float | None:
         emitter = Cascade(1.0, ratio / s, radiative_ratio=s)
         yields = radiative_rates_hz(emitter)[1:] / total_rates_hz(emitter)[1:]
         created = exciton_distribution(mean_n, 0.0, yields.size)[1:]
+        found = leftover * created[:-1]
+        created = created + np.append(0.0, found) - np.append(found, 0.0)
         sums = np.cumsum(yields)
         pairs = np.cumsum(yields * (sums - yields))
         return 2.0 * float((created * pairs).sum()) / float((created * sums).sum()) ** 2 - g2
@@ -152,10 +160,11 @@ def cascade_yield_ratio(g2: float, mean_n: float, s: float) -> float | None:
     return float(brentq(miss, low, high)) if miss(low) < 0.0 < miss(high) else None
 
 
-def _yield_ratio(g2: float | None, mean_n: float) -> float | None:
+def _yield_ratio(g2: float | None, mean_n: float, leftover: float) -> float | None:
     if g2 is None:
         return None
-    twice = 1.0 - mean_n / math.expm1(mean_n)
+    once = (1.0 - leftover) * mean_n / math.expm1(mean_n)
+    twice = 1.0 - once
     y = max(0.0, g2) * -math.expm1(-mean_n) / (2.0 * twice)
     root = 1.0 - 4.0 * twice * y
     if root < 0.0:

@@ -56,10 +56,12 @@ def fit_beta(
     """
     signed = _signed(likelihood, optimum, box, options, intervals=intervals)
     tau_x, tau_xx = parts.tau_x_s, parts.tau_xx_s
+    if tau_xx is None and refused:
+        return replace(signed, upper95=None, reason=f"no beta: {refused}")
     if tau_xx is None or parts.amplitude_xx is None:
         why = "no beta: one component suffices"
         if select.too_few(signed.signed, signed.upper95):
-            why += f", but there are not enough photons yet to exclude a beta of {select.TELLING_BETA:g}"
+            why += f", but there are not enough photons to exclude a beta of {select.TELLING_BETA:g}"
         limit = f"no upper limit: {signed.signed_reason}" if signed.signed_reason else ""
         return replace(signed, reason="; ".join(filter(None, [why, limit])))
     signed = replace(signed, upper95=None)
@@ -87,6 +89,17 @@ def within_domain(likelihood: Likelihood, box: Box) -> tuple[Likelihood, Box]:
     free = box.free.copy()
     free[MIX] = True
     return replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / s)), Box(lower, upper, free)
+
+
+def with_biexciton(
+    likelihood: Likelihood, optimum: Optimum, box: Box, tau_xx_s: float
+) -> tuple[Likelihood, Optimum, Box]:
+    """The best fit `within_domain` with tau_xx held at ``tau_xx_s`` (s) and beta free, negative values included."""
+    within, bounded = within_domain(likelihood, box)
+    bounded.free[LN_TAU_XX] = False
+    theta = optimum.theta.copy()
+    theta[LN_TAU_XX], theta[MIX] = math.log(tau_xx_s), 0.0
+    return within, maximise(within, theta, bounded, as_beta=True), bounded
 
 
 def estimate_beta(likelihood: Likelihood, optimum: Optimum, box: Box, *, intervals: bool) -> Estimate:
@@ -117,11 +130,7 @@ def _signed(
             f"tau_x = {1e9 * tau_x_s:.3g} ns (at most {1e9 * largest_s:.3g} ns)"
         )
         return BetaFit(None, "", signed_reason=too_slow)
-    within, bounded = within_domain(likelihood, box)
-    bounded.free[LN_TAU_XX] = False
-    theta = optimum.theta.copy()
-    theta[LN_TAU_XX], theta[MIX] = math.log(tau_xx_s), 0.0
-    free = maximise(within, theta, bounded, as_beta=True)
+    within, free, bounded = with_biexciton(likelihood, optimum, box, tau_xx_s)
     return BetaFit(
         None,
         "",

@@ -3,8 +3,9 @@
 Excited below twice its gap a nanocrystal holds a biexciton only after two photons: with N absorbed per pulse a share
 B = 1 - N/(exp(N) - 1) of the excited pulses do (two levels). The decay shows B times what the amplitude of a biexciton
 says, which is s: so one run fixes s where N is known, or N where s is, and never both. Errors of given N go in as a
-Gaussian constraint on one common factor, because what they are uncertain by (size of the particle, place in the focus)
-is the same in all runs of it.
+Gaussian constraint on a common factor, because most of what they are uncertain by (size of the particle, place in the
+focus) is the same in all runs of it, and as half as much again on each run's own, because the rest is not: a power that
+was read wrongly, a focus that has moved. Where N goes with the power there is the common factor alone.
 
 That closed form takes three excitons for two. So every question is asked twice, of it and of the n^2 cascade, by the
 same joint likelihood; what nature does is not known, and the answer is the range over both (`calibration_range`).
@@ -40,6 +41,8 @@ from photonstream.nodes.inference.refit import Refit, beta_at
 from photonstream.nodes.inference.scoring import Box, Optimum
 
 _RESTARTS = 3
+# Beside the common error of given <N>, so much of it is of each run alone.
+OWN_ERROR = 0.5
 # A run of the cascade begins this far inside what such an emitter can be.
 _INSIDE = 0.9
 
@@ -76,14 +79,19 @@ def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_
     known = [run for run in runs if run.mean_n is not None]
     if not known:
         return Way("no s: <N> of none of the runs is known (mean_n in their --meta, or --mean-n)")
+    shared = power_shared(runs)
     weights, groups = _weights(runs, known)
-    error = max(run.mean_n_relative_error for run in known)
-    free: tuple[float | None, ...] = (None,) * max(groups)
+    errors_of: tuple[float | None, ...] = tuple(
+        run.mean_n_relative_error if run.mean_n is not None else None for run in runs
+    )
+    if shared:
+        errors_of = (max(run.mean_n_relative_error for run in known),)
     refits = tuple(run.refit for run in runs)
-    joint = Joint(refits, groups, weights, (error, *free), cascade_yield_x=cascade_yield_x)
-    clearest = max(range(len(runs)), key=lambda k: weights[k] if groups[k] == 0 else 0.0)
+    own = OWN_ERROR if len(known) > 1 and not shared else 0.0
+    joint = Joint(refits, groups, weights, errors_of, cascade_yield_x=cascade_yield_x, own=own)
+    clearest = max(range(len(runs)), key=lambda k: weights[k] if shared or runs[k] in known else 0.0)
     s = _s_of(runs[clearest].refit, weights[clearest])
-    scales = [1.0, *(_mean_n_of(r.refit, s) for r in runs if not power_shared(runs) and r.mean_n is None)]
+    scales = [1.0 if shared or run in known else _mean_n_of(run.refit, s) for run in runs][: joint.scales]
     if cascade_yield_x is not None:
         begin = joint.start(s, scales)
         s = min(s, _INSIDE * math.exp(float(begin[LN_TAU_X] - begin[LN_TAU_XX])) / cascade_yield_x)
@@ -114,7 +122,8 @@ def _s_at_given_n(runs: Sequence[CalibrationRun], sample: Sample, cascade_yield_
     means = tuple(
         _exponential(scales_of[group], weight) for group, weight in zip(groups, weights, strict=True)
     )
-    way = Way("", found, why, means, _exponential(scales_of[0]), *_lifetimes(optimum, errors))
+    factor = _exponential(scales_of[0]) if shared else _scale_of_given(runs, means, errors, shared=False)
+    way = Way("", found, why, means, factor, *_lifetimes(optimum, errors))
     return _with_beta(way, joint, box, optimum, sample)
 
 
@@ -159,14 +168,11 @@ def _lifetimes(optimum: Optimum, errors: Floats) -> tuple[Estimate, Estimate]:
 def _weights(
     runs: Sequence[CalibrationRun], known: Sequence[CalibrationRun]
 ) -> tuple[tuple[float, ...], tuple[int, ...]]:
-    """<N> of each run but for its scale, and which scale that is; those whose <N> is not known have scales 1, 2, ..."""
+    """<N> of each run but for its scale, and which scale that is: its own, or the one that goes with the power."""
     if power_shared(runs):
         alpha = sum(run.mean_n or 0.0 for run in known) / sum(run.power_w or 0.0 for run in known)
         return tuple(alpha * (run.power_w or 0.0) for run in runs), (0,) * len(runs)
-    groups: list[int] = []
-    for run in runs:
-        groups.append(max(groups, default=0) + 1 if run.mean_n is None else 0)
-    return tuple(1.0 if run.mean_n is None else run.mean_n for run in runs), tuple(groups)
+    return tuple(1.0 if run.mean_n is None else run.mean_n for run in runs), tuple(range(len(runs)))
 
 
 def _with_beta(way: Way, joint: Joint, runs_box: Box, optimum: Optimum, sample: Sample) -> Way:

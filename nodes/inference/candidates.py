@@ -95,7 +95,8 @@ def search_all(data: DecayData, options: FitOptions) -> tuple[Candidates | None,
         likelihood, box, single.theta, report.irf_fwhm_s(options, likelihood, single.theta)
     )
     single, double = search.fit_pair(likelihood, box, double_box, single)
-    return Candidates(tuple(rows), likelihood, single, box, double, double_box, data.photons), notes
+    found_of_all = Candidates(tuple(rows), likelihood, single, box, double, double_box, data.photons)
+    return _narrowed(found_of_all), notes
 
 
 def from_last(data: DecayData, options: FitOptions, start: FitStart) -> Candidates | None:
@@ -117,14 +118,21 @@ def from_last(data: DecayData, options: FitOptions, start: FitStart) -> Candidat
     double_box = search.double_box(likelihood, box, single.theta, fwhm_s)
     if data.photons >= SEARCH_AGAIN * start.searched:
         single, double = search.fit_pair(likelihood, box, double_box, single)
-        return Candidates(rows, likelihood, single, box, double, double_box, data.photons)
+        return _narrowed(Candidates(rows, likelihood, single, box, double, double_box, data.photons))
     if start.double[MIX] > _NO_SHARE:
         double = maximise(likelihood, search.rescaled(start.double, likelihood), double_box)
     else:
         double = search.add_fast(likelihood, box, double_box, single)
     if not math.isfinite(double.half_deviance):
         return None
-    return Candidates(rows, likelihood, single, box, double, double_box, start.searched)
+    return _narrowed(Candidates(rows, likelihood, single, box, double, double_box, start.searched))
+
+
+def _narrowed(fits: Candidates) -> Candidates:
+    """Both models with a response as narrow as the data want it."""
+    single, single_box = search.narrowed(fits.likelihood, fits.single, fits.single_box)
+    double, double_box = search.narrowed(fits.likelihood, fits.double, fits.double_box)
+    return replace(fits, single=single, single_box=single_box, double=double, double_box=double_box)
 
 
 def within_range(data: DecayData, options: FitOptions, fits: Candidates) -> tuple[Candidates, list[str]]:

@@ -152,6 +152,16 @@ def misfit_reason(misfit: str, misplaced_share: float, photon_share_xx: float) -
     )
 
 
+def one_too_few_reason(likelihood_ratio: float, threshold: float) -> str:
+    """Why one component does not fit: two of them do so much better than chance would. Empty where not."""
+    if likelihood_ratio <= threshold:
+        return ""
+    return (
+        f"one component is not enough: two fit better than chance allows (2 ln L higher by {likelihood_ratio:.3g}, "
+        f"by chance up to {threshold:.3g})"
+    )
+
+
 def misfit_warning(misfit: str) -> str:
     """What to mind about a beta in spite of a ``misfit`` beyond chance; empty without one."""
     return f"{misfit}: the error of beta does not hold that" if misfit else ""

@@ -110,9 +110,9 @@ MODELS = (AUTOMATIC, "mono", "bi")
 class FitOptions:
     """How to fit.
 
-    ``irf`` None fits a Gaussian of unknown width to each channel (sigma from a fifth of a fitted bin to a twentieth of
-    the period), `tail.FittedTail` one with a tail. ``s``: radiative rate of the biexciton over
-    that of the exciton. ``quantum_yield_x``: Q_x of the physical bound tau_xx <= tau_x/(s Q_x).
+    ``irf`` None fits a Gaussian of unknown width to each channel (sigma from a twentieth of a fitted bin to a twentieth
+    of the period), `tail.FittedTail` one with a tail. ``s``: radiative rate of the biexciton over that of the exciton.
+    ``quantum_yield_x``: Q_x of the physical bound tau_xx <= tau_x/(s Q_x).
     ``intervals``: profile-likelihood intervals at a cold fit. ``assumed_tau_xx_s``: the fast lifetime at which a
     single exponential is given its signed beta and upper limit (default: the mean of 45 nanocrystals in the
     source paper, 3.9 ns). ``mean_n``: photons absorbed per pulse, for eta; ``mean_n_relative_error`` its relative

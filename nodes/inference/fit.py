@@ -159,7 +159,11 @@ def _choose(
         notes = [*notes, response_tail.reason]
     doubt = claims.open_reason(parts.tau_x_s, period_s)
     beta = BetaFit(None, f"no beta: {doubt}")
-    missed = claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx) if double else ""
+    if double:
+        missed = claims.misfit_reason(misfit, tests["misplaced_share"] or 0.0, share_xx)
+    else:
+        # Only where one was asked for: else there would be two.
+        missed = claims.one_too_few_reason(fits.ratio, threshold)
     refused = tail or missed
     if not doubt:
         warnings = (
@@ -189,7 +193,7 @@ def _choose(
         amplitude_xx=parts.amplitude_xx,
         photon_share_x=parts.photon_share_x,
         photon_share_xx=parts.photon_share_xx,
-        reason="; ".join(note for note in (doubt, misfit, tail, *notes) if note),
+        reason="; ".join(note for note in (doubt, misfit, tail, missed * (not double), *notes) if note),
         background_share=background,
         irf_fwhm_s=report.widest_fwhm(options, likelihood, theta, errors, box),
         irf_tail_share=None if response_tail is None else response_tail.share,

@@ -92,7 +92,8 @@ class StateModel:
         reasons = []
         if self.accuracy < RESOLVED:
             reasons.append(
-                f"the model expects an accuracy of {self.accuracy:.3f} of itself, and {RESOLVED} is asked for"
+                f"the model, when learned, expected an accuracy of {self.accuracy:.3f} of itself, and {RESOLVED} is "
+                "asked for"
             )
         if self.full:
             reasons.append(

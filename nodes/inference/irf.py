@@ -205,6 +205,7 @@ def crossings(shares: Floats) -> tuple[float, float, float]:
 def shares_on_period(irf: MeasuredIrf, channels: Sequence[int], period_s: float) -> tuple[Floats, float]:
     """The IRF's rows for the channels numbered so, and the width of their bins.
 
+    A row that goes on around its end is counted from where it begins: the range may be another period; t0 is fitted.
     Bins that begin beyond the period are cut off, and the rest normalised again. Bins far finer than the response
     are joined, which spares time: 24 to a full width shape it to 0.1 %.
     Raises ValueError if a channel has no response, or more than half of one lies beyond the period.
@@ -215,13 +216,28 @@ def shares_on_period(irf: MeasuredIrf, channels: Sequence[int], period_s: float)
     rows = [irf.numbers.index(c) if c in irf.numbers else 0 for c in channels]
     shares = irf.shares[rows]
     bins = min(shares.shape[1], math.ceil(period_s / irf.bin_width_s - 1e-9))
-    shares = shares[:, :bins]
+    shares = np.stack([_in_one_piece(row) for row in shares])[:, :bins]
     total = shares.sum(axis=1, keepdims=True)
     if np.any(total < 0.5):
         raise ValueError("more than half of the measured IRF lies beyond the pulse period")
     group = max(1, min(int(fwhm_s(row, 1.0) / _FINE) for row in shares))
     joined = np.add.reduceat(shares / total, np.arange(0, bins, group), axis=1)
     return np.ascontiguousarray(joined), group * irf.bin_width_s
+
+
+def stretch(row: Floats) -> tuple[int, int]:
+    """The first bin of what a row holds, and how many bins that goes on for, around its end: all but the widest gap."""
+    filled = np.flatnonzero(row)
+    if not filled.size:
+        return 0, 0
+    gaps = np.diff(filled, append=filled[0] + row.size)
+    widest = int(np.argmax(gaps))
+    return int(filled[(widest + 1) % filled.size]), row.size + 1 - int(gaps[widest])
+
+
+def _in_one_piece(row: Floats) -> Floats:
+    first, length = stretch(row)
+    return np.roll(row, -first) if first + length > row.size else row
 
 
 def _listed(numbers: Sequence[int]) -> str:

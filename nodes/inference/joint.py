@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,6 +45,7 @@ LEAST_S, MOST_S = 1.2, 50.0
 # <N> over its weight is sought from here on; what ends there is not determined.
 LEAST_SCALE = 1e-3
 _BETA_RANGE = -0.5, 50.0
+_LEAST_OWN = 1e-3
 _STEPS = 80
 # Half deviance that the next step must promise to gain.
 _GAIN = 1e-8
@@ -54,6 +56,7 @@ class Joint:
     """The runs, ``groups`` (which scale belongs to each run) with their ``weights``, and the sample if there is one.
 
     ``errors``: for each scale the standard error of a Gaussian constraint around 1; None: no constraint, 0: held at 1.
+    It is common to all scales, and each has ``own`` times as much again that is not.
     ``cascade_yield_x``: the quantum yield of the exciton whose n^2 cascade the runs are; None: the closed form.
     """
 
@@ -63,6 +66,16 @@ class Joint:
     errors: tuple[float | None, ...]
     sample: Refit | None = None
     cascade_yield_x: float | None = None
+    own: float = 0.0
+
+    @cached_property
+    def _constrained(self) -> tuple[NDArray[np.int64], Floats]:
+        """The scales that have a constraint, and its inverse covariance."""
+        index = np.array([k for k, error in enumerate(self.errors) if error], np.int64)
+        errors = np.array([self.errors[k] for k in index], float)
+        # Where all is common and there are several, the pseudoinverse would leave their differences free.
+        own = self.own if len(index) < 2 else max(self.own, _LEAST_OWN)
+        return index, np.linalg.inv(np.outer(errors, errors) + np.diag((own * errors) ** 2))
 
     @property
     def scales(self) -> int:
@@ -143,12 +156,13 @@ class Joint:
             beta = self.beta
             places = (beta + 1, beta + 2, beta, beta + SHARED, self.size - beta - SHARED)
             total += _add(self.sample.likelihood, phi, float(phi[beta]), 1.0, places, gradient, information)
-        for k, error in enumerate(self.errors, SCALES):
-            if error:
-                scale = math.exp(float(phi[k]))
-                total += 0.5 * ((scale - 1.0) / error) ** 2
-                gradient[k] += (scale - 1.0) * scale / error**2
-                information[k, k] += (scale / error) ** 2
+        index, inverse = self._constrained
+        if index.size:
+            scale = np.exp(phi[SCALES + index])
+            pull = inverse @ (scale - 1.0)
+            total += 0.5 * float((scale - 1.0) @ pull)
+            gradient[SCALES + index] += scale * pull
+            information[np.ix_(SCALES + index, SCALES + index)] += inverse * np.outer(scale, scale)
         return total, gradient, information
 
     def _reach(self, phi: Floats) -> Floats:

@@ -30,9 +30,12 @@ class OwnPulse:
     def late(self, t0_s: float, late_s: float) -> NDArray[np.bool_]:
         """The classes all of whose photons come at least ``late_s`` after their own pulse, which stands at ``t0_s``."""
         t0_s = t0_s % self.period_s
-        after_s = self.starts_s - self.shift * self.period_s - t0_s
         holds_pulse = (self.starts_s <= t0_s) & (t0_s < self.stops_s)
-        return (after_s >= late_s) & ~holds_pulse
+        own_s = self.starts_s - self.shift * self.period_s
+        # The pulse stands near the cut, whichever period that is counted in.
+        after_s = own_s - t0_s - self.period_s * round((own_s.min() - t0_s) / self.period_s)
+        late: NDArray[np.bool_] = (after_s >= late_s) & ~holds_pulse
+        return late
 
     def mean_delay_s(self, photons: Counts) -> float:
         """Mean delay, counted from the own pulse's sync, of ``photons`` by class."""

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photonstream.nodes.inference.antibunching import (
+    MORE_THAN_ONE,
     Centre,
     blind,
     cascade_yield_ratio,
     corrected,
     delay_phase,
     find_centre,
+    leftover_share,
     normal,
     ratio,
     side_peaks,
@@ -123,7 +125,7 @@ def _by_pulse(
         "all": _g2(all_peaks, centre, why_none, shares if np.array_equal(everything, selected) else None),
         "selected": of_selected,
         "late": late,
-        "yield_ratio": _yield(of_selected, period_s, fit, experiment),
+        "yield_ratio": _yield(of_selected, late["verdict"], period_s, fit, experiment),
     }
 
 
@@ -241,11 +243,16 @@ def _late_share(
 
 
 def _yield(
-    of_selected: Summary, period_s: float, fit: Mapping[str, Any], experiment: Mapping[str, Any]
+    of_selected: Summary,
+    emitters: str,
+    period_s: float,
+    fit: Mapping[str, Any],
+    experiment: Mapping[str, Any],
 ) -> Summary:
     """Q_xx/Q_x where its formula holds, else the reason why not.
 
-    The error holds that of counting, of the background and of <N>; ``models`` what three and more excitons do.
+    ``emitters``: what late photons say of their number. The error holds that of counting, of the background and of
+    <N>; ``models`` what three and more excitons do.
     """
 
     def none(reason: str) -> Summary:
@@ -255,6 +262,8 @@ def _yield(
     nm, eg_ev = experiment.get("excitation_nm"), experiment.get("eg_ev")
     if g2 is None:
         return none(of_selected["g2_0_corrected_reason"])
+    if emitters == MORE_THAN_ONE:
+        return none("holds for one emitter, and the late photons are of more than one")
     if not tau_x or period_s < PERIODS_PER_LIFETIME * tau_x["value"]:
         return none("holds for pulse periods of four exciton lifetimes or more")
     if not nm or not eg_ev:
@@ -268,12 +277,14 @@ def _yield(
     if not MEAN_N_DOMAIN[0] <= mean_n <= MEAN_N_DOMAIN[1]:
         return none("the formula serves <N> from {:g} to {:g}".format(*MEAN_N_DOMAIN))
     stderr = experiment.get("mean_n_stderr") or MEAN_N_RELATIVE_ERROR * mean_n
-    found = yield_ratio(Estimate(**g2), mean_n)
+    pulses = period_s / tau_x["value"]
+    found = yield_ratio(Estimate(**g2), mean_n, leftover_share(mean_n, pulses))
     if found is None:
         return none("no yield gives this g2(0) at this <N>")
-    other = yield_ratio(Estimate(**g2), min(mean_n + stderr, MEAN_N_DOMAIN[1]))
+    more = min(mean_n + stderr, MEAN_N_DOMAIN[1])
+    other = yield_ratio(Estimate(**g2), more, leftover_share(more, pulses))
     extra = 0.0 if other is None else abs(other.value - found.value)
-    cascade = cascade_yield_ratio(g2["value"], mean_n, float(fit["s"]))
+    cascade = cascade_yield_ratio(g2["value"], mean_n, float(fit["s"]), leftover_share(mean_n, pulses))
     return {
         "value": plain_value(found.carried(found.value, 1.0, extra)),
         "reason": "",

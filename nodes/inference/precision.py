@@ -2,7 +2,7 @@
 
 Information grows with the photons of the selected state as long as their mixture stays: sigma^2 times the photons is
 constant, and the Fisher information of the present fit says what it is. So n photons with sigma become
-n (sigma/target)^2, and time is photons over the rate at which they come, dark times included.
+n (sigma/target)^2, and time is photons over the rate at which they come now, dark times included.
 
 Whoever looks again and again and ends when sigma is small enough ends by the information, not by the value of beta:
 the final figure keeps its coverage (tests/nodes/inference/test_precision.py), which it would not if one waited for a
@@ -66,13 +66,12 @@ class StoppingRule:
         self._reached, self._photons = reached, photons
 
 
-def forecast(fit: DecayFit, target_sigma: float, recorded_s: float) -> Forecast:
-    """What ``fit`` still needs; its photons came in ``recorded_s`` of recorded time. Errors are absolute, of beta."""
+def forecast(fit: DecayFit, target_sigma: float, rate_hz: float) -> Forecast:
+    """What ``fit`` still needs where its photons come at ``rate_hz`` now. Errors are absolute, of beta."""
     of = "beta_signed" if fit.model == "mono" else "beta"
     estimate = fit.beta_signed if fit.model == "mono" else fit.beta
     if estimate is None or not estimate.stderr or not math.isfinite(estimate.stderr):
         return Forecast(target_sigma, of, reason=fit.beta_reason or fit.reason)
     more = max(0.0, fit.photons * ((estimate.stderr / target_sigma) ** 2 - 1.0))
-    rate_hz = fit.photons / recorded_s if recorded_s > 0.0 else 0.0
-    time_s = more / rate_hz if rate_hz > 0.0 else None
+    time_s = more / rate_hz if rate_hz > 0.0 else None if more else 0.0
     return Forecast(target_sigma, of, estimate.stderr, more, time_s)

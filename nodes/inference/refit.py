@@ -21,7 +21,8 @@ from photonstream.nodes.inference.scoring import Box, Optimum, maximise
 
 @dataclass(frozen=True, eq=False)
 class Refit:
-    """The best double exponential of a fit: its likelihood over the fitted ``rows`` of the data, optimum and bounds."""
+    """The best double (or single) exponential of a fit: its likelihood over the fitted ``rows`` of the data, optimum
+    and bounds."""
 
     rows: tuple[int, ...]
     likelihood: Likelihood
@@ -34,21 +35,22 @@ class Refit:
         return math.exp(float(self.optimum.theta[LN_TAU_XX] - self.optimum.theta[LN_TAU_X]))
 
 
-def refit_of(data: DecayData, options: FitOptions, fit: DecayFit) -> Refit:
+def refit_of(data: DecayData, options: FitOptions, fit: DecayFit, *, double: bool = True) -> Refit:
     """From ``fit``, made of ``data`` with ``options``. Raises ValueError where nothing was fitted."""
     if fit.start is None:
         raise ValueError(fit.reason)
     rows = tuple(data.numbers.index(c) for c in fit.start.channels)
     likelihood = search.likelihood_of(data, options, rows)
-    single, double = fit.start.single, fit.start.double
+    one, two = fit.start.single, fit.start.double
     if options.detector is not None:
-        likelihood = corrections.corrected(likelihood, double, data, options, options.detector)
-    box = search.box_of(likelihood, options, double)
-    box = search.double_box(likelihood, box, single, irf_fwhm_s(options, likelihood, single))
+        likelihood = corrections.corrected(likelihood, two, data, options, options.detector)
+    box = search.box_of(likelihood, options, two)
+    if double:
+        box = search.double_box(likelihood, box, one, irf_fwhm_s(options, likelihood, one))
     if options.fit_range_s is not None:
         likelihood = fit_range.cut(likelihood, options)
-        box, _ = fit_range.hold(likelihood, double, box)
-    return Refit(rows, likelihood, maximise(likelihood, double, box), box)
+        box, _ = fit_range.hold(likelihood, two, box)
+    return Refit(rows, likelihood, maximise(likelihood, two if double else one, box), box)
 
 
 def beta_of(refit: Refit, s: float, *, intervals: bool = True) -> Estimate:
@@ -71,6 +73,16 @@ def emitter_of(
     read = Reading(beta, fit.tau_x_s.value, fit.tau_xx_s.value)
     fwhm_s = irf_fwhm_s(options, refit.likelihood, refit.optimum.theta)
     return behind_of(read, mean_n, s, options, refit.likelihood.period_s, fwhm_s)
+
+
+def beta_of_refit(refit: Refit) -> float | None:
+    """beta where a refit has its optimum; None where it has none."""
+    if not math.isfinite(refit.optimum.half_deviance):
+        return None
+    try:
+        return beta_at(refit.optimum.theta, refit.likelihood.s)
+    except (ValueError, ZeroDivisionError):
+        return None
 
 
 def beta_at(theta: Floats, s: float) -> float:

@@ -22,7 +22,7 @@ _PEAK_SIGMAS = 8.0
 _LEAST_HEIGHT = 0.005
 _MOST_PEAKS = 3
 _LEAST_OUTSIDE = 8
-# The peak is the place of a bin: variance of what lies anywhere in it.
+# The peak is the place of a bin: variance of what lies anywhere in it. So is a width, whose ends lie within bins.
 _IN_BIN = 1.0 / 12.0
 
 
@@ -36,7 +36,8 @@ class FurtherPeak:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One detector's response. Standard errors are from a Poisson bootstrap (fixed seed); None where not to be had.
+    """One detector's response. Standard errors are from a Poisson bootstrap (fixed seed), those of peak and width with
+    the bin; None where not to be had.
 
     ``tail_share``: share of the response later than 1.27 full widths behind its peak. ``skew``: third standardised
     moment. ``signal``: photons above background; ``background``: background photons per bin, with its error.
@@ -85,7 +86,7 @@ def measure(counts: NDArray[np.generic], bin_width_s: float) -> Response | None:
         peak_s=(peak + 0.5) % row.size * bin_width_s,
         peak_stderr_s=None if errors is None else math.sqrt(errors[0] ** 2 + _IN_BIN) * bin_width_s,
         fwhm_s=figures[0] * bin_width_s,
-        fwhm_stderr_s=None if errors is None else errors[1] * bin_width_s,
+        fwhm_stderr_s=None if errors is None else math.sqrt(errors[1] ** 2 + _IN_BIN) * bin_width_s,
         tail_share=figures[1],
         tail_stderr=None if errors is None else errors[2],
         skew=figures[2],

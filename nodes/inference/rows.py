@@ -23,6 +23,18 @@ WINDOW, HIDDEN_MARKOV = "window", "hmm"
 METHODS = (HIDDEN_MARKOV, WINDOW)
 
 
+def method_of(name: str) -> str:
+    """``name`` where it is a method of finding states. Raises ValueError with a sentence where it is none."""
+    if name in METHODS:
+        return name
+    why = (
+        ": change points select nothing; they are the second opinion, found at the end, of --second-opinion"
+        if name == "changepoint"
+        else ""
+    )
+    raise ValueError(f"the method is one of {', '.join(METHODS)}, not {name!r:.60}{why}")
+
+
 def label_of(level: Integers, own: Integers, left_out: Integers) -> Integers:
     """The labels of bins: their level, their state, and that without their own photons."""
     labels: Integers = (level << 2 * STATE_BITS) | (own << STATE_BITS) | left_out

@@ -1,6 +1,6 @@
-"""What moves beta beside the statistics of the photons: each cause with its part and how that was found.
+"""What moves beta and lifetimes beside the statistics of the photons: each cause with its part and how that was found.
 
-Shifts are what a cause is expected to have added to beta, sigmas how far it may have moved it either way. Causes whose
+Shifts are what a cause is expected to have added, sigmas how far it may have moved a figure either way. Causes whose
 part lies inside the statistical error already are named without a number, so that nobody adds them twice.
 """
 
@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
 from photonstream.nodes.inference.beta import MOST_MEAN_N, apparent_beta, poisson_factor_slope
+from photonstream.nodes.inference.beta_fit import with_biexciton
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.cascade_eta import leftover_shift
 from photonstream.nodes.inference.contamination import Contaminant
@@ -24,7 +25,6 @@ from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.likelihood import (
     LN_SIGMA,
     LN_TAU_X,
-    LN_TAU_XX,
     PER_CHANNEL,
     SHARED,
     T0,
@@ -33,9 +33,11 @@ from photonstream.nodes.inference.likelihood import (
 )
 from photonstream.nodes.inference.means import at
 from photonstream.nodes.inference.own_delays import LeftOut
-from photonstream.nodes.inference.refit import Refit, beta_at, emitter_of, refit_of
+from photonstream.nodes.inference.refit import Refit, beta_at, beta_of_refit, emitter_of, refit_of
 from photonstream.nodes.inference.scoring import Box, covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
+from photonstream.nodes.inference.selection_parts import of_contamination, of_own_delays
+from photonstream.nodes.inference.systematic import Systematic
 from photonstream.nodes.inference.tail import MOST_TAIL_SHARE
 
 # A width that is given without an error is taken to be right to this.
@@ -48,19 +50,7 @@ HELD = "held where the whole decay has it, because the fit range leaves the edge
 HIGHER = "three and more excitons"
 LEFTOVER = "excitons left over from earlier pulses"
 DETECTORS = "dead time, afterpulsing and pile-up"
-OTHERS = "other states in the selection"
-OWN_DELAYS = "selection by the photons' own delays"
-
-
-@dataclass(frozen=True, slots=True)
-class Systematic:
-    """One ``source`` and its part of ``quantity`` (beta, eta, tau_x_s, tau_xx_s); ``how`` it was found, or why not."""
-
-    source: str
-    how: str
-    shift: float | None = None
-    sigma: float | None = None
-    quantity: str = "beta"
+WEAK = "a fast component too weak to be claimed"
 
 
 def systematics(
@@ -70,13 +60,13 @@ def systematics(
     others: Sequence[Contaminant] | str,
     left_out: LeftOut | None = None,
 ) -> tuple[Systematic, ...]:
-    """The parts of a ``fit`` with a beta; none without one.
+    """The parts of a ``fit``: without a beta those of its lifetimes, none without errors.
 
     ``others``: what contaminates the selection, or why nobody knows. ``left_out``: the same bins judged without their
     own photons; None where nothing is chosen by these.
     """
     if fit.beta is None:
-        return ()
+        return _of_lifetimes(data, options, fit, others, left_out)
     refit = refit_of(data, options, fit)
     # What a fit range holds is known from the whole decay.
     whole = refit if options.fit_range_s is None else refit_of(data, replace(options, fit_range_s=None), fit)
@@ -86,12 +76,46 @@ def systematics(
         *_of_tail(options, refit, data.pulse_period_s),
         _of_t0(refit, whole, data.pulse_period_s),
         _of_detectors(data, options, fit),
-        *_of_contamination(data, options, refit, others),
-        *_of_own_delays(fit, left_out),
+        *of_contamination(data, options, refit, others, ("beta", "tau_x_s", "tau_xx_s")),
+        *of_own_delays(fit, left_out, ("beta", "tau_x_s")),
         *_of_higher_excitons(options, fit, refit),
         _of_leftovers(options, fit, data.pulse_period_s),
         _of_s(refit.optimum.theta, options.s),
     )
+
+
+def _of_lifetimes(
+    data: DecayData,
+    options: FitOptions,
+    fit: DecayFit,
+    others: Sequence[Contaminant] | str,
+    left_out: LeftOut | None,
+) -> tuple[Systematic, ...]:
+    """The parts of the lifetimes that have an error, where there is no beta."""
+    named = {"tau_x_s": fit.tau_x_s, "tau_xx_s": fit.tau_xx_s}
+    quantities = [name for name, value in named.items() if value is not None and value.stderr is not None]
+    if fit.tau_x_s is None or not quantities:
+        return ()
+    refit = refit_of(data, options, fit, double=fit.model == "bi")
+    return (
+        *(_of_weak_component(refit, fit) if fit.model == "mono" else ()),
+        *of_contamination(data, options, refit, others, quantities),
+        *of_own_delays(fit, left_out, quantities),
+    )
+
+
+def _of_weak_component(refit: Refit, fit: DecayFit) -> tuple[Systematic, ...]:
+    """What tau_x becomes with a biexciton of the assumed lifetime beside it, as strong as the photons have it."""
+    if fit.tau_x_s is None or fit.assumed_tau_xx_s is None or fit.beta_signed is None:
+        how = f"its part of tau_x is not known: {fit.beta_signed_reason}"
+        return (Systematic(WEAK, how, quantity="tau_x_s"),)
+    beside = with_biexciton(refit.likelihood, refit.optimum, refit.box, fit.assumed_tau_xx_s)[1]
+    found_s = math.exp(float(beside.theta[LN_TAU_X]))
+    how = (
+        f"tau_x would be {1e9 * found_s:.4g} ns with a component of tau_xx = {1e9 * fit.assumed_tau_xx_s:.3g} ns "
+        f"beside it, as strong as the photons have it (beta {fit.beta_signed.value:.2g}, negative values included)"
+    )
+    return (Systematic(WEAK, how, sigma=abs(found_s - fit.tau_x_s.value), quantity="tau_x_s"),)
 
 
 def _of_mean_n(options: FitOptions, fit: DecayFit) -> tuple[Systematic, ...]:
@@ -123,7 +147,7 @@ def _of_held(
     for channel in held:
         mask = np.zeros(refit.optimum.theta.size)
         mask[at(channel, which)] = 1.0
-        moved = [_beta_with(_moved(refit, period_s, step, mask)) for step in _standard_errors(whole, mask)]
+        moved = [beta_of_refit(_moved(refit, period_s, step, mask)) for step in _standard_errors(whole, mask)]
         parts.append(_either_way(source, HELD, moved))
     sigmas = [part.sigma for part in parts]
     if None in sigmas:
@@ -152,7 +176,7 @@ def _of_detectors(data: DecayData, options: FitOptions, fit: DecayFit) -> System
 
     def beta_if(**changed: object) -> float | None:
         try:
-            return _beta_with(refit_of(data, replace(options, **changed), fit))  # type: ignore[arg-type]
+            return beta_of_refit(refit_of(data, replace(options, **changed), fit))  # type: ignore[arg-type]
         except ValueError:
             return None
 
@@ -261,7 +285,7 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit, whole: Refit) ->
             name,
             f"the measured response made {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)",
             [
-                _beta_with(_stretched(data, options, options.irf, refit, 1.0 + e))
+                beta_of_refit(_stretched(data, options, options.irf, refit, 1.0 + e))
                 for e in _both(IRF_WIDTH_ERROR)
             ],
         )
@@ -277,7 +301,7 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit, whole: Refit) ->
         if not step[0].any():
             return Systematic(name, "the fit found no width: it is narrower than the bins can show")
     moved = [_moved(refit, data.pulse_period_s, move, widths) for move in step]
-    return _either_way(name, how, [_beta_with(each) for each in moved])
+    return _either_way(name, how, [beta_of_refit(each) for each in moved])
 
 
 def _of_tail(options: FitOptions, refit: Refit, period_s: float) -> tuple[Systematic, ...]:
@@ -297,7 +321,7 @@ def _of_tail(options: FitOptions, refit: Refit, period_s: float) -> tuple[System
         share = float(refit.optimum.theta[tail + TAIL_SHARE])
         step = -IRF_WIDTH_ERROR * share * mask, IRF_WIDTH_ERROR * share * mask
         how = f"the given share {100 * IRF_WIDTH_ERROR:.0f} % larger and smaller (it has no error)"
-    betas = [_beta_with(_moved(refit, period_s, move, mask)) for move in step]
+    betas = [beta_of_refit(_moved(refit, period_s, move, mask)) for move in step]
     return (_either_way(name, how, betas),)
 
 
@@ -343,69 +367,11 @@ def _stretched(data: DecayData, options: FitOptions, irf: MeasuredIrf, refit: Re
     return replace(refit, likelihood=likelihood, optimum=maximise(likelihood, theta, refit.box))
 
 
-def _beta_with(refit: Refit) -> float | None:
-    """beta of another fit of the same photons; None where it has none."""
-    if not math.isfinite(refit.optimum.half_deviance):
-        return None
-    try:
-        return beta_at(refit.optimum.theta, refit.likelihood.s)
-    except (ValueError, ZeroDivisionError):
-        return None
-
-
 def _either_way(source: str, how: str, betas: Sequence[float | None]) -> Systematic:
     low, high = betas
     if low is None or high is None:
         return Systematic(source, f"{how}: beta leaves its domain")
     return Systematic(source, how, sigma=0.5 * abs(high - low))
-
-
-def _of_contamination(
-    data: DecayData, options: FitOptions, refit: Refit, others: Sequence[Contaminant] | str
-) -> tuple[Systematic, ...]:
-    """As much again of the other states' photons as the selection is expected to hold, and what that does."""
-    quantities = ("beta", "tau_x_s", "tau_xx_s")
-    if isinstance(others, str):
-        return tuple(Systematic(OTHERS, others, quantity=name) for name in quantities)
-    share = sum(other.share for other in others)
-    relative = math.hypot(*(other.stderr for other in others)) / share
-    likelihood = refit.likelihood
-    counts = likelihood.counts.copy()
-    for other in others:
-        whole = replace(data, counts=other.counts)
-        counts += other.part * cut(likelihood_of(whole, options, refit.rows), options).counts
-    likelihood = replace(likelihood, counts=counts)
-    more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
-    how = (
-        f"as the model of the states expects, {100.0 * share:.2g} % of the selected time is another state's, give or "
-        f"take {100.0 * relative * share:.1g} %: with as much again of their photons, less without"
-    )
-    befores, afters = ((_beta_with(each), *_lifetimes_with(each)) for each in (refit, more))
-    found = []
-    for name, before, after in zip(quantities, befores, afters, strict=True):
-        if before is None or after is None:
-            found.append(Systematic(OTHERS, f"{how}: it leaves its domain", quantity=name))
-        else:
-            shift = after - before
-            found.append(Systematic(OTHERS, how, shift, relative * abs(shift), name))
-    return tuple(found)
-
-
-def _lifetimes_with(refit: Refit) -> tuple[float | None, float | None]:
-    """tau_x and tau_xx (s) of another fit of the same photons; None where it found none."""
-    if not math.isfinite(refit.optimum.half_deviance):
-        return None, None
-    return math.exp(float(refit.optimum.theta[LN_TAU_X])), math.exp(float(refit.optimum.theta[LN_TAU_XX]))
-
-
-def _of_own_delays(fit: DecayFit, left_out: LeftOut | None) -> tuple[Systematic, ...]:
-    """What choosing bins by delays that are then fitted may have done: see `own_delays`."""
-    if left_out is None or not left_out.part:
-        return ()
-    return tuple(
-        Systematic(OWN_DELAYS, left_out.words(name), sigma=left_out.sigma(fit, name), quantity=name)
-        for name in ("beta", "tau_x_s")
-    )
 
 
 def _of_s(theta: Floats, s: float) -> Systematic:

@@ -373,28 +373,3 @@ def count_delays(
         d = np.uint32(dtime[i])
         if d < limit:
             decays[channel[i], d >> shift] += 1
-
-
-@njit(nogil=True, cache=True)
-def sum_states(
-    offsets: NDArray[np.int64],
-    state: NDArray[np.int64],
-    dtime: NDArray[Any],
-    no_dtime: np.uint32,
-    sums: NDArray[np.int64],
-) -> None:
-    """Add to ``sums`` (states, 3) the photons, those with a dtime, and the sum of their dtimes.
-
-    The photons ``offsets[k]:offsets[k + 1]`` are of state ``state[k]``.
-    """
-    for k in range(offsets.size - 1):
-        timed, total = np.int64(0), np.int64(0)
-        for i in range(np.uint64(offsets[k]), np.uint64(offsets[k + 1])):
-            d = np.uint32(dtime[i])
-            if d != no_dtime:
-                total += np.int64(d)
-                timed += 1
-        row = sums[state[k]]
-        row[0] += offsets[k + 1] - offsets[k]
-        row[1] += timed
-        row[2] += total

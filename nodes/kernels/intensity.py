@@ -17,21 +17,16 @@ def count_bins(
     no_dtime: np.uint32,
     counts: NDArray[np.uint32],
     timed: NDArray[np.uint32],
-    dtime_sum: NDArray[np.uint64],
 ) -> None:
     """Fill the per-bin sums from photons in order.
 
-    Bin ``b`` holds the photons ``offsets[b]:offsets[b + 1]``. ``counts`` is (bins, channels); ``timed`` and
-    ``dtime_sum`` (bins,) count the photons that have a dtime (are not ``no_dtime``) and sum it, in TCSPC bins.
+    Bin ``b`` holds the photons ``offsets[b]:offsets[b + 1]``. ``counts`` is (bins, channels); ``timed`` (bins,) counts
+    the photons that have a dtime (are not ``no_dtime``).
     """
     for b in range(offsets.size - 1):
-        total = np.uint64(0)
         with_dtime = np.uint32(0)
         for i in range(np.uint64(offsets[b]), np.uint64(offsets[b + 1])):
             counts[b, channel[i]] += np.uint32(1)
-            d = np.uint32(dtime[i])
-            if d != no_dtime:
-                total += np.uint64(d)
+            if np.uint32(dtime[i]) != no_dtime:
                 with_dtime += np.uint32(1)
         timed[b] = with_dtime
-        dtime_sum[b] = total

@@ -6,15 +6,18 @@ import os
 import pty
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import termios
 import threading
+from argparse import Namespace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from photonstream.cli.attach import Recording
+from photonstream.cli.attach import Recording, _for_next
 from photonstream.cli.folders import address_of, counted_up
 from photonstream.cli.main import main
 from photonstream.cli.remote import Remote
@@ -27,6 +30,7 @@ from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse
 from photonstream.nodes.recording_file import RecordingFile
 from photonstream.stream.control import GONE, CommandClient, socket_of
 from photonstream.stream.link import new_context
+from photonstream.stream.supervisor import ANYWHERE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
 
@@ -41,11 +45,12 @@ def result_of(folder):
 class Attached:
     """A run of attach, with its folder of results."""
 
-    def __init__(self, out, *options, **how):
+    def __init__(self, out, *options, headless=True, **how):
         self.out = out
+        page = ["--headless"] if headless else []
         streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         self.process = subprocess.Popen(
-            [*COMMAND, "--headless", "--placement", "threads", "--out", str(out), *options], **streams | how
+            [*COMMAND, *page, "--placement", "threads", "--out", str(out), *options], **streams | how
         )
 
     def wait_for(self, condition):
@@ -211,6 +216,70 @@ def test_the_next_particle_follows_at_the_same_address_as_told_in_the_end(attach
     assert all(open_tag_file(path).header[COMPLETE_TAG] is True for path in recordings)
 
 
+def test_settings_of_the_device_are_changed_for_the_next_particle_and_repeated(attach, tmp_path, capsys):
+    run = attach("--channels", "1", "--set", "device.background_hz=500,300")
+    address = run.wait_for(lambda: address_of(run.out))
+    run.wait_for(lambda: run.records() > 5000)
+    assert main(["ctl", address, "set", "device.mode=T4"]) == 2
+    assert "the run refuses: device simulated: mode is one of T3, T2, not 'T4'" in capsys.readouterr().err
+    assert main(["ctl", address, "set", "device.dead_time_s=25ns", "device.seed=7"]) == 0
+    said = "the next recording is armed with dead_time_s = 2.5e-08, seed = 7; this one goes on as it is"
+    assert said in capsys.readouterr().out
+    assert main(["ctl", address, "status"]) == 0
+    table = " ".join(capsys.readouterr().out.split())
+    assert "device.seed 7 from the next recording on (now 1)" in table
+    assert "device.background_hz 500, 300 device" in table
+    assert main(["ctl", address, "next"]) == 0
+    second, third, replayed = (tmp_path / name for name in ("out_2", "out_3", "replayed"))
+    run.wait_for(lambda: address_of(second))
+    assert main(["ctl", str(second), "stop"]) == 0
+    code, _, err = run.finish()
+    assert code == 0, err
+    again = [
+        "attach",
+        "simulated",
+        "--headless",
+        "--like",
+        str(second),
+        "--time",
+        "0.3s",
+        "--out",
+        str(third),
+    ]
+    assert main([*again, "--set", "device.seed=8"]) == 0
+    assert main(["replay", "--like", str(second), "--headless", "--out", str(replayed)]) == 0
+    armed = [result_of(each)["parameters"]["source"]["device"] for each in (run.out, second, third, replayed)]
+    assert {device["name"] for device in armed} == {"simulated"}
+    names = ("seed", "dead_time_s", "background_hz", "channels")
+    told = [[device["settings"][name] for name in names] for device in armed]
+    assert told[0] == [1, None, [500.0, 300.0], [1]]
+    assert told[1] == told[3] == [7, pytest.approx(25e-9), [500.0, 300.0], [1]]
+    assert told[2] == [8, *told[1][1:]]
+    # So it is by the recorder's own word.
+    start = result_of(second)["recording_events"][0]
+    assert [start["settings"][name] for name in names] == told[1]
+
+
+def test_with_a_page_it_stays_after_a_stop_until_a_second_one(attach, tmp_path, capsys):
+    run = attach("--no-browser", headless=False)
+    address = run.wait_for(lambda: address_of(run.out))
+    run.wait_for(lambda: run.records() > 5000)
+    assert main(["ctl", address, "stop"]) == 0
+    assert "stop: done; the recording ends; the page stays until next particle" in capsys.readouterr().out
+    run.wait_for((run.out / "report.html").exists)
+    # Its recorder has ended, and no other one has begun.
+    run.wait_for(lambda: not Path(f"/proc/{run.recorder}").exists())
+    assert open_tag_file(run.path).header[COMPLETE_TAG] is True
+    assert main(["ctl", address, "discard", "drifted away"]) == 0
+    assert run.process.poll() is None
+    assert main(["ctl", address, "stop"]) == 0
+    code, out, err = run.finish()
+    assert code == 0, err
+    assert "the page stays until Ctrl-C; next particle" in out
+    assert run.result()["discarded"]["why"] == "drifted away"
+    assert list(tmp_path.glob("*/*.ptu")) == [run.path]
+
+
 def test_ctrl_c_while_the_next_particle_was_asked_for_is_the_end(attach):
     run = attach()
     address = run.wait_for(lambda: address_of(run.out))
@@ -254,11 +323,49 @@ def test_the_next_particle_follows_one_whose_recorder_died(attach, tmp_path):
     assert other["recording"]["notes"] == []
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_an_address_that_nobody_asked_for_may_be_another_one_for_the_next_particle(tmp_path, capsys, asked):
+    before = tcp(5) if asked else ANYWHERE, 6 if asked else 0
+    arguments = Namespace(out=tmp_path, address=before[0], or_elsewhere=False, port=before[1], any_port=False)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        first = SimpleNamespace(address=tcp(5), page_port=port)
+        following = _for_next(arguments, first, None, named=True)
+        assert (following.address, following.or_elsewhere) == (tcp(5), not asked)
+        assert (following.port, following.any_port) == ((port, False) if asked else (0, True))
+        assert ("the page gets another address" in capsys.readouterr().err) != asked
+        # So for all that follow.
+        again = _for_next(following, first, None, named=True)
+    assert (again.or_elsewhere, again.any_port) == (not asked, not asked)
+
+
+def tcp(port):
+    return f"tcp://127.0.0.1:{port}"
+
+
 @pytest.mark.parametrize(
     ("name", "following"), [("NC 12", "NC 13"), ("NC", "NC 2"), ("a09", "a10"), ("", " 2"), ("3 b", "3 b 2")]
 )
 def test_names_are_counted_up(name, following):
     assert counted_up(name) == following
+
+
+def test_a_folder_with_the_results_of_another_recording_is_left_alone(attach, tmp_path):
+    for name in ("out", "out_2"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(name, encoding="utf-8")
+    code, _, err = attach("--time", "0.3").finish()
+    assert code == 0, err
+    assert (
+        f"{tmp_path / 'out'} has the results of a recording, so this one goes into {tmp_path / 'out_3'}"
+        in err
+    )
+    assert [(tmp_path / name / "result.json").read_text(encoding="utf-8") for name in ("out", "out_2")] == [
+        "out",
+        "out_2",
+    ]
+    assert result_of(tmp_path / "out_3")["ledger"]
+    assert not [*(tmp_path / "out").glob("*.ptu")]
 
 
 def test_killed_it_leaves_the_recorder_which_is_followed_and_ended_from_elsewhere(attach, tmp_path):
@@ -370,6 +477,8 @@ def test_a_terminal_that_is_closed_ends_the_run_and_not_the_recording(attach):
 
     def take_terminal():
         fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+        # Under nohup the tests would hand on that it is ignored.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     run = attach(
         stdin=its, stdout=its, stderr=its, text=None, start_new_session=True, preexec_fn=take_terminal

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,9 @@ def test_what_a_run_was_told_is_in_its_folder_and_is_done_again_from_that(
     assert told.items() <= found["parameters"]["lifetime"].items()
     assert found["experiment"]["particle"] == "NC 12"
     assert found["experiment"]["mean_n"] == 0.1
+    nodes = tomllib.loads((run.out / "run.toml").read_text(encoding="utf-8"))["node"]
+    [kept] = [node["parameters"]["experiment"] for node in nodes if node["name"] == "results"]
+    assert (kept["mean_n"], kept["mean_n_stderr"]) == (0.1, 0.02)
     assert [line["why"] for line in run.log("epoch")][:2] == ["a command", "a command"]
     commands = run.log("command")
     assert all(line["done"] and line["by"] == "ctl" for line in commands)

@@ -287,6 +287,8 @@ def test_a_terminal_that_is_closed_ends_the_run_with_what_was_read(tmp_path, com
 
     def take_terminal():
         fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+        # Under nohup the tests would hand on that it is ignored.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     run = command("--speed", "0.05", headless=headless, terminal=its, preexec_fn=take_terminal)
     os.close(its)
@@ -322,7 +324,7 @@ def test_a_page_that_is_killed_is_there_again_at_its_address_and_disturbs_nobody
 
 
 def test_a_page_that_is_ended_on_the_way_does_not_say_that_it_stays(command):
-    run = command("--speed", "0.5", headless=False)
+    run = command("--speed", "0.05", headless=False)
     assert run.process.stdout.readline().startswith("page: ")
     run.process.send_signal(signal.SIGINT)
     code, out, err = run.finish()

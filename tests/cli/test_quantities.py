@@ -17,6 +17,7 @@ from photonstream.cli.quantities import (
     setting,
     speed,
     standard_error,
+    states_method,
     window,
     with_prefix,
 )
@@ -36,6 +37,14 @@ from photonstream.cli.quantities import (
 )
 def test_durations(text, seconds):
     assert duration(text) == pytest.approx(seconds, rel=1e-12)
+
+
+def test_change_points_are_no_method_but_a_second_opinion():
+    assert states_method("hmm") == "hmm"
+    with pytest.raises(argparse.ArgumentTypeError, match=r"select nothing; .* of --second-opinion"):
+        states_method("changepoint")
+    with pytest.raises(argparse.ArgumentTypeError, match=r"the method is one of hmm, window, not 'guess'$"):
+        states_method("guess")
 
 
 @pytest.mark.parametrize(

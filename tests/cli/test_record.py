@@ -158,6 +158,8 @@ def test_a_terminal_that_is_closed_does_not_end_it(recording):
 
     def take_terminal():
         fcntl.ioctl(its, termios.TIOCSCTTY, 0)
+        # Under nohup the tests would hand on that it is ignored.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
     run = recording(
         stdin=its, stdout=its, stderr=its, text=None, start_new_session=True, preexec_fn=take_terminal

@@ -21,7 +21,9 @@ from photonstream.stream.control import CommandServer
 from photonstream.stream.link import LatestWriter, Waiter, new_context
 from photonstream.stream.wire import Close, Open
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# The one without windows costs half.
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("PHOTONSTREAM_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
 ARGUMENTS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -520,9 +522,14 @@ def serve_page():
     """Serves the page of the run at an address: gives its URL, and a function that ends it."""
     ends = []
 
-    def begin(address, port=0, links=None, **options):
-        """``links`` takes the read-only link too."""
+    def begin(address, port=0, links=None, going=None, **options):
+        """``links`` takes the read-only link too; the server stands still while the event ``going`` is not set."""
         ready, end = queue.SimpleQueue(), threading.Event()
+
+        def ended():
+            if going is not None:
+                going.wait()
+            return end.is_set()
 
         def on_ready(found):
             acting, watching = found[0]
@@ -531,12 +538,14 @@ def serve_page():
             ready.put(acting)
 
         thread = threading.Thread(
-            target=serve, args=(address, port, on_ready, end.is_set), kwargs=options, daemon=True
+            target=serve, args=(address, port, on_ready, ended), kwargs=options, daemon=True
         )
         thread.start()
 
         def stop():
             end.set()
+            if going is not None:
+                going.set()
             thread.join(10)
             assert not thread.is_alive()
 

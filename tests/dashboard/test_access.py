@@ -8,6 +8,7 @@ import pytest
 
 from photonstream.dashboard.access import ACT, WATCH, Access
 from photonstream.dashboard.hosts import in_url, reachable_hosts
+from tests.dashboard.in_browser.asking import DRAWN
 
 
 def test_a_token_opens_what_it_is_for():
@@ -60,6 +61,26 @@ def test_off_the_machine_a_link_leads_in_and_its_token_stays_out_of_sight(
     assert ask(url, "/", cookie)[0].status == (403 if read_only else 200)
     assert ask(url, "/ws", cookie)[0].status == (403 if read_only else 400)
     assert token not in caplog.text + "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize("first", ["acting", "read-only"])
+def test_both_links_go_on_side_by_side_in_one_browser(browser, going_run, serve_page, first):
+    links = []
+    acting, _ = serve_page(going_run.address, host="0.0.0.0", links=links)
+    context = browser.new_context()
+    pages = {"acting": context.new_page(), "read-only": context.new_page()}
+    opened = {"acting": acting, "read-only": links[0]}
+    for kind in sorted(opened, key=lambda each: each != first):
+        pages[kind].goto(opened[kind])
+    for kind, page in pages.items():
+        assert page.reload().status == 200
+        page.wait_for_function(DRAWN)
+        assert page.is_visible("#read-only") == (kind == "read-only")
+    # Whoever has the read-only link alone does not act by this.
+    context.clear_cookies(name=f"photonstream-{urlsplit(acting).port}")
+    assert pages["acting"].reload().status == 403
+    assert pages["read-only"].reload().status == 200
+    context.close()
 
 
 def test_where_no_token_is_needed_none_is_kept(going_run, serve_page):

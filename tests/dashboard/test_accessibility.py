@@ -19,12 +19,10 @@ def open_page(browser):
     """Opens a page at an address, once it is drawn; our own policy would keep the checker's script out."""
     contexts = []
 
-    def begin(url, ready, *, night=False):
+    def begin(url, ready):
         context = browser.new_context(viewport={"width": 1280, "height": 800}, bypass_csp=True)
         contexts.append(context)
         page = context.new_page()
-        if night:
-            page.add_init_script("localStorage.setItem('photonstream-night', '1')")
         page.goto(url)
         page.wait_for_function(ready)
         return page
@@ -54,20 +52,34 @@ def test_the_report(open_page, write_run, result):
     check(page)
 
 
-@pytest.mark.parametrize("night", [False, True], ids=["bright", "dark"])
 @pytest.mark.parametrize("acts", [True, False], ids=["acting", "watching"])
-def test_the_live_page(open_page, going_run, serve_page, acts, night):
+def test_the_live_page(open_page, going_run, serve_page, acts):
     links = []
     url, _ = serve_page(going_run.address, links=links)
-    page = open_page(url if acts else links[0], DRAWN, night=night)
+    page = open_page(url if acts else links[0], DRAWN)
     if not acts:
         page.wait_for_selector("body.watching")
     check(page)
     page.click("#settings")
     check(page)
+    page.click("#night")
+    check(page)
+    page.click("#night")
     for state in STATES[1:]:
         show(page, going_run, **state)
         check(page)
+
+
+def test_the_settings_of_a_device(open_page, going_run, serve_page):
+    page = open_page(serve_page(going_run.address)[0], DRAWN)
+    armed = {"mode": "T3", "dead_time_s": None}
+    settings = armed | {"dead_time_s": 2.5e-8}
+    device = {"name": "harp", "settings": settings, "armed": armed, "recording": True}
+    going_run.status(has_next=True, device=device)
+    page.click("#settings")
+    page.click("#device summary")
+    page.wait_for_selector("#set-device-dead_time_s")
+    check(page)
 
 
 # How a run can be: at work, read again while what it found before is shown, over.
@@ -111,6 +123,10 @@ def rgb(color):
     return np.array([int(part) for part in re.findall(r"\d+", color)[:3]]) / 255
 
 
+def by_day(color):
+    return color
+
+
 def at_night(color):
     """What ``invert(0.9) hue-rotate(180deg)`` makes of it."""
     return np.clip(TURNED @ (0.9 * (1 - color) + 0.1 * color), 0, 1)
@@ -123,21 +139,44 @@ def contrast(a, b):
     return (bright + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("state", STATES, ids=["running", "superseded", "ended"])
-@pytest.mark.parametrize("night", [False, True], ids=["bright", "dark"])
-def test_every_word_is_easy_to_read(open_page, going_run, serve_page, night, state):
+def test_every_word_is_easy_to_read(open_page, going_run, serve_page):
     """The checker does not see what a filter makes of colours, so this is computed."""
     url, _ = serve_page(going_run.address)
-    page = open_page(url, DRAWN, night=night)
+    page = open_page(url, DRAWN)
     page.click("#settings")
-    show(page, going_run, **state)
-    as_filtered = page.evaluate("getComputedStyle(document.querySelector('main')).filter")
-    assert as_filtered == ("invert(0.9) hue-rotate(180deg)" if night else "none")
-    seen = at_night if night else lambda color: color
-    pairs = page.evaluate(PAIRS)
-    assert len(pairs) >= 3
-    for ink, paper in pairs:
-        assert contrast(seen(rgb(ink)), seen(rgb(paper))) >= 4.5, (ink, paper)
+    for state in STATES:
+        show(page, going_run, **state)
+        for filtered, seen in (("none", by_day), ("invert(0.9) hue-rotate(180deg)", at_night)):
+            assert page.evaluate("getComputedStyle(document.querySelector('main')).filter") == filtered
+            pairs = page.evaluate(PAIRS)
+            assert len(pairs) >= 3
+            for ink, paper in pairs:
+                assert contrast(seen(rgb(ink)), seen(rgb(paper))) >= 4.5, (state, filtered, ink, paper)
+            page.click("#night")
+
+
+# The palest colour of the map, and that of the words in the key of a decay whose line is hidden, with the veil on them.
+PALEST = """() => {
+  const named = name => Bokeh.documents[0].get_model_by_name(name), colors = named("flid colours").palette;
+  const key = named("decay").center.find(each => each.type === "Legend");
+  return [colors[0], key.label_text_color, key.inactive_fill_color, key.inactive_fill_alpha];
+}"""
+
+
+def test_what_is_pale_in_the_plots_can_be_seen(open_page, going_run, serve_page):
+    url, _ = serve_page(going_run.address)
+    page = open_page(url, DRAWN)
+    map_color, words, veil, alpha = page.evaluate(PALEST)
+    assert veil == "white"
+    # A picture's parts ask for 3 on either page; on white the dark end of the map needs the room.
+    for seen, least in ((by_day, 2.4), (at_night, 3.0)):
+        white = seen(np.ones(3))
+        assert contrast(seen(hexadecimal(map_color)), white) >= least
+        assert contrast(seen((1 - alpha) * hexadecimal(words) + alpha), white) >= 4.5
+
+
+def hexadecimal(color):
+    return np.array([int(color[at : at + 2], 16) for at in (1, 3, 5)]) / 255
 
 
 def test_what_is_superseded_is_marked_by_more_than_colour(open_page, going_run, serve_page):

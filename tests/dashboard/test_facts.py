@@ -23,11 +23,11 @@ def run(*levels, **states):
         ([level(1), level(2)], "the neutral one of 2 states"),
         (
             [level(1), level(2), level(3, "bursts")],
-            "the neutral one of 2 states, and 1 listed that may be none",
+            "the neutral one of 2 states (1 more may be no state)",
         ),
         (
             [level(1), level(2, "between"), level(3, "bursts")],
-            "the neutral state, and 2 listed that may be none",
+            "the neutral state (2 more may be no states)",
         ),
     ],
 )

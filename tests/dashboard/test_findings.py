@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from photonstream.dashboard.detail import detail_rows
 from photonstream.dashboard.facts import selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
@@ -62,6 +63,15 @@ def test_one_component(result):
     assert not any("τₓₓ" in label for label in rows)
 
 
+def test_a_share_ends_at_nothing_and_at_the_whole(result):
+    few = {"value": 0.07, "stderr": 0.052, "ci68": None, "ci95": None}
+    result["fit"] |= {"photon_share_xx": few, "irf_tail_share": few | {"value": 0.93}}
+    intervals = {row.label: row.interval for row in findings(result).same_rows()}
+    assert shown(intervals["share of the photons"]) == "about 0.0 to 17.2"
+    details = {row.label: row.interval for row in detail_rows(result["fit"], ())}
+    assert shown(details["instrument response, share in its tail"]) == "about 82.8 to 100.0"
+
+
 def test_no_fit_gives_its_reason(result):
     result["fit"] = {"model": "none", "reason": "too few photons: 12, 300 needed"}
     result |= {"beta": None, "eta": None}
@@ -73,7 +83,7 @@ def test_no_fit_gives_its_reason(result):
 
 def test_too_few_photons_are_no_finding_of_one_component(result):
     result["fit"] |= {"model": "mono", "verdict": "not enough photons yet"}
-    assert findings(result).verdict == "Not enough photons yet"
+    assert findings(result).verdict == "Not enough photons"
 
 
 @pytest.mark.parametrize(
@@ -263,8 +273,12 @@ def test_where_the_run_was_to_end_and_how_far_it_read(result):
     result["precision"] = {"target_sigma": 0.02, "photons_more": 0.0, "met_photons": 28_000}
     row = findings(result).precision_row()
     assert shown(row.value) == "reached at 28 000 photons"
-    assert "2 000 more had been read" in shown(row.remark)
+    # What ended it was the end of the file.
+    assert row.remark.endswith("by then all had been read")
     result["interrupted"] = True
+    assert "the reading ended; 2 000 more had been read" in shown(findings(result).precision_row().remark)
+    result["precision"]["met_photons"] = 31_000
+    assert "some are not selected in the end" in findings(result).precision_row().remark
     assert not any("interrupted" in words for words in findings(result).warnings())
 
 

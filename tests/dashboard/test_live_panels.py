@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from photonstream.dashboard.latest import Latest
+from photonstream.dashboard.live_dwell import dwell_view
+from photonstream.dashboard.live_pairs import pairs_view
 from photonstream.dashboard.live_panels import (
     decay_view,
     flid_view,
@@ -23,8 +25,8 @@ class Run:
         for result in results:
             self.say(*result)
 
-    def say(self, node, key, value):
-        self.latest.hear(ResultSent(0, 0, node, key, False, value), 0.0)
+    def say(self, node, key, value, *, final=False):
+        self.latest.hear(ResultSent(0, 0, node, key, final, value), 0.0)
 
 
 @pytest.fixture
@@ -38,6 +40,28 @@ def test_before_anything_every_panel_says_so():
         said = [words for words in view(latest)["say"].values() if words]
         assert len(said) == 1, view
     assert decay_view(latest)["say"]["decay"] == "No fit yet."
+
+
+def test_at_the_end_of_a_run_no_panel_has_something_to_come():
+    run = Run([])
+    for node, key in (
+        ("intensity", "trace"),
+        ("states", "selection"),
+        ("antibunching", "pairs"),
+        ("lifetime", "fit"),
+        ("lifetime", "history"),
+    ):
+        run.say(node, key, {}, final=True)
+    views = (trace_view, histogram_view, flid_view, decay_view, history_view, pairs_view, dwell_view)
+    assert [next(filter(None, view(run.latest)["say"].values())) for view in views] == [
+        "No bin of the trace.",
+        "No bins.",
+        "No bins.",
+        "No fit.",
+        "No fit.",
+        "No pairs.",
+        "No complete dwells.",
+    ]
 
 
 def test_the_trace_shows_rates_and_selection(run):
@@ -125,6 +149,8 @@ def test_a_quantity_without_an_estimate_says_so(run, results_of_run):
     assert update["say"]["beta"] == "none so far"
     assert update["say"]["tau_x_s"] == ""
     assert "beta" not in update["ranges"]
+    run.say("lifetime", "history", run.latest.value("lifetime", "history"), final=True)
+    assert history_view(run.latest)["say"]["beta"] == "none"
 
 
 def test_the_map_has_the_cells_with_bins(run):
@@ -134,5 +160,6 @@ def test_the_map_has_the_cells_with_bins(run):
     bright = int(np.argmax(cells["bins"]))
     # Level 48 begins at 144 counts in 10 ms.
     assert cells["low"][bright] == pytest.approx(14.4)
-    assert cells["mean_dtime_start"][bright] == pytest.approx(27 * 210 / 128)
+    # From the pulse, which the fit puts there.
+    assert cells["mean_dtime_start"][bright] == pytest.approx(27 * 210 / 128 - 3.0)
     assert update["models"]["flid colours"]["high"] >= 200

@@ -128,7 +128,8 @@ def test_the_numbers_on_the_page_are_those_of_the_result(live):
 
 def test_dragging_the_window_does_what_on_does(live, tmp_path):
     """Once while the recording plays and once after its end; the last one is what is written."""
-    run = live("--speed", "1", "--placement", "processes")
+    # Slowly: it is not to be over before a busy machine has opened the page.
+    run = live("--speed", "0.2", "--placement", "processes")
     run.wait_for("#state", "Running")
     run.page.wait_for_function("() => document.querySelector('#beta').innerText.includes('β')")
     low = float(run.page.input_value("#low"))
@@ -178,7 +179,7 @@ def near(shown, wanted):
 
 
 def scaled(estimate, scale):
-    return {key: scale * estimate[key] for key in ("value", "stderr")}
+    return {key: None if estimate[key] is None else scale * estimate[key] for key in ("value", "stderr")}
 
 
 # Each setting of the page: its field, what is chosen there, and how result.json says that it is so.
@@ -244,8 +245,10 @@ def agrees(run, result):
     ]
     shown.append(("#beta", result["beta"] and scaled(result["beta"], 100)))
     photons = run.words("#photons").replace(" ", "") == str(fit["photons"])
+    # What is not known, or of a model that does not fit, has no error.
     return photons and all(
-        near(run.words(place), wanted) if wanted else " ± " not in run.words(place) for place, wanted in shown
+        near(run.words(place), wanted) if wanted and wanted["stderr"] else " ± " not in run.words(place)
+        for place, wanted in shown
     )
 
 
@@ -263,6 +266,9 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
     run = live("--speed", "1")
     page = run.page
     run.wait_for("#beta", "β =")
+    # Each plot is filled by an update of its own, at first too.
+    for filled in ("trace_values').data.left", "decay').data.selected"):
+        page.wait_for_function(f"Bokeh.documents[0].get_model_by_name('source {filled}.length > 0")
     page.evaluate(
         """() => {
           window.seen = [];
@@ -292,7 +298,8 @@ def test_the_old_result_stays_and_is_marked_until_the_new_one_is_there(live):
     seen = page.evaluate("seen")
     pale = [each for each in seen if each["pale"]]
     assert all(each["marked"] and "superseded" in each["state"] for each in pale), pale
-    assert all(each["bins"] > 0 and each["decay"] > 0 for each in seen)
+    empty = [(at, each) for at, each in enumerate(seen) if not (each["bins"] and each["decay"])]
+    assert not empty, (len(seen), empty)
     assert all("β" in each["beta"] for each in pale)
     # The old trace is there until the new one takes its place, all at once.
     widths = [each["ms"].partition("bins of")[2].strip() for each in seen]

@@ -1,10 +1,12 @@
 """One tab without a browser: it gets an update only when it has drawn the last one."""
 
+import re
+
 import numpy as np
 import pytest
 from bokeh.document import Document
 
-from photonstream.dashboard.app import Tab
+from photonstream.dashboard.app import BEAT_NS, Tab
 from photonstream.dashboard.desk import Desk
 from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.updates import Updates
@@ -28,7 +30,7 @@ class Page:
         desk = Desk()
         self.tab = Tab(self.document, updates, self._ask, self._woken, desk)
         desk.enter(self.tab, may_act=True)
-        self._exchange = self.document.roots[0].tags[0]
+        self._exchange = self.document.roots[0]
         self._count = 0
 
     def _ask(self, name, values, tell):
@@ -104,6 +106,31 @@ def test_without_news_nothing_is_sent(page, updates):
     assert page.tab.sent == 2
 
 
+def test_without_news_a_page_that_is_ready_gets_a_sign_of_life_now_and_then(page, updates, monkeypatch):
+    now = 50 * 10**9
+    monkeypatch.setattr("photonstream.dashboard.app.stamp_now", lambda: now)
+    page.say("ready", 0)
+    updates.refresh(0.0)
+    page.tab.send()
+    now += BEAT_NS
+    page.tab.send()
+    # Not before it has drawn the last one, whatever the time.
+    assert page.tab.sent == 1
+    page.say("ready", 1)
+    page.tab.send()
+    assert page.tab.sent == 2
+    assert page.shown[8:] == b'{"tab": {"number": 2, "heard": 0, "role": "acting"}}'
+    page.say("ready", 2)
+    now += BEAT_NS - 1
+    page.tab.send()
+    assert page.tab.sent == 2
+    now += 1
+    page.tab.send()
+    assert page.tab.sent == 3
+    # Nothing is late because of it.
+    assert updates.latency.value(now)["run"] is None
+
+
 def test_wishes_get_through_and_what_is_said_to_them_comes_back(page, updates):
     page.say("ready", 0)
     page.say("wish", {"name": "pause", "values": {}, "number": 1})
@@ -112,6 +139,30 @@ def test_wishes_get_through_and_what_is_said_to_them_comes_back(page, updates):
     page.tab.send()
     assert b'"heard": 1' in page.shown
     assert b'"notice": "heard"' in page.shown
+
+
+def test_a_refusal_is_taken_back_by_what_is_done_of_the_same_and_said_again_if_it_comes_again(page, updates):
+    page.say("ready", 0)
+    about = ("set", "lifetime-s")
+    notices = []
+    for words, of in (
+        ("no", about),
+        ("", ("set", "intensity-bin_s")),
+        ("", about),
+        ("no", about),
+        ("no", about),
+        ("", about),
+    ):
+        page.tab.tell(words, of)
+        page.tab.send()
+        found = re.search(rb'"notice": "(.*?)"', page.shown)
+        notices.append(found and found[1])
+        page.say("ready", page.tab.sent)
+        updates.wish = (1000.0 * len(notices), None)
+        updates.refresh(10.0 * len(notices))
+        page.tab.send()
+        page.say("ready", page.tab.sent)
+    assert notices == [b"no", None, b"", b"no", b"no", b""]
 
 
 @pytest.mark.parametrize(

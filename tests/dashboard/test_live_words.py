@@ -1,13 +1,18 @@
 """What the live page says in words."""
 
+import math
 import re
 
+import numpy as np
 import pytest
 
 from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.live_words import ledger_words, numbers_view, status_view, window_view
+from photonstream.nodes.inference.levels import window_ranges
 from photonstream.stream.wire import Close, Open, ResultSent
 
+# Of the trace of the run.
+BIN_S = 0.01
 ADDRESS = "tcp://127.0.0.1:5"
 
 
@@ -46,10 +51,29 @@ def run(results_of_run):
         ({"clocked": True, "says": ""}, "Running."),
         ({"catching_up": True}, "Read again from the start: shown are the results from before, superseded."),
         ({"state": "ended"}, "The run has ended: its last results are shown."),
+        (
+            {"state": "ended", "followed": True},
+            "The next recording is being started: shown are the results of the last one.",
+        ),
     ],
 )
 def test_the_state_of_a_run(run, status, changes, words):
     run.say("run", "status", status(**changes))
+    assert run.view()["text"]["state"] == words
+
+
+@pytest.mark.parametrize(
+    ("clocked", "counts", "words"),
+    [
+        (False, {"start": 1}, "Live."),
+        (False, {"start": 1, "stop": 1}, "The recording has ended: its last results are being made."),
+        # A file that is replayed has ended long ago.
+        (True, {"start": 1, "stop": 1}, "Running."),
+    ],
+)
+def test_a_recording_that_has_ended_is_not_live(run, status, clocked, counts, words):
+    run.say("source", "events", {"events": [], "counts": counts})
+    run.say("run", "status", status(clocked=clocked, says=""))
     assert run.view()["text"]["state"] == words
 
 
@@ -74,6 +98,16 @@ def test_gaps_of_the_device_stand_with_the_ledger(run):
     lines = {"node": "source", "events_in": 5, "events_out": 5, "events_lost": 0}
     run.say("source", "status", {"ledger": lines | {"gaps": {"count": 2, "lost_records": 0, "lost_s": 0.5}}})
     assert ", 2 gaps of the device" in ledger_words(run.latest)
+    for lost, words in (
+        ({"lost_records": 121454}, "3 gaps of the device (121 454 records lost)"),
+        (
+            {"lost_records": 121454, "uncounted": 1},
+            "3 gaps of the device (121 454 records lost, an unknown number lost in 1 of them)",
+        ),
+        ({"lost_records": None, "uncounted": 3}, "3 gaps of the device (an unknown number lost)"),
+    ):
+        run.say("source", "status", {"ledger": lines | {"gaps": {"count": 3, **lost}}})
+        assert ledger_words(run.latest).replace("\u2009", " ").endswith(f", {words}, none lost besides")
     run.say("source", "status", {"ledger": lines})
     assert "gap" not in ledger_words(run.latest)
 
@@ -180,6 +214,68 @@ def test_the_window_is_that_of_the_numbers_unless_another_one_is_asked_for(run, 
     assert resting["window"] == {"band": [8.0, None], "auto": True, "idle": True}
     assert resting["text"]["window-note"].startswith("not in use")
     assert not window_view(run.latest, (2000.0, None))["window"]["idle"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "taken", "words"),
+    [
+        ([8e3, math.inf], [8e3, None], ""),
+        # A tenth of a per mille is nothing that the field shows.
+        ([8.0004e3, math.inf], [8e3, None], ""),
+        ([12.5e3, math.inf], [12.7e3, None], "; taken: 12.7 for 12.5 kcps, the nearest edge that"),
+        (
+            [12.5e3, 15e3],
+            [12.7e3, 15.1e3],
+            "; taken: 12.7 for 12.5, 15.1 for 15 kcps, the nearest edges that",
+        ),
+    ],
+)
+def test_a_window_between_levels_says_where_its_edges_are(run, status, asked, taken, words):
+    selection = run.latest.value("states", "selection")
+    levels = len(selection["on_levels"])
+    on = np.zeros(levels, bool)
+    for part in window_ranges(asked[0] * BIN_S, asked[1] * BIN_S, levels):
+        on[part.low : part.high] = part.on
+    given = {"method": "window", "chosen": "given", "window_hz": taken, "on_levels": on}
+    run.say("states", "selection", {**selection, **given})
+    run.say("run", "status", status(parameters={"states": {"on": asked}}))
+    note = window_view(run.latest, None)["text"]["window-note"].replace("\u00a0", " ")
+    assert note.startswith(f"given by hand{words}")
+    assert bool(words) == (note != "given by hand")
+
+
+def test_a_window_that_is_not_in_use_says_what_is_selected_instead(run):
+    def note(*states, **more):
+        levels = [{"state": k, "on": k == 1, **state} for k, state in enumerate(states, 1)]
+        run.say("states", "selection", {"method": "hmm", "levels": levels, **more})
+        return window_view(run.latest, None)["text"]["window-note"]
+
+    assert note({}, {}) == "not in use; selected: the neutral one of 2 states"
+    assert note({}, {}, {"remark": "bursts"}).endswith("the neutral one of 2 states (1 more may be no state)")
+    assert note({}) == "not in use; selected: everything, for there is one state"
+    assert note() == "not in use; selected: nothing, for no state is known"
+
+
+def test_reasons_are_sentences_one_after_the_other(run, result):
+    result["fit"] |= {"model": "none", "reason": "no decay: there is no laser"}
+    selection = run.latest.value("states", "selection")
+    run.say(
+        "states", "selection", {**selection, "method": "hmm", "resolved": False, "unresolved": "too few bins"}
+    )
+    run.say("lifetime", "fit", {"summary": {"fit": result["fit"], "beta": None}})
+    words = numbers_view(run.latest)["text"]["reason"]
+    assert words.startswith("no decay: there is no laser. States not resolved: too few bins.")
+
+
+def test_the_header_has_the_mean_n_of_the_fit(run, status):
+    def subtitle(mean_n):
+        experiment = {"particle": "NC 7", "mean_n": 0.1}
+        given = {"results": {"experiment": experiment}, "lifetime": {"mean_n": mean_n}}
+        run.say("run", "status", status(parameters=given))
+        return run.view()["text"]["subtitle"]
+
+    assert "<N> = 0.2" in subtitle(0.2)
+    assert "<N>" not in subtitle(None)
 
 
 def test_what_is_known_before_a_run_has_answered():

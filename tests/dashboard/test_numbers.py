@@ -134,6 +134,10 @@ def test_an_interval_that_was_not_computed_is_about_that_of_normal_errors():
     known = {"value": 0.27, "stderr": 0.01, "ci68": [0.26, 0.28], "ci95": [0.251, 0.291]}
     assert interval_95(known, PERCENT) == "95 %: 25.1 to 29.1"
     assert interval_95({**known, "ci95": None}, PERCENT) == "95 % about 25.0 to 29.0"
+    near = {"value": 0.07, "stderr": 0.052}
+    assert interval_95(near, PERCENT) == "95 % about −3.2 to 17.2"
+    assert interval_95(near, PERCENT, share=True) == "95 % about 0.0 to 17.2"
+    assert interval_95({"value": 0.97, "stderr": 0.052}, PERCENT, share=True) == "95 % about 86.8 to 100.0"
     assert interval_95({"value": 0.27, "stderr": None}, PERCENT) == interval_95(None) == ""
 
 

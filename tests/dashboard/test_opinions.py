@@ -94,6 +94,10 @@ def test_every_selection_that_was_tried_has_its_beta():
     assert table[2] == ["window of rates", tau, "none", "tau is 0.9 ns"]
     assert table[3][0] == "change points of the intensity"
     assert table[3][3] == "agrees 99.3\u00a0% of the time"
+    apart = selections_table(
+        run(other_selections=others, second_opinion={**SECOND, "agreement": 0.31}, beta=V)
+    )
+    assert "of other photons" in cells(apart)[15]
     # Levels, the brightest first.
     assert cells(html)[16] == "neutral"
     # A reason that differs in its figures only is not told again.

@@ -1,5 +1,6 @@
 """The page in a real browser: opens without a network, draws, shows the numbers, runs nothing it was not given."""
 
+import json
 import re
 from types import SimpleNamespace
 
@@ -128,6 +129,36 @@ def test_what_somebody_typed_is_only_text(visit, write_run, result):
     assert visited.page.evaluate("window.hacked") is None
     assert visited.page.locator("h1").inner_text() == EVIL
     assert visited.page.locator("main img").count() == 0
+
+
+def test_the_names_in_a_table_are_not_broken_within_a_word(visit, write_run, result):
+    side = {
+        "dwells": 1234,
+        "cut": 2,
+        "tau_s": {"value": 0.0512, "stderr": 0.0083},
+        "corrected_s": {"value": 0.0491, "stderr": 0.0078},
+        "alpha": {"value": 1.331, "stderr": 0.052},
+        "difference": 23.9,
+        "favoured": "power law with a cut-off",
+        "cut_off": {
+            "alpha": {"value": 1.331, "stderr": 0.052},
+            "tau_s": {"value": 0.5, "stderr": 0.1},
+            "lead": 8.9,
+        },
+    }
+    result["states"]["dwell_times"] = {"bin_s": 0.01, "selected": side, "other": side}
+    folder = write_run(result)
+    note = {"what": "command", "name": "note", "values": {"text": 1000 * "x"}, "by": "ctl", "done": True}
+    (folder / "log.jsonl").write_text(json.dumps(note), encoding="utf-8")
+    page = visit(write_report(folder)).page
+    names = page.locator("section:has(h2:text-is('Dwell times')) tbody td:first-child")
+    assert names.all_inner_texts() == ["selected", "not selected"]
+    heights = names.evaluate_all(
+        "all => all.map(cell => { const r = document.createRange();"
+        " r.selectNodeContents(cell); return r.getClientRects().length; })"
+    )
+    assert heights[0] == 1
+    assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
 
 
 def test_an_empty_run_draws_without_complaint(visit, write_run):

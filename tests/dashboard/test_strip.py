@@ -4,6 +4,7 @@ import pytest
 
 from photonstream.dashboard.latest import Latest
 from photonstream.dashboard.live_pairs import pairs_view
+from photonstream.dashboard.live_words import status_view
 from photonstream.dashboard.safe_rates import rate_words, safe_rate_hz
 from photonstream.dashboard.strip import strip_view
 from photonstream.nodes.inference.pair_report import report
@@ -19,8 +20,8 @@ def latest(results_of_run):
     return found
 
 
-def say(latest, node, key, value):
-    latest.hear(ResultSent(0, 1000, node, key, False, value), 0.0)
+def say(latest, node, key, value, *, final=False):
+    latest.hear(ResultSent(0, 1000, node, key, final, value), 0.0)
 
 
 def text(update):
@@ -36,11 +37,24 @@ def test_rates_are_those_of_the_last_second_against_the_pulses(latest):
     assert not shown["loud"]["rates-small"]
     assert safe_rate_hz(4.75e6) == pytest.approx(237.5e3)
     assert safe_rate_hz(None) == safe_rate_hz(80e6) == 1e6
-    words, small, loud = rate_words([1e3, 3e5], 237.5e3)
+    words, small, loud = rate_words([1e3, 3e5], 4.75e6)
     assert loud
     assert small.startswith("above")
     assert words.startswith("1.0 · 300.0")
-    assert rate_words([1e3, 3e5, 2e3], 1e6)[0].startswith("300.0 at most")
+    assert rate_words([1e3, 3e5, 2e3], 80e6)[0] == "at most 300.0\u00a0kcps"
+
+
+def test_a_slow_trigger_is_no_laser_and_makes_no_rate_safe(results_of_run):
+    slow = Latest()
+    slow.hear(Open("run-1", 0, "run", "latest", {"sync_rate_hz": 1.0}, {}), 0.0)
+    for k, (node, key, value) in enumerate(results_of_run()):
+        slow.hear(ResultSent(0, k, node, key, False, value), 0.0)
+    shown = strip_view(slow)
+    assert (text(shown)["rates"], text(shown)["rates-small"]) == ("7.5 · 7.5 kcps", "")
+    assert not shown["loud"]["rates-small"]
+    assert "sync 1 Hz" in status_view(slow, 0.0, "tcp://a")["text"]["subtitle"].replace("\u00a0", " ")
+    # What a detector is blind for too long at needs no laser.
+    assert rate_words([1e3, 2e6], None)[1:] == ("above safe 1\u2009000\u00a0kcps", True)
 
 
 def test_a_recording_says_what_its_disk_has_left(latest, status):
@@ -81,6 +95,33 @@ def test_the_model_is_said_in_a_word(latest, result, verdict, model, word):
     say(latest, "lifetime", "fit", {"summary": {"fit": fit, "beta": None}})
     assert text(strip_view(latest))["model"] == word
     assert text(strip_view(Latest()))["model"] == "not yet"
+
+
+@pytest.mark.parametrize(
+    ("fit", "going_on", "at_the_end"),
+    [
+        (
+            {"verdict": "not enough photons yet", "model": "mono"},
+            ("not yet", "Not enough photons yet"),
+            ("open", "Not enough photons"),
+        ),
+        (
+            {"verdict": "none", "model": "none", "reason": "no decay"},
+            ("not yet", "No lifetime fitted"),
+            ("none", "No lifetime fitted"),
+        ),
+        (
+            {"verdict": "none", "model": "none", "reason": "no emitter: dark"},
+            ("none", "No emitter"),
+            ("none", "No emitter"),
+        ),
+    ],
+)
+def test_at_the_end_of_a_run_nothing_is_to_come_yet(latest, fit, going_on, at_the_end):
+    for final, wanted in ((False, going_on), (True, at_the_end)):
+        say(latest, "lifetime", "fit", {"summary": {"fit": fit, "beta": None}}, final=final)
+        shown = text(strip_view(latest))
+        assert (shown["model"], shown["verdict"]) == wanted
 
 
 def test_what_is_missing_to_the_wanted_error(latest, result):

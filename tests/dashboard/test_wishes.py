@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from photonstream.dashboard.wishes import WishError, commands_of
+from photonstream.dashboard.wishes import WishError, command_of
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from photonstream.dashboard.wishes import WishError, commands_of
         ("stop", {}, ("stop", {}), None),
         (
             "set",
-            {"field": "lifetime-target_sigma", "text": " 1,5 "},
+            {"field": "lifetime-target_sigma", "text": " 0,015 "},
             ("set", {"node": "lifetime", "name": "target_sigma", "value": 0.015}),
             None,
         ),
@@ -38,6 +38,12 @@ from photonstream.dashboard.wishes import WishError, commands_of
             "set",
             {"field": "lifetime-dead_time_s", "text": ""},
             ("set", {"node": "lifetime", "name": "dead_time_s", "value": None}),
+            None,
+        ),
+        (
+            "set",
+            {"field": "device-dead_time_s", "text": "25ns"},
+            ("set", {"node": "device", "name": "dead_time_s", "value": "25ns"}),
             None,
         ),
         ("note", {"text": " realigned "}, ("note", {"text": "realigned"}), None),
@@ -48,7 +54,7 @@ from photonstream.dashboard.wishes import WishError, commands_of
     ],
 )
 def test_commands(name, values, command, window):
-    assert commands_of(name, values, {}) == ([command], window)
+    assert command_of(name, values) == (command, window)
 
 
 @pytest.mark.parametrize(
@@ -77,18 +83,22 @@ def test_commands(name, values, command, window):
 )
 def test_what_is_no_wish(name, values):
     with pytest.raises(WishError):
-        commands_of(name, values, {})
+        command_of(name, values)
 
 
-def test_a_field_of_the_experiment_goes_to_the_fit_too_and_leaves_the_others():
-    known = {"results": {"experiment": {"sample": "NC"}}}
-    commands, _ = commands_of("set", {"field": "lifetime-mean_n", "text": "0.1"}, known)
-    (_, experiment), (_, fit) = commands
-    assert (experiment["node"], experiment["name"]) == ("results", "experiment")
-    assert {key: value for key, value in experiment["value"].items() if value is not None} == {
-        "sample": "NC",
-        "mean_n": 0.1,
+def test_a_field_of_the_experiment_goes_to_the_fit_too_and_names_no_other():
+    (name, values), _ = command_of("set", {"field": "lifetime-mean_n", "text": "0.1"})
+    assert name == "set"
+    assert values == {
+        "together": [
+            {"node": "results", "name": "experiment", "field": "mean_n", "value": 0.1},
+            {"node": "lifetime", "name": "mean_n", "value": 0.1},
+        ]
     }
-    assert fit == {"node": "lifetime", "name": "mean_n", "value": 0.1}
-    (power,), _ = commands_of("set", {"field": "results-power_w", "text": "2"}, known)
-    assert power[1]["value"]["power_w"] == pytest.approx(2e-9)
+    (_, power), _ = command_of("set", {"field": "results-power_w", "text": "2"})
+    assert power == {
+        "node": "results",
+        "name": "experiment",
+        "field": "power_w",
+        "value": pytest.approx(2e-9),
+    }

@@ -243,7 +243,8 @@ def is_recording(path):
 
 def tell(shell, words):
     """Type ``words`` at a run that is at work; of "next" the run that follows is ended."""
-    run = shell.start(*(ATTACH if words[1] == "next" else REPLAY))
+    of_device = words[1] == "next" or words[-1].startswith("device.")
+    run = shell.start(*(ATTACH if of_device else REPLAY))
     at_work = [wait_for(lambda: shell.runs or not shell.alive(run))]
     shell.finish(shell.start(*words))
     if words[1] == "next":

@@ -1,10 +1,12 @@
 """Antibunching from the file to the result: a real source, simulated emitters, T2 with and without pulses."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from photonstream.nodes.experiment import OF_FIT
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T2, GENERIC_T3
 from photonstream.nodes.inference.cascade import Cascade
@@ -21,7 +23,9 @@ def run(path, experiment=None, lifetime=None, **antibunching):
     parameters = {
         "source": {"path": str(path)},
         "antibunching": antibunching,
-        "lifetime": lifetime or {},
+        # As whoever starts a run tells it.
+        "lifetime": {key: value for key, value in (experiment or {}).items() if key in OF_FIT}
+        | (lifetime or {}),
         "results": {"experiment": experiment or {}},
     }
     outcome = InlineRunner(standard(parameters)).run()
@@ -95,7 +99,8 @@ def test_no_carrier_multiplication_one_emitter(tmp_path):
     assert g2["value"] == pytest.approx(0.31, abs=0.02)
     assert a["late"]["g2_0"]["value"] < 0.03
     assert a["late"]["verdict"] == "consistent with one emitter"
-    # s tau_xx/tau_x is the truth of the simulator; the formula leaves out three and more excitons, 3 % here.
+    # s tau_xx/tau_x is the truth of the simulator; the formula leaves out three and more excitons, 3 % here, and holds
+    # those that were left over, as much again.
     true, found_yield = 4 * 3.6 / 47.1, a["yield_ratio"]["value"]
     assert found_yield["value"] == pytest.approx(true, abs=0.03)
     models = a["yield_ratio"]["models"]
@@ -147,7 +152,9 @@ def test_the_error_of_n_is_in_the_yield(tmp_path):
         found(run(path, given | more))["yield_ratio"]["value"]["stderr"]
         for more in ({"mean_n_stderr": 1e-6}, {"mean_n_stderr": 0.15}, {})
     )
-    assert unsaid == rough > 1.2 * exact
+    # Twice absorbed pulses and excited ones rise alike, so that <N> nearly cancels: by hand .324 becomes .323 at .65.
+    assert unsaid == rough
+    assert math.sqrt(rough**2 - exact**2) == pytest.approx(0.001, abs=0.0002)
 
 
 @pytest.mark.parametrize(("period_s", "expected"), [(100e-9, 0.35), (50e-9, 0.41)])
@@ -179,10 +186,12 @@ def test_carrier_multiplication_bunches_and_late_photons_still_count_one(tmp_pat
 
 @pytest.mark.parametrize(("preset", "late"), [("355nm", 0.518), ("640nm", 0.515)])
 def test_two_emitters(tmp_path, preset, late):
-    a = found(run(emitter(tmp_path / "x.ptu", preset, emitters=2)))
+    a = found(run(emitter(tmp_path / "x.ptu", preset, emitters=2, period_s=210e-9), KNOWN))
     g2 = a["late"]["g2_0"]
     assert abs(g2["value"] - late) < 0.02 + 3 * g2["stderr"]
     assert a["late"]["verdict"] == "more than one"
+    assert a["yield_ratio"]["value"] is None
+    assert "one emitter" in a["yield_ratio"]["reason"]
 
 
 def test_the_place_of_the_pulse_in_the_period_does_not_matter(tmp_path):
@@ -209,8 +218,8 @@ def test_a_given_offset_is_taken_and_one_beyond_the_pairs_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"mean_n": 1e30}, "<N>"),
-        ({"mean_n": 1e-300}, "<N>"),
+        ({"mean_n": 1e-9}, "<N> from"),
+        ({"mean_n": 1e-300}, "<N> from"),
         ({"mean_n": None}, "<N>"),
         ({"eg_ev": None}, "eg_ev"),
     ],

@@ -237,8 +237,11 @@ def test_a_copy_that_was_broken_off_ends_by_its_silence(live):
     live.path.write_bytes(header(100, complete=True))
     live.append(words(40))
     live.begin()
-    assert live.run(11.0)
+    assert not live.run(5.0)
+    assert "declared" not in live.results(final=False)["progress"]
+    assert live.run(6.0)
     assert live.recording()["notes"] == ["the header declares 100 records, the file holds 40"]
+    assert live.results()["progress"]["declared"] == 100
 
 
 GROWTHS = st.lists(

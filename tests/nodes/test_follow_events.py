@@ -53,7 +53,19 @@ def test_events_are_told_with_their_times_also_when_they_come_late(live):
     ]
     assert told[0]["time_s"] == pytest.approx(1024 * PERIOD_S + 4 * PERIOD_S, abs=PERIOD_S)
     gaps = live.source.ledger.as_dict()["gaps"]
-    assert gaps == {"count": 2, "lost_records": 7, "lost_s": 0.5}
+    assert gaps == {"count": 2, "lost_records": 7, "lost_s": 0.5, "uncounted": 1}
+
+
+def test_a_note_after_the_end_of_the_recording_says_that_it_is_in_the_log_alone(live):
+    live.path.write_bytes(header())
+    live.append(words(100))
+    live.patch(header(100, complete=True))
+    live.begin()
+    before = sorted(live.path.parent.iterdir())
+    assert live.source.note("late", "2026-11-25T12:00:00Z", 100) == (
+        "it is in the run's log, not beside the recording"
+    )
+    assert sorted(live.path.parent.iterdir()) == before
 
 
 def test_a_complete_file_waits_a_moment_for_the_recorders_last_word(live):

@@ -85,17 +85,6 @@ def test_a_file_that_is_cut_and_refilled_between_two_looks_is_another_run_of_dat
     assert any("the last of the 100 records that were read are others" in note for note in notes)
 
 
-def test_a_file_whose_length_is_reserved_before_it_is_filled_is_read_again(live):
-    live.path.write_bytes(header(complete=None) + bytes(4 * 1000))
-    live.begin()
-    live.run(1.0)
-    live.patch(words(1000).tobytes(), HEADER_BYTES - 48)
-    assert live.run(1.0)
-    live.again()
-    live.run(1.0)
-    np.testing.assert_array_equal(live.records, words(1000))
-
-
 def test_a_file_that_is_cut_and_not_written_again_ends_with_what_was_read(live):
     live.path.write_bytes(header())
     live.append(words(100))

@@ -24,6 +24,26 @@ def test_an_error_of_mean_n_that_cannot_be_is_refused_by_its_name(stderr):
         LifetimeParameters(mean_n=0.1, mean_n_stderr=stderr)
 
 
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"s": 1e15}, r"s is 1e\+15: the biexciton radiates at most 50 times as fast as the exciton"),
+        ({"s": 50.1}, "s is 50.1: "),
+        ({"s": 1.0}, "s is 1.0: "),
+        ({"excitation_nm": 1e15}, r"excitation_nm is 1e\+15: a wavelength lies between 100 and 20000 nm"),
+        ({"excitation_nm": 99.0}, "excitation_nm is 99: "),
+    ],
+)
+def test_figures_that_no_experiment_has_are_refused(given, words):
+    with pytest.raises(ValueError, match=words):
+        LifetimeParameters(**given)
+
+
+def test_figures_at_the_limits_are_taken():
+    for limits in ({"s": 1.01}, {"s": 50.0}, {"excitation_nm": 100.0}, {"excitation_nm": 20e3}):
+        LifetimeParameters(**limits)
+
+
 def test_the_error_of_mean_n_is_30_percent_unless_it_is_given():
     assert LifetimeParameters(mean_n=0.1).options().mean_n_relative_error == 0.3
     assert LifetimeParameters(mean_n=0.1, mean_n_stderr=0.0).options().mean_n_relative_error == 0.0
@@ -73,6 +93,9 @@ def selection(on_levels, on_time_s=1.0, chosen="automatic", window_hz=(3e3, None
         "on_levels": on,
         "on_time_s": on_time_s,
         "recorded_s": 2.0,
+        "on_photons": 2000,
+        "recent_s": 2.0,
+        "recent_photons": 2000,
         "chosen": chosen,
         "window_hz": list(window_hz),
     }
@@ -232,6 +255,26 @@ def test_the_history_follows_the_fits_and_stays_out_of_the_result():
     assert "history" not in str(results["fit"])
     lifetime.open(OPENING)
     assert look(lifetime) == {}
+
+
+def test_the_time_to_go_is_that_at_the_rate_of_late():
+    """200 photons in the last second and not 1,000: five times as long."""
+    times_s = []
+    for late in (1000, 200):
+        lifetime = node(target_sigma=1e-4)
+        told = selection([False, True, True])
+        told.value.update(recorded_s=2.0, recent_s=1.0, recent_photons=late)
+        lifetime.take(told)
+        lifetime.take(rows(decays(2000), [0, 1, 2]))
+        fit = look(lifetime)["fit"]["summary"]
+        times_s.append(
+            (fit["precision"]["photons_more"], fit["precision"]["time_more_s"], fit["fit"]["photons"])
+        )
+    (more, quick_s, photons), (same, slow_s, _) = times_s
+    assert more == same
+    # The fit has twice the photons that the selection speaks of.
+    assert quick_s == pytest.approx(more / (photons / 2000 * 1000.0))
+    assert slow_s == pytest.approx(5.0 * quick_s)
 
 
 def fit_of(photons, **values):

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photonstream.nodes import intensity
+from photonstream.nodes.delays import with_delays
 from photonstream.nodes.formats.ptu_write import PtuWriter
 from photonstream.nodes.formats.records import BY_NAME, GENERIC_T3, RECORD_TYPES
 from photonstream.nodes.inference.rows import levels_of, selected
@@ -196,7 +197,8 @@ def test_the_brightest_level_is_found_and_only_its_photons_are_selected(tmp_path
     assert on["rate_hz"] == pytest.approx(40e3, rel=0.01)
     assert off["rate_hz"] == pytest.approx(5e3, rel=0.02)
     assert on["time_share"] == pytest.approx(0.5, abs=0.002)
-    assert on["mean_dtime_s"] == pytest.approx(100 * RESOLUTION_S)
+    rows = outcome.results["decay", "rows"].value
+    assert with_delays(rows, selection, {})[1]["mean_dtime_s"] == pytest.approx(100 * RESOLUTION_S)
     assert set(selected_dtimes(outcome)) == {100}
     assert selection["on_photons"] == selected_dtimes(outcome)[100] == on["photons"]
 

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photonstream.nodes.armed_device import TRIES
+from photonstream.nodes.device_time import wrap_records
 from photonstream.nodes.drivers.base import Cause, DeviceError
 from photonstream.nodes.formats import open_tag_file
-from photonstream.nodes.formats.records import GENERIC_T2, PICOHARP_T3
+from photonstream.nodes.formats.records import GENERIC_T2, GENERIC_T3, PICOHARP_T3
 from photonstream.nodes.recorder import Recorder
 from photonstream.nodes.recording_events import COMPLETE_TAG, events_path, parse_event
 from photonstream.nodes.recording_file import RecordingFile
@@ -109,6 +110,18 @@ def test_each_kind_of_fault_is_a_gap_of_its_length(tmp_path, cause):
     assert driver.calls == ["arm", "disarm", "arm", "disarm", "close"]
 
 
+def test_what_a_later_gap_cost_is_not_known_where_the_sum_does_not_rise(tmp_path):
+    def prepare(driver):
+        driver.lost = 0
+        driver.script.insert(1, lambda: setattr(driver, "lost", 700))
+
+    faults = [DeviceError(Cause.FIFO_OVERRUN, "700 lost"), DeviceError(Cause.DRIVER_ERROR, "nonsense")]
+    script = [photons(1), faults[0], photons(2), faults[1], photons(3)]
+    ended, _, _, events, _ = record(tmp_path, script, prepare=prepare)
+    assert [gap.lost_records for gap in gaps_of(events)] == [700, None]
+    assert ended.state.lost_records == 700
+
+
 @pytest.mark.parametrize("record_type", [GENERIC_T2, PICOHARP_T3], ids=lambda kind: kind.name)
 def test_other_record_types_have_their_own_wraps(tmp_path, record_type):
     script = [2.0, DeviceError(Cause.SYNC_LOST, "no laser"), np.array([3], np.uint32)]
@@ -126,6 +139,15 @@ def test_a_device_that_goes_on_by_itself_is_not_armed_again(tmp_path):
     [gap] = gaps_of(events)
     assert (gap.record, gap.cause, gap.lost_s, gap.lost_records) == (1, "rate limit", 0.25, None)
     assert driver.calls.count("arm") == 1
+
+
+def test_the_wraps_of_a_gap_after_which_a_device_goes_on_stand_for_it(tmp_path):
+    wraps = wrap_records(GENERIC_T3, 5)
+    fault = DeviceError(Cause.FIFO_OVERRUN, "tags were missed", goes_on=True, lost_s=0.25, wraps=wraps)
+    _, _, records, events, _ = record(tmp_path, [photons(1), fault, photons(2)])
+    np.testing.assert_array_equal(records, np.concatenate([photons(1), wraps, photons(2)]))
+    [gap] = gaps_of(events)
+    assert (gap.record, gap.inserted_records) == (1, len(wraps))
 
 
 def test_faults_without_end_do_not_keep_it_from_looking_after_the_file(tmp_path):

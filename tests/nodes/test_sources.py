@@ -393,6 +393,14 @@ def test_a_recording_that_still_grows_is_read_as_far_as_it_was_at_first(tmp_path
     assert [sum(piece.events for piece in each.chunks()) for each in (first, again(first))] == [600, 600]
 
 
+def test_a_recording_that_holds_less_than_its_header_declares_says_so_from_the_start(tmp_path):
+    path = write(tmp_path / "cut.ptu", photons(TICKS))
+    path.write_bytes(path.read_bytes()[: -4 * 400])
+    told = latest(opened(path, Clock()))["progress"]
+    assert (told["declared"], told["total"]) == (1000, 600)
+    assert told["notes"] == ["the header declares 1000 records, the file holds 600"]
+
+
 def test_a_recording_that_has_become_shorter_says_so(tmp_path):
     path = write(tmp_path / "short.ptu", photons(TICKS))
     first = opened(path, Clock())
@@ -511,8 +519,9 @@ def test_a_replay_on_its_way_to_its_place_is_not_in_step(recording):
 
 
 @pytest.mark.parametrize(("zeros", "said"), [(900, False), (2000, True)])
-def test_space_that_was_never_filled_is_told(tmp_path, zeros, said):
-    path = write(tmp_path / "cut.ptu", np.append(photons(TICKS)[1:], np.zeros(zeros, np.uint32)))
+def test_space_within_a_recording_that_was_never_filled_is_told(tmp_path, zeros, said):
+    given = photons(TICKS)[1:]
+    path = write(tmp_path / "cut.ptu", np.concatenate([given, np.zeros(zeros, np.uint32), given[-1:]]))
     clock = Clock()
     replay = opened(path, clock, chunk_records=300)
     play(replay.chunks(), clock)

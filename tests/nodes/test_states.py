@@ -24,7 +24,8 @@ def chunk(first, counts, cut=0, blind=()):
     """Bins from number ``first`` on with so many photons each, the last one shorter by ``cut`` ticks; the numbers of
     those that are ``blind``."""
     counts = np.array(counts, np.uint32)
-    columns = {"counts": counts[:, None], "timed": counts, "dtime_sum": 100 * counts.astype(np.uint64)}
+    columns = {"counts": counts[:, None], "timed": counts, "offsets": np.cumsum([0, *counts], dtype=np.int64)}
+    columns["dtime"] = np.full(counts.sum(), 100, np.uint32)
     columns["blind"] = np.isin(np.arange(first, first + len(counts)), blind)
     columns["macrotime"] = np.repeat(
         np.arange(first, first + len(counts), dtype=np.uint64) * np.uint64(TICKS), counts

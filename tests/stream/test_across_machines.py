@@ -92,16 +92,17 @@ def test_a_run_on_two_machines_gives_the_same(start, tmp_path, undisturbed):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "words"),
+    ("wrong", "port", "words"),
     [
-        ("missing", r"takes no connection without keys"),
-        ("stranger", r"does not admit the key of this machine"),
-        ("impostor", r"has another key than this folder holds of that host"),
+        ("missing", 23_120, r"takes no connection without keys"),
+        ("stranger", 23_140, r"does not admit the key of this machine"),
+        ("impostor", 23_160, r"has another key than this folder holds of that host"),
     ],
 )
-def test_wrong_keys_are_said_and_end_it(start, tmp_path, wrong, words):
+def test_wrong_keys_are_said_and_end_it(start, tmp_path, wrong, port, words):
+    """At ports of its own: nodes of a run that was killed hold theirs for a moment longer."""
     near, far = make_machines(tmp_path, HERE, THERE)
-    write_topology(tmp_path / "lab.toml", HERE, THERE, 23_140)
+    write_topology(tmp_path / "lab.toml", HERE, THERE, port)
     keys = ["--keys", str(far)]
     if wrong == "missing":
         keys = []

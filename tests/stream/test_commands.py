@@ -142,6 +142,51 @@ def test_what_is_so_already_changes_nothing(node, name, value):
     assert order("set", PACED, 12.0, node=node, name=name, value=value) == Change()
 
 
+@pytest.mark.parametrize(
+    ("node", "before", "after", "anew"),
+    [
+        ("states", {"note": {"a": 1}}, {"a": 1, "b": 2}, True),
+        ("states", {}, {"b": 2}, True),
+        ("states", {"note": None}, {"b": 2}, True),
+    ],
+)
+def test_a_field_of_a_map_is_set_and_the_others_stay(node, before, after, anew):
+    orders = Orders(version=7, epoch=2, parameters={node: before}, pace=PACED)
+    values = {"node": node, "name": "note", "field": "b", "value": 2}
+    change = carry_out("set", values, Scene(orders, NOW_S, None), LIVE.get)
+    assert change.parameters == {node: {**before, "note": after}}
+    assert change.anew == anew
+    assert orders.parameters == {node: before}
+    again = Scene(dataclasses.replace(orders, parameters=change.parameters), NOW_S, None)
+    assert carry_out("set", values, again, LIVE.get) == Change()
+
+
+def test_two_who_set_fields_at_once_both_have_their_way():
+    parameters = {"states": {"note": {"a": 0, "b": 0}}}
+    for field in ("a", "b"):
+        orders = Orders(version=7, epoch=2, parameters=parameters, pace=PACED)
+        values = {"node": "states", "name": "note", "field": field, "value": 1}
+        parameters = carry_out("set", values, Scene(orders, NOW_S, None), LIVE.get).parameters
+    assert parameters == {"states": {"note": {"a": 1, "b": 1}}}
+
+
+def test_settings_that_belong_together_are_one_change():
+    live, other = (
+        {"node": "states", "name": "on", "value": [1.0, 2.0]},
+        {"node": "intensity", "name": "bin_s", "value": 0.02},
+    )
+    both = order("set", PACED, 60.0, together=[live, other])
+    assert both.anew
+    assert both.parameters == {
+        "states": {**PARAMETERS["states"], "on": [1.0, 2.0]},
+        "intensity": {"bin_s": 0.02},
+    }
+    assert not order("set", PACED, 60.0, together=[live]).anew
+    assert order("set", PACED, 60.0, together=[{**other, "value": 0.01}]) == Change()
+    with pytest.raises(CommandError):
+        order("set", PACED, 60.0, together=[live, {"node": "nobody", "name": "on", "value": 1}])
+
+
 def test_a_parameter_that_had_its_default_can_be_set():
     change = order("set", PACED, 12.0, node="states", name="dark_hz", value=None)
     assert change.parameters["states"] == {**PARAMETERS["states"], "dark_hz": None}
@@ -225,6 +270,13 @@ def is_one_sentence(text):
         ("set", {"node": ["states"], "name": "on", "value": 1}),
         ("set", {"node": None, "name": "on", "value": 1}),
         ("set", {"node": "states", "name": ["on"], "value": 1}),
+        ("set", {"node": "states", "name": "on", "field": "low", "value": 1}),
+        ("set", {"node": "intensity", "name": "bin_s", "field": "low", "value": 1}),
+        ("set", {"node": "states", "name": "note", "field": 1, "value": 1}),
+        ("set", {"together": []}),
+        ("set", {"together": 5}),
+        ("set", {"together": ["states"]}),
+        ("set", {"together": [{"node": "states", "name": "on", "value": 1}, {"node": "states"}]}),
         ("set", {"node": "states", "name": "on", "value": np.arange(3)}),
         ("set", {"node": "states", "name": "on", "value": [b"\x00"]}),
         ("set", {"node": "states", "name": "on", "value": {"deep": nested(900)}}),

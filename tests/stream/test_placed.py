@@ -1,8 +1,12 @@
 """Runs at links, with small nodes made for the purpose: orders, commands, epochs, what is published."""
 
+import socket
+
 import pytest
 
 from photonstream.stream.link import LinkReader, new_context
+from photonstream.stream.supervisor import Watch
+from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology import NodeSpec, Topology
 from tests.stream.tapes import Scholar, complete, line, nothing, say, state, total
 
@@ -244,3 +248,16 @@ def test_a_reader_that_never_reads_holds_nobody_back(play):
             reader.stop()
         context.term()
     assert outcomes[-1].results["adder", "secret"].value == {"n": 200_000}
+
+
+def test_where_its_address_is_taken_a_run_is_at_another_one_only_if_it_may():
+    notes, found = [], []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"tcp://127.0.0.1:{taken.getsockname()[1]}"
+        watch = Watch(address=address, or_elsewhere=True, on_note=notes.append, on_address=found.append)
+        outcome = ThreadsRunner(line(), watch=watch).run()
+        with pytest.raises(OSError, match="in use"):
+            ThreadsRunner(line(), watch=Watch(address=address)).run()
+    assert outcome.imbalances == []
+    assert found[0] != address
+    assert notes == [f"{address} has been taken by another program: the run is at {found[0]}"]

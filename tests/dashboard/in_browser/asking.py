@@ -1,6 +1,7 @@
 """What a live page shows, and a mouse on its plots."""
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 EVIL = "</script><img src=x onerror='window.hacked = 1'><b>"
 # Where the rates are: frame of a plot in pixels, and the ends of the axis in kcps.
@@ -20,8 +21,9 @@ def words(page, place):
 
 
 def wait_for_words(page, place, wanted):
+    """Until they stand there; a page that is loading anew has no such place for a moment."""
     page.wait_for_function(
-        "([place, wanted]) => document.querySelector(place).innerText.includes(wanted)", arg=[place, wanted]
+        "([place, wanted]) => document.querySelector(place)?.innerText.includes(wanted)", arg=[place, wanted]
     )
 
 
@@ -49,7 +51,12 @@ def wait_until(page, ask):
     for _ in range(400):
         if ask():
             return
-        page.evaluate("new Promise(next => setTimeout(next, 25))")
+        try:
+            page.evaluate("new Promise(next => setTimeout(next, 25))")
+        except PlaywrightError as error:
+            # The page is loading anew.
+            if "context was destroyed" not in error.message:
+                raise
     pytest.fail("it did not come to pass")
 
 

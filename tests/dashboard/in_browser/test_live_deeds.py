@@ -1,7 +1,10 @@
 """What is done at the live page, in a real browser: the run is asked for it, and says what came of it."""
 
+import numpy as np
 import pytest
 
+from photonstream.dashboard.panels.trace import MOST_LABEL
+from photonstream.nodes.inference.levels import level_of
 from tests.dashboard.in_browser.asking import (
     COLUMN,
     EVIL,
@@ -72,6 +75,21 @@ def test_the_window_can_be_typed_and_given_back_to_the_rule(page, going_run):
     wait_for_words(page, "#window-note", "chosen by rule")
 
 
+def test_a_typed_window_says_that_the_nearest_edge_of_a_level_was_taken(page, going_run, results_of_run):
+    page.fill("#low", "12.5")
+    page.press("#low", "Enter")
+    assert going_run.command()[1]["value"] == [12500.0, float("inf")]
+    wait_for_words(page, "#window-note", "given by hand")
+    selection = next(value for node, key, value in results_of_run() if (node, key) == ("states", "selection"))
+    # What a run makes of it: the level from 12.1 kcps on has counts below the window, too.
+    on = np.arange(len(selection["on_levels"])) >= level_of(np.array(127))
+    given = {"chosen": "given", "window_hz": [12700.0, None], "on_levels": on}
+    going_run.put("states", "selection", {**selection, **given})
+    wait_for_words(page, "#window-note", "taken: 12.7 for 12.5")
+    assert page.input_value("#low") == "12.7"
+    assert page.evaluate("(e => e.scrollHeight <= e.clientHeight)(document.querySelector('#window-note'))")
+
+
 def test_buttons_and_bar_say_what_they_do(page, going_run):
     page.click("#pause")
     assert going_run.command() == ("pause", {})
@@ -99,12 +117,14 @@ def test_settings_are_set_from_the_page(page, going_run, status):
     page.click("#settings")
     assert page.input_value("#set-lifetime-s") == "4"
     assert page.input_value("#set-intensity-bin_s") == "10"
+    # As the strip and the command line have it.
+    assert page.input_value("#set-lifetime-target_sigma") == "0.02"
     assert page.input_value("#set-lifetime-mean_n") == ""
     page.select_option("#set-states-method", "window")
     assert going_run.command() == ("set", {"node": "states", "name": "method", "value": "window"})
     for field, typed, node, name, value in (
         ("intensity-bin_s", "5", "intensity", "bin_s", 0.005),
-        ("lifetime-target_sigma", "0,5", "lifetime", "target_sigma", 0.005),
+        ("lifetime-target_sigma", "0,005", "lifetime", "target_sigma", 0.005),
         ("lifetime-irf", "0.1ns+10%@0.3ns", "lifetime", "irf", "0.1ns+10%@0.3ns"),
     ):
         page.fill(f"#set-{field}", typed)
@@ -173,6 +193,24 @@ def test_notes_stand_on_the_trace_where_they_were_made(page, going_run):
     assert page.evaluate("window.hacked") is None
 
 
+def test_a_long_note_is_short_on_the_trace_and_told_to_whoever_points_at_it(page, going_run):
+    long = " ".join([EVIL, *["laser"] * 150])
+    going_run.status(notes=[{"time_s": 1.6, "text": long}, {"time_s": 2.0, "text": "realigned"}])
+    page.wait_for_function(f"({COLUMN})(['trace_notes', 'x']).join() === '1.6,2'")
+    labels = column(page, "trace_notes", "label")
+    assert labels[1] == "realigned"
+    assert len(labels[0]) == MOST_LABEL
+    assert labels[0] == f"{long[: MOST_LABEL - 1]}…"
+    frame = page.evaluate(FRAME, "trace")
+    start, end = page.evaluate(
+        "['start', 'end'].map(k => Bokeh.documents[0].get_model_by_name('axis time')[k])"
+    )
+    x = frame["left"] + (1.6 - start) / (end - start) * frame["width"]
+    page.mouse.move(x + 3, frame["top"] + 0.4 * frame["height"])
+    page.get_by_text(long).first.wait_for(state="visible")
+    assert page.evaluate("window.hacked") is None
+
+
 def test_the_experiment_is_described_from_the_page(page, going_run, status):
     experiment = {"sample": "CdSe 7", "power_w": 2e-9}
     going_run.status(parameters=status()["parameters"] | {"results": {"experiment": experiment}})
@@ -180,12 +218,55 @@ def test_the_experiment_is_described_from_the_page(page, going_run, status):
     page.wait_for_function("document.querySelector('#set-results-power_w').value === '2'")
     page.fill("#set-results-particle", "NC 12")
     page.press("#set-results-particle", "Enter")
-    name, values = going_run.command()
-    assert (name, values["node"], values["name"]) == ("set", "results", "experiment")
-    assert {key: value for key, value in values["value"].items() if value is not None} == {
-        **experiment,
-        "particle": "NC 12",
-    }
+    # No other field is named: the next one may be typed before the run has answered.
+    assert going_run.command() == (
+        "set",
+        {"node": "results", "name": "experiment", "field": "particle", "value": "NC 12"},
+    )
+
+
+def test_settings_of_the_device_are_shown_and_set_for_its_next_recording(page, going_run):
+    page.click("#settings")
+    assert not page.is_visible("#device")
+    armed = {"mode": "T3", "dead_time_s": None, "background_hz": [500.0, 300.0]}
+    device = {"name": "harp", "settings": armed, "armed": armed, "recording": True}
+    going_run.status(has_next=True, device=device)
+    page.click("#device summary")
+    assert words(page, "#device summary") == "device: harp"
+    wait_for_words(page, "#device", "from the next recording on")
+    labels = page.locator("#device label")
+    assert [" ".join(label.split()) for label in labels.all_inner_texts()] == [
+        "mode",
+        "dead time s",
+        "background Hz",
+    ]
+    assert page.input_value("#set-device-background_hz") == "500, 300"
+    page.fill("#set-device-dead_time_s", "25ns")
+    page.press("#set-device-dead_time_s", "Enter")
+    assert going_run.command() == ("set", {"node": "device", "name": "dead_time_s", "value": "25ns"})
+    page.focus("#set-device-mode")
+    going_run.status(has_next=True, device=device | {"settings": armed | {"dead_time_s": 2.5e-8}})
+    wait_for_words(page, "#device", "dead time (now: not set)")
+    assert page.input_value("#set-device-dead_time_s") == "2.5e-08"
+    # Its row was not made anew under whoever is in it.
+    assert page.evaluate("document.activeElement.id") == "set-device-mode"
+    going_run.refusal = "device harp: mode is T2 or T3, not 'T4'"
+    page.fill("#set-device-mode", "T4")
+    page.press("#set-device-mode", "Enter")
+    wait_for_words(page, "#notice", "The run refuses: device harp: mode is T2 or T3, not 'T4'")
+    page.wait_for_function("document.querySelector('#set-device-mode').value === 'T3'")
+
+
+def test_after_the_end_of_a_recording_the_next_one_is_started_from_the_page(page, going_run):
+    page.click("#settings")
+    device = {"name": "harp", "settings": {}, "armed": {}, "recording": False}
+    going_run.status(state="complete", has_next=True, device=device)
+    wait_for_words(page, "#next", "start next particle")
+    assert words(page, "#stop") == "end the program"
+    page.click("#next")
+    assert words(page, "#next") == "press again: a recording begins"
+    page.click("#next")
+    assert going_run.command() == ("next", {})
 
 
 def test_what_the_run_refuses_is_told(page, going_run):

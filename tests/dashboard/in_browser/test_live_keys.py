@@ -27,22 +27,21 @@ TIMES = "() => (({start, end}) => [start, end])(Bokeh.documents[0].get_model_by_
 
 def walk(page):
     """Everything that Tab reaches, once round the page from its begin."""
-    rounds = [[]]
-    for _ in range(200):
+    # Before the first one.
+    page.focus(f"#{page.evaluate(USABLE)[0]}")
+    page.keyboard.press("Shift+Tab")
+    found = []
+    for _ in range(100):
         page.keyboard.press("Tab")
         focused = page.evaluate(FOCUSED)
-        if focused is not None:
-            rounds[-1].append(focused)
-        elif len(rounds) == 2:
-            return rounds[1]
-        else:
-            rounds.append([])
+        if focused is None or (found and focused["id"] == found[0]["id"]):
+            return found
+        found.append(focused)
     pytest.fail("Tab does not come to the end of the page")
 
 
 @pytest.mark.parametrize("role", ["acting", "watching", "read-only"])
-@pytest.mark.parametrize("drawer", [False, True], ids=["plots", "settings"])
-def test_tab_reaches_every_control_in_reading_order_with_a_ring(visit, going_run, serve_page, role, drawer):
+def test_tab_reaches_every_control_in_reading_order_with_a_ring(visit, going_run, serve_page, role):
     links = []
     url, _ = serve_page(going_run.address, links=links)
     pages = [visit(url).page for _ in range(2 if role == "watching" else 1)]
@@ -50,8 +49,12 @@ def test_tab_reaches_every_control_in_reading_order_with_a_ring(visit, going_run
     page.wait_for_function(
         f"document.body.classList.contains('watching') === {str(role != 'acting').lower()}"
     )
-    if drawer:
-        page.click("#settings")
+    check_walk(page, role)
+    page.click("#settings")
+    check_walk(page, role)
+
+
+def check_walk(page, role):
     found = walk(page)
     assert [each["id"] for each in found] == page.evaluate(USABLE)
     assert ("take-over" in [each["id"] for each in found]) == (role == "watching")

@@ -141,7 +141,15 @@ def test_half_a_character_of_a_sender_is_replaced(device):
     [
         ({"record_type": "Harp"}, "record_type is one of"),
         (HEADER | {"macrotime_unit_s": 0}, "macrotime_unit_s is a number above 0"),
+        (HEADER | {"macrotime_unit_s": 10**4000}, "macrotime_unit_s is a number above 0"),
+        (HEADER | {"macrotime_unit_s": 1e-320}, "macrotime_unit_s lies from 1e-15 to 10 s"),
+        (HEADER | {"dtime_resolution_s": 1e9}, "dtime_resolution_s lies from 1e-15 to 10 s"),
+        (HEADER | {"sync_rate_hz": 10**4000}, "sync_rate_hz is a number above 0"),
+        # More than a header of a tag file holds.
+        (HEADER | {"sync_rate_hz": 1e19}, "sync_rate_hz lies from 0.001 to 1e"),
+        (HEADER | {"sync_rate_hz": 1e-300}, "sync_rate_hz lies from 0.001 to 1e"),
         (HEADER | {"lost_records": -1}, "lost_records is a count"),
+        (HEADER | {"lost_records": 10**4000}, "lost_records is a count"),
         ([], "no JSON object"),
         (HEADER | {"record_type": ["Generic T3"]}, "record_type is one of"),
         (HEADER | {"channels": 1e30}, "channels is a number from 1 to 64"),
@@ -153,7 +161,12 @@ def test_a_header_that_is_none_is_refused(device, header, words):
         device.arm()
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\1\n", b"x" * 70_000, b"{"])
+ENDLESS = json.dumps(HEADER | {"macrotime_unit_s": 10**4000}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\x16\x03\1\n", b"x" * 70_000, b"{", ENDLESS]
+)
 def test_a_stray_connection_is_counted_and_the_sender_waited_for(said):
     device = Network(NetworkSettings(port=0))
     device.listen()
@@ -164,7 +177,7 @@ def test_a_stray_connection_is_counted_and_the_sender_waited_for(said):
         assert read(device, 1).tolist() == [7]
         [warning] = device.status().warnings
     device.close()
-    assert warning.startswith("1 connections were none of a sender; the last one: ")
+    assert warning.startswith("1 connection was none of a sender; the last one: ")
 
 
 def test_a_connection_that_says_nothing_keeps_nobody_waiting(device):

@@ -3,6 +3,7 @@
 import json
 import random
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -213,6 +214,7 @@ def test_a_sender_that_begins_anew_is_a_gap(device, context):
         [bytes(8), b"123"],
         [bytes(8), b"1234", b"1234"],
         [b"\xff" * 8, b"1234"],
+        [(1).to_bytes(8, "little"), bytes((4 << 20) + 4)],
     ],
 )
 def test_nonsense_ends_the_senders_turn_and_no_more(device, context, frames):
@@ -230,14 +232,19 @@ def test_nonsense_ends_the_senders_turn_and_no_more(device, context, frames):
     assert "refused" in device.status().warnings[0]
 
 
-@pytest.mark.parametrize("header", [b"\xff\xfe", b"[]", b"{", b"[" * 60_000, b'{"record_type": 3}', b""])
+ENDLESS = json.dumps(HEADER | {"macrotime_unit_s": 10**4000}).encode()
+
+
+@pytest.mark.parametrize(
+    "header", [b"\xff\xfe", b"[]", b"{", b"[" * 60_000, b'{"record_type": 3}', b"", ENDLESS]
+)
 def test_a_header_that_is_none_is_refused_and_the_sender_waited_for(device, context, header):
     sender = Sender(context, device, header=None)
     sender.socket.send(header)
     sender.socket.send(json.dumps(HEADER).encode())
     device.arm()
     assert "no header" in sender.heard()["error"]
-    assert device.status().warnings == ("1 messages of programs were refused",)
+    assert device.status().warnings == ("1 message was refused",)
 
 
 def test_strangers_do_not_keep_the_records_of_the_sender_waiting(device, context, monkeypatch):
@@ -362,10 +369,31 @@ def test_from_another_machine_with_keys_and_not_without(context, tmp_path):
         while not device.status().warnings:
             assert time.monotonic() < until, "nobody says that one was not let in"
         assert re.fullmatch(
-            r"\d+ connections were refused: keys missing, wrong or not admitted", *device.status().warnings
+            r"(1 connection was|\d+ connections were) refused: keys missing, wrong or not admitted",
+            *device.status().warnings,
         )
     finally:
         device.close()
+
+
+def test_without_keys_nobody_is_said_to_lack_them(device):
+    # The greeting of ZeroMQ, and then no version of it.
+    said = b"\xff" + bytes(8) + b"\x7f" + b"nonsense" * 20
+    for count in ("1 connection was", "2 connections were"):
+        with socket.create_connection(("127.0.0.1", device.port)) as stray:
+            stray.sendall(said)
+            until = time.monotonic() + DEADLINE_S
+            while not device.status().warnings or not device.status().warnings[0].startswith(count):
+                assert time.monotonic() < until
+    words = "closed that did not speak ZeroMQ, or wanted keys, which are not used here"
+    assert device.status().warnings == (f"2 connections were {words}",)
+
+
+def test_the_largest_message_is_taken(device, context):
+    sender = Sender(context, device)
+    device.arm()
+    sender.send(0, np.arange(1 << 20))
+    assert np.array_equal(read(device, 1 << 20, 1 << 20), np.arange(1 << 20))
 
 
 def test_off_loopback_it_does_not_listen_without_keys(monkeypatch, tmp_path):

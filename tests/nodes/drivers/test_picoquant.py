@@ -53,7 +53,8 @@ def test_the_settings_reach_the_device_in_its_units(world):
     )  # fmt: skip
     facts = device.arm()
     for call in [
-        ("setSyncDiv", 2), ("setSyncEdgeTrig", -200, 0), ("setInputEdgeTrig", -1, -50, 1),
+        # The edge that is not given is for snAPI to choose.
+        ("setSyncDiv", 2), ("setSyncEdgeTrig", -200), ("setInputEdgeTrig", -1, -50, 1),
         ("setInputChannelOffset", 0, 1000), ("setInputChannelOffset", 1, -2000),
         ("setInputChannelEnable", 1, 1), ("setInputChannelEnable", 2, 0), ("setInputDeadTime", -1, 2000),
         ("setBinning", 4), ("setOffset", 5), ("setMarkerHoldoffTime", 100), ("startBlock", 0, False),
@@ -79,6 +80,20 @@ def test_what_the_device_refuses_is_named(world):
         driver(sync_level_v=9.0).arm()
     with pytest.raises(DeviceError, match="inputs 0 to 3, not 7"):
         driver(channels=(7,)).arm()
+    with pytest.raises(DeviceError, match="has 4 inputs, and 5 are given in input_offset_s"):
+        driver(input_offset_s=(0.0,) * 5).arm()
+
+
+@pytest.mark.parametrize("side", ["sync", "input"])
+def test_what_nobody_would_be_told_of_is_refused(monkeypatch, snapi, world, side):
+    for name, value in ((f"{side}_edge", "rising"), (f"{side}_zero_cross_v", 0.01)):
+        with pytest.raises(ValueError, match=f"{name} goes with {side}_level_v, which is not given"):
+            driver(**{name: value})
+    with pytest.raises(DeviceError, match=f"an edge trigger, which takes no {side}_zero_cross_v"):
+        driver(**{f"{side}_level_v": 0.1, f"{side}_zero_cross_v": 0.01}).arm()
+    snapi.install(monkeypatch, snapi.World("HydraHarp 400"))
+    with pytest.raises(DeviceError, match=f"a discriminator, which takes no {side}_edge"):
+        driver(**{f"{side}_level_v": 0.1, f"{side}_edge": "rising"}).arm()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 
+from photonstream.nodes.device_time import DeviceTime, only_wraps
 from photonstream.nodes.drivers.base import Cause, DeviceError
 from photonstream.nodes.drivers.swabian import Swabian, SwabianSettings
 
@@ -136,6 +137,18 @@ def test_photons_that_no_record_can_hold_are_counted_at_the_end(world, condition
     assert read_all(device).size == 0
 
 
+def test_the_end_of_an_overflow_that_had_begun_before_is_no_gap_of_its_own(world):
+    device, _ = armed()
+    world.tags += [(100, 1, MISSED, 40), (200, 0, OVERFLOW_END, 0)]
+    world.photons([300], 1)
+    buffer = np.empty(9, np.uint32)
+    with pytest.raises(DeviceError) as fault:
+        device.read_into(buffer)
+    assert "40 photons are missing" in str(fault.value)
+    assert device.read_into(buffer) == 1
+    assert device.status().lost_records == 40
+
+
 def test_overflows_are_gaps_with_what_they_cost(world):
     device, _ = armed()
     world.photons([100, 200], 1)
@@ -155,6 +168,72 @@ def test_overflows_are_gaps_with_what_they_cost(world):
             assert device.read_into(buffer) == 1
     world.photons([4_000_000], 1)
     assert decoded(read_all(device), 25) == [(4_000_000, 0, 0)]
+
+
+@pytest.mark.parametrize("mode", ["T2", "T3"])
+def test_an_overflow_that_goes_on_at_the_end_is_a_gap(world, mode):
+    world.first = [(int(each), 8, 0, 0) for each in np.arange(100) * PERIOD_PS]
+    device, _ = armed(**(T3 if mode == "T3" else {}))
+    begin = world.now_ps
+    world.tags += [(begin + 300, 0, OVERFLOW_BEGIN, 0), (begin + 400, 1, MISSED, 9000)]
+    read_all(device)
+    world.tags += [(begin + 500, 1, MISSED, 9000)]
+    read_all(device)
+    device.disarm()
+    with pytest.raises(DeviceError, match="18,000 photons are missing") as fault:
+        read_all(device)
+    assert (fault.value.cause, fault.value.goes_on) == (Cause.FIFO_OVERRUN, True)
+    assert fault.value.lost_s > 0.0
+    assert device.status().lost_records == 18_000
+
+
+@pytest.mark.parametrize("tag", [True, False])
+def test_what_is_known_of_losses_is_told_before_a_device_is_lost(world, tag, monkeypatch):
+    device, _ = armed()
+    world.tags += [(100, 0, OVERFLOW_BEGIN, 0), (200, 1, MISSED, 500)]
+    read_all(device)
+    if tag:
+        world.tags += [(300, 0, ERROR, 0)]
+    else:
+
+        def gone():
+            raise RuntimeError("unplugged")
+
+        monkeypatch.setattr(device._stream, "getData", gone)
+    told = []
+    for _ in range(2):
+        with pytest.raises(DeviceError) as fault:
+            read_all(device)
+        told.append((fault.value.cause, fault.value.goes_on, device.status().lost_records))
+    assert told == [(Cause.FIFO_OVERRUN, True, 500), (Cause.DEVICE_GONE, False, None)]
+
+
+@pytest.mark.parametrize("mode", ["T2", "T3"])
+def test_the_time_of_an_overflow_is_that_of_its_gap_and_not_given_before(world, mode):
+    """A second and a half in which nobody looked, over several looks: wraps come with the fault, and none without."""
+    device, facts = armed(**(T3 if mode == "T3" else {}))
+    buffer, second = np.empty(99, np.uint32), 10**12
+    world.photons([100, 200], 1)
+    world.tags += [(second, 0, OVERFLOW_BEGIN, 0)]
+    world.now_ps = second
+    before = []
+    while count := device.read_into(buffer):
+        before.append(buffer[:count].copy())
+    for now in (1.5, 2.0, 2.4):
+        world.now_ps = int(now * second)
+        assert device.read_into(buffer) == 0
+    end = 5 * second // 2
+    world.tags += [(end, 1, MISSED, 42), (end, 0, OVERFLOW_END, 0)]
+    world.now_ps = end
+    with pytest.raises(DeviceError) as fault:
+        device.read_into(buffer)
+    assert fault.value.lost_s == pytest.approx(1.5)
+    assert only_wraps(fault.value.wraps, facts.record_type)
+    time = DeviceTime(facts.record_type)
+    for records in (*before, fault.value.wraps):
+        time.read(records)
+    wrap_s = facts.record_type.wrap_ticks * facts.macrotime_unit_s
+    assert time.ticks * facts.macrotime_unit_s == pytest.approx(2.5, abs=1.01 * wrap_s + 1e-6)
 
 
 def test_a_stream_that_nobody_read_is_a_gap_of_unknown_cost(world):

@@ -6,6 +6,7 @@ import pytest
 from photonstream.nodes.inference.antibunching import (
     Centre,
     blind,
+    cascade_yield_ratio,
     corrected,
     delay_phase,
     find_centre,
@@ -101,6 +102,18 @@ def test_yield_ratio_inverts_the_formula(mean_n, r):
     assert yield_ratio(Estimate(50.0, 1.0, (49.0, 51.0), (48.0, 52.0)), mean_n) is None
 
 
+@pytest.mark.parametrize("leftover", [0.0014, 0.05])
+def test_excitons_that_were_left_over_are_no_yield(leftover):
+    """Of a pulse that absorbs once a share finds an exciton: by hand, and the cascade where more than two are rare."""
+    mean_n, r = 0.02, 0.3
+    p, b = -np.expm1(-mean_n), 1 - (1 - leftover) * mean_n / np.expm1(mean_n)
+    g2 = 2 * b * r / (p * (1 + b * r) ** 2)
+    estimate = Estimate(g2, 0.01, (g2 - 0.01, g2 + 0.01), (g2 - 0.02, g2 + 0.02))
+    assert yield_ratio(estimate, mean_n, leftover).value == pytest.approx(r)
+    assert yield_ratio(estimate, mean_n).value > (1 + 0.8 * leftover / mean_n) * r
+    assert cascade_yield_ratio(g2, mean_n, 4.0, leftover) == pytest.approx(r, rel=0.01)
+
+
 def test_the_phase_of_repeating_peaks():
     rng = np.random.default_rng(3)
     delays_s = rng.integers(-5, 5, 20_000) * PERIOD_S + rng.laplace(-13e-9, 8e-9, 20_000)
@@ -128,6 +141,18 @@ def test_photons_keep_or_change_their_pulse_by_where_the_decay_begins():
     late = decay(15)
     late[0] = 2000
     assert own_pulse(late, STARTS_S, PERIOD_S).shift.tolist() == [0] * 15 + [1]
+
+
+@pytest.mark.parametrize("t0_ns", [0.1, 3.0, 100.0, 145.0, 149.5, 151.0, 155.0, 158.0, 159.9])
+def test_late_classes_are_late_wherever_the_pulse_stands(t0_ns):
+    """A decay of 46.8 ns, its photons by class; late are all but the one with the pulse, and the first after it."""
+    after_ns = np.arange(0.0, PERIOD_S * 1e9, 0.01)
+    places = np.floor((t0_ns + after_ns) % (PERIOD_S * 1e9) / (PERIOD_S * 1e9) * 16.0).astype(int) % 16
+    photons = np.bincount(places, 1e3 * np.exp(-after_ns / 46.8), 16).astype(np.int64)
+    late = own_pulse(photons, STARTS_S, PERIOD_S).late(t0_ns * 1e-9, 19.5e-9)
+    starts_after_ns = (STARTS_S * 1e9 - t0_ns) % (PERIOD_S * 1e9)
+    truly = (starts_after_ns >= 19.5) & (starts_after_ns <= PERIOD_S * 1e9 * 15 / 16)
+    assert late.tolist() == truly.tolist()
 
 
 def test_pairs_of_one_pulse_meet_at_separation_zero_wherever_the_pulse_stands():

@@ -247,3 +247,18 @@ def test_the_upper_limit_is_at_most_1(truth):
         fit_decay(drawn(decay, seed), FitOptions(mono_bi_threshold=1e9)).beta_upper95 for seed in range(12)
     ]
     assert max(limit for limit in limits if limit is not None) == 1.0
+
+
+def test_one_component_that_is_asked_for_of_two_does_not_fit(truth):
+    data = drawn(truth(photons=100_000), 3)
+    fit = fit_decay(data, FitOptions(irf=GaussianIrf(0.1e-9), model="mono"))
+    assert (fit.model, fit.verdict) == ("mono", "does not fit")
+    assert "one component is not enough: two fit better than chance allows" in fit.reason
+    assert fit.beta_reason.startswith("no beta: one component is not enough")
+    assert (fit.tau_x_s.stderr, fit.beta_upper95) == (None, None)
+    # Where there is one it does, asked for or not.
+    alone = drawn(truth(photons=100_000, share_xx=0.0), 3)
+    for model in ("mono", "auto"):
+        fit = fit_decay(alone, FitOptions(irf=GaussianIrf(0.1e-9), model=model))
+        assert fit.verdict == "mono"
+        assert fit.tau_x_s.stderr is not None

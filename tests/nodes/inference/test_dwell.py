@@ -4,14 +4,18 @@ import numpy as np
 import pytest
 
 from photonstream.nodes.inference.dwell import (
+    CUT_OFF,
     EXPONENTIAL,
     FEWEST_DWELLS,
     NEITHER,
+    NONE,
     POWER_LAW,
     correct_means,
+    expected_dwells,
     fit_dwells,
     without_missed,
 )
+from photonstream.nodes.inference.dwell_cut_off import fit_cut_off, with_intervals
 
 BIN_S = 1e-3
 EDGES_S = np.unique(np.concatenate([np.arange(2, 17), np.ceil(16 * 2 ** (np.arange(120) / 4))]) - 0.5) * BIN_S
@@ -26,8 +30,17 @@ def power_law(rng, n, alpha=1.5):
     return T0_S * (1.0 - rng.random(n)) ** (-1.0 / (alpha - 1.0))
 
 
-def fit(times_s, cut_s=()):
-    return fit_dwells(EDGES_S, np.histogram(times_s, EDGES_S)[0], np.array(cut_s, float))
+def cut_off(rng, n, alpha=1.5, tau_s=0.3):
+    """A power law of which a dwell of t is kept with exp(-t/tau)."""
+    found = np.empty(0)
+    while len(found) < n:
+        times_s = power_law(rng, 4 * n, alpha)
+        found = np.append(found, times_s[rng.random(4 * n) < np.exp(-(times_s - T0_S) / tau_s)])
+    return found[:n]
+
+
+def fit(times_s, cut_s=(), **how):
+    return fit_dwells(EDGES_S, np.histogram(times_s, EDGES_S)[0], np.array(cut_s, float), **how)
 
 
 def pulls(draw, key, truth, n, longest_s):
@@ -36,7 +49,8 @@ def pulls(draw, key, truth, n, longest_s):
     for seed in range(400):
         times_s = draw(np.random.default_rng(seed), n)
         cut = times_s > longest_s
-        estimate = fit(times_s[~cut], np.full(cut.sum(), longest_s))[key]
+        # What takes long is not looked at here.
+        estimate = fit(times_s[~cut], np.full(cut.sum(), longest_s), quick=True)[key]
         found.append((estimate["value"] - truth) / estimate["stderr"])
     return np.array(found)
 
@@ -60,10 +74,110 @@ def test_no_bias_and_right_errors_also_where_dwells_are_cut(draw, key, truth, lo
 
 
 def test_the_right_model_is_favoured():
-    for seed in range(50):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         assert fit(exponential(rng, 100))["favoured"] == EXPONENTIAL
         assert fit(power_law(rng, 100))["favoured"] == POWER_LAW
+        assert fit(cut_off(rng, 400))["favoured"] == CUT_OFF
+
+
+@pytest.mark.parametrize("longest_s", [np.inf, 0.1])
+def test_a_power_law_with_a_cut_off_has_no_bias_and_right_errors(longest_s):
+    pulls = []
+    for seed in range(150):
+        times_s = cut_off(np.random.default_rng(seed), 400)
+        cut = times_s > longest_s
+        counts = np.histogram(times_s[~cut], EDGES_S)[0]
+        found, _ = fit_cut_off(EDGES_S, counts, np.full(cut.sum(), longest_s), 0.05, 1.5)
+        alpha, tau = found["alpha"], found["tau_s"]
+        if tau["stderr"] is not None:
+            of_log = np.log(tau["value"] / 0.3) / (tau["stderr"] / tau["value"])
+            pulls.append(((alpha["value"] - 1.5) / alpha["stderr"], of_log))
+    assert len(pulls) > (147 if longest_s == np.inf else 100)
+    pull = np.array(pulls)
+    # The likelihood of tau is lopsided where the long dwells that tell it are cut.
+    assert np.abs(pull.mean(axis=0)).max() < (0.3 if longest_s == np.inf else 0.5)
+    assert pull.std(axis=0) == pytest.approx(1.0, abs=0.2)
+
+
+def test_intervals_of_the_law_that_ends_hold_the_truth_also_of_few_visits():
+    """t^-1.8 to 0.5 s: 150 visits tell little of the end, and its error is lopsided."""
+    inside = {"ci68": [], "ci95": []}
+    for seed in range(40):
+        times_s = cut_off(np.random.default_rng(1000 + seed), 150, alpha=1.8, tau_s=0.5)
+        counts = np.histogram(times_s, EDGES_S)[0]
+        law, _ = fit_cut_off(EDGES_S, counts, np.empty(0), 0.1, 1.8)
+        found = with_intervals(law, EDGES_S, counts, np.empty(0))
+        for key, held in inside.items():
+            for name, true in (("alpha", 1.8), ("tau_s", 0.5)):
+                low, high = found[name][key]
+                held.append((low is None or low <= true) and (high is None or true <= high))
+        open_ended = found["tau_s"]["ci68"][1] is None
+        assert ("above" in found["tau_s"].get("reason", "")) == open_ended
+        assert (found["tau_s"]["stderr"] is None) == open_ended
+    # Of 80 that belong together in pairs: three standard deviations of 40.
+    assert 0.46 < np.mean(inside["ci68"]) < 0.9
+    assert np.mean(inside["ci95"]) > 0.84
+
+
+def test_a_law_that_begins_above_the_shortest_dwell_is_found_from_there_on():
+    """t^-1.5 from 20 ms to 10 s, as the simulator blinks, and a tenth as many wrong visits of a millisecond."""
+    ends = np.array([0.02, 10.0]) ** -0.5
+    told = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        true = (ends[0] - (ends[0] - ends[1]) * rng.random(300)) ** -2.0
+        found = fit(np.append(true, T0_S + rng.exponential(0.001, 30)))
+        assert found["shortest_s"] == pytest.approx(0.0195, rel=0.3)
+        assert (found["dwells"], found["cut"]) == (330, 0)
+        assert found["beyond"] == pytest.approx(300, abs=60)
+        assert found["apart"] <= 1.25
+        assert found["cut_off"]["alpha"]["value"] == pytest.approx(1.5, abs=0.3)
+        assert found["alpha"]["value"] == pytest.approx(1.55, abs=0.15)
+        told.append(found["favoured"])
+    assert set(told) <= {CUT_OFF, POWER_LAW}
+
+
+def test_on_the_way_the_two_plain_laws_are_those_of_all_dwells():
+    times_s = exponential(np.random.default_rng(6), 300)
+    quick, whole = fit(times_s, quick=True), fit(times_s)
+    assert quick["cut_off"] is None
+    assert {key: quick[key] for key in ("tau_s", "alpha", "favoured", "shortest_s")} == {
+        key: whole[key] for key in ("tau_s", "alpha", "favoured", "shortest_s")
+    }
+
+
+def test_dwells_that_no_model_describes_are_told_so():
+    rng = np.random.default_rng(1)
+    found = fit(np.concatenate([rng.normal(0.05, 0.004, 300), rng.normal(1.0, 0.05, 300)]))
+    assert found["favoured"] == NONE
+    assert found["apart"] > 1.25
+    assert fit(exponential(rng, 2000))["shortest_s"] == T0_S
+
+
+def test_a_power_law_that_ends_sharply_is_none_without_an_end():
+    """As the simulator draws them: t^-1.5 up to 1 s."""
+    ends = np.array([T0_S, 1.0]) ** -0.5
+    for seed in range(20):
+        times_s = (ends[0] - (ends[0] - ends[1]) * np.random.default_rng(seed).random(400)) ** -2.0
+        found = fit(times_s)
+        assert found["favoured"] == CUT_OFF
+        assert found["shortest_s"] == T0_S
+        assert found["cut_off"]["alpha"]["value"] == pytest.approx(1.5, abs=0.25)
+
+
+def test_expected_dwells_are_those_that_were_drawn():
+    times_s = cut_off(np.random.default_rng(7), 20_000)
+    counts = np.histogram(times_s, EDGES_S)[0]
+    shown = int(np.flatnonzero(counts)[-1]) + 1
+    found = fit(times_s)
+    expected = expected_dwells(EDGES_S[: shown + 1], counts[:shown], found)[2]
+    chi2 = ((counts[:shown] - expected) ** 2 / np.maximum(expected, 1.0)).sum()
+    assert chi2 < shown + 5.0 * np.sqrt(2.0 * shown)
+    assert expected.sum() == pytest.approx(20_000, rel=1e-3)
+    assert np.isnan(
+        expected_dwells(EDGES_S, counts, fit(exponential(np.random.default_rng(7), 200)))[2]
+    ).all()
 
 
 def test_models_that_do_as_well_are_left_undecided():

@@ -151,7 +151,7 @@ def test_one_component_is_a_finding_only_once_a_second_would_have_been_seen(
     decay = truth(beta=beta, photons=photons)
     fit = fit_decay(drawn(decay, 11), FitOptions(intervals=intervals))
     assert fit.verdict == verdict
-    assert ("not enough photons yet" in fit.beta_reason) is (verdict == "not enough photons yet")
+    assert ("not enough photons to exclude" in fit.beta_reason) is (verdict == "not enough photons yet")
 
 
 def test_two_detectors_with_a_skew(truth):
@@ -426,6 +426,16 @@ def test_any_histogram_gets_an_answer(seed, bins, per_bin, spikes, cut):
         assert math.isfinite(fit.tau_x_s.value)
         assert np.all(np.isfinite(fit.curves.total))
         assert np.all(np.isfinite(fit.covariance))
+
+
+@pytest.mark.parametrize(("photons", "t0_s"), [(300_000, 3.2e-9), (10**6, 3.0e-9)])
+def test_a_response_far_narrower_than_a_bin_leaves_beta_where_it_is(truth, photons, t0_s):
+    """Its width is fitted, and the pulse stands in a bin or between two."""
+    decay = truth(photons=photons, t0_s=t0_s, bin_s=0.5e-9)
+    betas = [fit_decay(drawn(decay, 700 + seed), FitOptions(intervals=False)).beta for seed in range(16)]
+    pulls = np.array([(beta.value - decay.beta) / beta.stderr for beta in betas])
+    assert abs(pulls.mean()) < 3.0 / math.sqrt(len(pulls))
+    assert math.sqrt(np.mean(pulls**2)) < 1.6
 
 
 @pytest.mark.parametrize(("beta", "asked"), [(0.257, "mono"), (0.0, "bi"), (0.257, "bi")])

@@ -54,6 +54,16 @@ def test_rows_follow_the_channels_and_the_period():
         MeasuredIrf(irf.shares, WIDTH_S, (1,))
 
 
+@pytest.mark.parametrize("period_s", [12e-9, 14e-9, 16e-9, 20e-9])
+def test_a_response_across_the_end_of_its_range_is_whole_in_any_period(period_s):
+    """Measured at another repetition rate: the range is 16 ns, and the response stands at its end."""
+    irf = measured_irf(np.roll(gaussian_histogram(1e6, 5.0), 800 - 312), WIDTH_S)
+    [row], width_s = shares_on_period(irf, [0], period_s)
+    assert row.sum() == pytest.approx(1.0)
+    assert fwhm_s(row, width_s) == pytest.approx(2.3548 * 0.1e-9, rel=0.02)
+    assert np.flatnonzero(row).max() * width_s < 1.5e-9
+
+
 def test_one_row_serves_every_channel():
     text = measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S)
     recorded = measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S, [1])

@@ -14,16 +14,19 @@ from photonstream.nodes.inference.precision import Forecast, StoppingRule, forec
 
 def test_the_forecast_of_a_known_fit():
     fit = DecayFit("bi", "", 10_000, 0, beta=Estimate(0.25, 0.04))
-    found = forecast(fit, 0.02, 5.0)
+    found = forecast(fit, 0.02, 2e3)
     assert (found.of, found.sigma) == ("beta", 0.04)
     # Four times the photons halve the error: three times as many are missing, at 2 kcps.
     assert found.photons_more == pytest.approx(30_000)
     assert found.time_more_s == pytest.approx(15.0)
-    assert forecast(fit, 0.05, 5.0).photons_more == 0.0
+    assert forecast(fit, 0.05, 2e3).photons_more == 0.0
+    # Where nothing comes any more nobody knows when.
+    assert forecast(fit, 0.02, 0.0).time_more_s is None
+    assert forecast(fit, 0.05, 0.0).time_more_s == 0.0
     mono = DecayFit("mono", "", 10_000, 0, beta_signed=Estimate(-0.01, 0.02))
-    assert forecast(mono, 0.02, 5.0).of == "beta_signed"
+    assert forecast(mono, 0.02, 2e3).of == "beta_signed"
     none = forecast(
-        DecayFit("none", "too few photons", 12, 0, beta_reason="no beta: too few photons"), 0.02, 5.0
+        DecayFit("none", "too few photons", 12, 0, beta_reason="no beta: too few photons"), 0.02, 2e3
     )
     assert (none.sigma, none.photons_more, none.time_more_s) == (None, None, None)
     assert none.reason == "no beta: too few photons"

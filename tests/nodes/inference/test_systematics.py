@@ -10,13 +10,14 @@ from photonstream.nodes.inference.beta import apparent_beta, beta_from_amplitude
 from photonstream.nodes.inference.cascade import Cascade
 from photonstream.nodes.inference.contamination import Contaminant, contaminants, foreign_shares
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
-from photonstream.nodes.inference.decay_fit import DecayFit
+from photonstream.nodes.inference.decay_fit import DecayFit, without_errors
 from photonstream.nodes.inference.estimate import Estimate
 from photonstream.nodes.inference.fit import fit_decay
 from photonstream.nodes.inference.irf import GaussianIrf, MeasuredIrf
 from photonstream.nodes.inference.own_delays import LeftOut, part_of
 from photonstream.nodes.inference.rows import label_of
-from photonstream.nodes.inference.systematics import HELD, HIGHER, LEFTOVER, OWN_DELAYS, systematics
+from photonstream.nodes.inference.selection_parts import OWN_DELAYS
+from photonstream.nodes.inference.systematics import HELD, HIGHER, LEFTOVER, WEAK, systematics
 from photonstream.nodes.simulate.emission import PHASES, TAG_BITS
 from photonstream.nodes.simulate.parameters import Detector, SimulationParameters
 from photonstream.nodes.simulate.run import Source
@@ -264,10 +265,48 @@ def test_the_part_of_n_is_that_of_eta(clean):
     assert "<N>" not in parts_of(data, replace(OPTIONS, mean_n=None))[1]
 
 
-def test_without_beta_there_is_nothing_to_move(truth):
+def test_without_beta_there_are_the_parts_of_the_lifetime(truth):
     decay = truth(photons=50_000, share_xx=0.0)
     data = data_of(decay.draw(np.random.default_rng(1)), decay)
-    assert parts_of(data, OPTIONS)[1] == {}
+    fit, parts = parts_of(data, OPTIONS)
+    assert fit.model == "mono"
+    assert parts == {}
+    assert {part.quantity for part in systematics(data, OPTIONS, fit, "not asked")} == {"tau_x_s"}
+    assert systematics(data, OPTIONS, without_errors(fit), "not asked") == ()
+
+
+def test_the_selection_moves_the_lifetime_of_a_single_component(truth):
+    """3 % of the photons are of a trion of 19.9 ns; the part is what the mixture's fit is off by."""
+    decay, rng = truth(photons=20_000, share_xx=0.0), np.random.default_rng(4)
+    other = replace(decay, tau_x_s=19.9e-9, background=0.0)
+    clean, little, again = decay.draw(rng), replace(other, photons=600).draw(rng), other.draw(rng)
+    mixed = data_of(clean + little, decay)
+    fit = fit_decay(mixed, OPTIONS)
+    assert fit.model == "mono"
+    off = fit.tau_x_s.value - fit_decay(data_of(clean, decay), OPTIONS).tau_x_s.value
+    others = [Contaminant(again[None], 0.03, 0.03, 0.006)]
+    elsewhere = LeftOut(replace(fit, tau_x_s=Estimate(fit.tau_x_s.value - 1e-9, 0.3e-9)), 0.5)
+    rows = {part.source: part for part in systematics(mixed, OPTIONS, fit, others, elsewhere)}
+    assert {part.quantity for part in rows.values()} == {"tau_x_s"}
+    assert off < -0.5e-9
+    assert rows[CONTAMINATION].shift == pytest.approx(off, rel=0.15)
+    assert rows[CONTAMINATION].sigma == pytest.approx(0.2 * abs(rows[CONTAMINATION].shift))
+    assert rows[OWN_DELAYS].sigma == pytest.approx(0.5e-9)
+
+
+@pytest.mark.parametrize("beta", [0.02, 0.049])
+def test_a_fast_component_that_is_not_claimed_pulls_the_lifetime(truth, beta):
+    """As at 640 nm and <N> = .1, where one component suffices for few photons: too short by what the row says."""
+    decay = truth(photons=10**6, beta=beta, tau_xx_s=3.9e-9)
+    data = data_of(decay.expected(), decay)
+    fit = fit_decay(data, replace(OPTIONS, mono_bi_threshold=1e6))
+    assert fit.model == "mono"
+    off = decay.tau_x_s - fit.tau_x_s.value
+    assert off > 20.0 * beta * 1e-9
+    (part,) = (part for part in systematics(data, OPTIONS, fit, "not asked") if part.source == WEAK)
+    assert part.quantity == "tau_x_s"
+    assert part.sigma == pytest.approx(off, rel=0.1)
+    assert "tau_x would be 46.8 ns" in part.how
 
 
 def leftover_of(parts):
