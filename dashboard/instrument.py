@@ -9,12 +9,11 @@ import numpy as np
 from bokeh.embed import components
 from bokeh.models.annotations import Span
 from bokeh.plotting import figure
-from bokeh.resources import Resources
 from numpy.typing import NDArray
 
 from photonstream.dashboard.axes import log_ends
 from photonstream.dashboard.html import grid_table, items, text
-from photonstream.dashboard.page import BASE_CSS, POLICY
+from photonstream.dashboard.page import BASE_CSS, POLICY, plot_library
 from photonstream.dashboard.style import BLUE, GREY, INK, VERMILLION, interval, label_axes, plain_figure
 
 _SIZE = (1050, 300)
@@ -49,7 +48,7 @@ def render(content: Mapping[str, Any], histograms: Mapping[str, NDArray[Any]]) -
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><link rel="icon" href="data:,">'
         f"<title>Instrument response</title><style>{BASE_CSS}{_CSS}</style>"
-        f"{Resources(mode='inline', components=['bokeh']).render_js()}</head><body><main>"
+        f"{plot_library()}</head><body><main>"
         f"<header><h1>Instrument response</h1><p>{text(subtitle)}</p></header>{body}"
         f"{grid_table(head, [_row(name, c) for name, c in content['channels'].items()])}"
         f"<p>Tail: {text(content['definitions']['tail_share'])}. Skew: {text(content['definitions']['skew'])}. Black: "

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from string import Template
 
+from bokeh.resources import Resources
+
 # Nothing may be fetched: whatever is shown is in the file. Bokeh compiles its small callbacks, hence unsafe-eval.
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 )
+
+# Bokeh takes a button that is held for .3 s for a press, of which our plots know
+# nothing, and forgets the drag after it.
+HELD_DRAGS = '<script>Bokeh.require("core/ui_gestures").UIGestures.press_threshold = 2 ** 31 - 1;</script>'
 
 # What every page of ours looks like.
 BASE_CSS = """
@@ -116,3 +122,8 @@ $script
 </body>
 </html>
 """)
+
+
+def plot_library() -> str:
+    """Bokeh's code for a page that needs nothing from outside itself."""
+    return Resources(mode="inline", components=["bokeh"]).render_js() + HELD_DRAGS

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from bokeh.embed import components
 from bokeh.model import Model
-from bokeh.resources import Resources
 
 from photonstream.dashboard import calibration, coincidence, facts, opinions
 from photonstream.dashboard.deeds import deeds_table, notes_said
@@ -15,7 +14,7 @@ from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import ReportError, RunFolder, read_folder
 from photonstream.dashboard.html import items, rows_table, section, text
 from photonstream.dashboard.numbers import MS, number, quantity
-from photonstream.dashboard.page import BASE_CSS, CSS, PAGE, POLICY
+from photonstream.dashboard.page import BASE_CSS, CSS, PAGE, POLICY, plot_library
 from photonstream.dashboard.panels.coincidence import draw_coincidence
 from photonstream.dashboard.panels.decay import draw_decay
 from photonstream.dashboard.panels.dwell import draw_dwell
@@ -65,7 +64,7 @@ def render(run: RunFolder) -> str:
         title=text(facts.title(run)),
         subtitle=text(facts.subtitle(run)),
         css=BASE_CSS + CSS,
-        library=Resources(mode="inline", components=["bokeh"]).render_js(),
+        library=plot_library(),
         warnings=f'<div class="warnings">{warnings}</div>' if warnings else "",
         **plots,
         numbers=_numbers(run, findings),

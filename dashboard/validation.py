@@ -11,10 +11,9 @@ from bokeh.models import FactorRange, HoverTool
 from bokeh.models.annotations import Span, Whisker
 from bokeh.models.sources import ColumnDataSource
 from bokeh.plotting import figure
-from bokeh.resources import Resources
 
 from photonstream.dashboard.html import grid_table, text
-from photonstream.dashboard.page import BASE_CSS, POLICY
+from photonstream.dashboard.page import BASE_CSS, POLICY, plot_library
 from photonstream.dashboard.style import BLUE, GREY, VERMILLION, interval, label_axes, plain_figure
 from photonstream.nodes.validate.summary import Figure, Summary
 
@@ -44,7 +43,7 @@ def render(summaries: Sequence[Summary]) -> str:
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}"><link rel="icon" href="data:,">'
         f"<title>Validation</title><style>{BASE_CSS}{_CSS}</style>"
-        f"{Resources(mode='inline', components=['bokeh']).render_js()}</head><body><main>"
+        f"{plot_library()}</head><body><main>"
         f"<header><h1>Validation</h1><p>{count:,} simulated nanocrystals in {len(numbered)} cells through the whole "
         f"pipeline. Dots with their Monte-Carlo errors; dashed: what it should be. σ is the Cramér-Rao bound of β."
         f'</p></header><div class="plots">{"".join(plots)}</div>{_table(numbered)}</main>{script}</body></html>\n'
