@@ -23,14 +23,20 @@ from photonstream.stream.latency import stamp_now
 
 log = logging.getLogger(__name__)
 
-# Tells the run what somebody wants, in the words of `wishes`; the last argument takes what it says to that.
-Ask = Callable[[object, object, Callable[[str], None]], None]
+# Takes what the run says to a wish, and whether it does it.
+Answer = Callable[[str, bool], None]
+
+# Tells the run what somebody wants, in the words of `wishes`.
+Ask = Callable[[object, object, Answer], None]
 
 # A page is sent something at least so often, be there news or not: it takes a longer silence for a lost server.
 BEAT_NS = 2 * 10**9
 
 # The wish of a page that watches, and wants to act.
 TAKE_OVER = "take over"
+
+# Wishes of a text, and the field of the page in which it is typed.
+_TEXT_FIELDS: Mapping[object, tuple[str, str]] = {"note": ("note", "text"), "discard": ("why", "why")}
 
 
 class Exchange(DataModel):
@@ -70,6 +76,8 @@ class Tab:
         self._notice = (0, "")
         # What it is about: a wish by its name and field.
         self._about: object = None
+        # A text that is not done goes back to where it was typed: the field, the text.
+        self._back: tuple[str, str] | None = None
         self._part_s: Part = None
         # The stamp of the trace that it was sent last; what a new tab is sent first is history.
         self._stamp: int | None = None
@@ -112,6 +120,8 @@ class Tab:
         head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard, "role": role}}
         if self._notice != self._told[1]:
             head["notice"] = self._notice[1]
+        if self._back is not None:
+            head["back"], self._back = self._back, None
         self._told = (self._heard, self._notice, role)
         # Of a mere sign of life nothing is late.
         self._stamp = self._updates.stamp if self.sent and news else None
@@ -155,20 +165,32 @@ class Tab:
             self._wish(value.get("name"), value.get("values"))
 
     def _wish(self, name: object, values: object) -> None:
-        if name == TAKE_OVER:
-            if not self._desk.take_over(self):
-                raise WishError("this link is read-only")
-            return
+        answer = partial(self._answered, name, values if isinstance(values, Mapping) else {})
         role = self._desk.role(self)
-        if role != "acting":
-            raise WishError(
-                "this link is read-only" if role == "read-only" else "another page acts at present"
-            )
-        about = (name, values.get("field") if isinstance(values, Mapping) else None)
         try:
-            self._ask(name, values, partial(self.tell, about=about))
+            if name == TAKE_OVER:
+                if not self._desk.take_over(self):
+                    raise WishError("this link is read-only")
+            elif role == "acting":
+                self._ask(name, values, answer)
+            else:
+                raise WishError(
+                    "this link is read-only" if role == "read-only" else "another page acts at present"
+                )
         except WishError as error:
-            self.tell(f"Not done: {error}.", about)
+            answer(f"Not done: {error}.", False)
+
+    def _answered(self, name: object, values: Mapping[Any, Any], words: str, done: bool) -> None:
+        self.tell(words, (name, values.get("field")))
+        if done:
+            return
+        # The page shows what was wanted, be it a field that nothing else would change.
+        for section in ("window", "controls", "status"):
+            self._seen.pop(section, None)
+        field, key = _TEXT_FIELDS.get(name, ("", ""))
+        text = values.get(key)
+        if field and isinstance(text, str):
+            self._back = (field, text)
 
 
 class Tabs:

@@ -146,6 +146,7 @@ function onControls({place, wish}) {
     const input = place(field);
     const give = () => {
       wish(name, {[key]: input.value});
+      // What is not done comes back.
       input.value = "";
     };
     place(button).addEventListener("click", give);
@@ -186,6 +187,10 @@ function onControls({place, wish}) {
     });
   }
 
-  return {show, showDevice, showDeeds, listen};
+  function giveBack([field, text]) {
+    if (place(field).value === "") place(field).value = text;
+  }
+
+  return {show, showDevice, showDeeds, giveBack, listen};
 }
 """

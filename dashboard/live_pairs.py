@@ -65,13 +65,14 @@ def emitter_words(section: Mapping[str, Any]) -> dict[str, str]:
         value if isinstance(value := section.get(key), Mapping) else {} for key in ("late", "selected")
     )
     for part, label in ((late, "late g⁽²⁾(0)"), (chosen, "g⁽²⁾(0)")):
-        g2 = next((part[k] for k in ("g2_0_corrected", "g2_0") if is_estimate(part.get(k))), None)
-        if g2 is None:
+        key = next((k for k in ("g2_0_corrected", "g2_0") if is_estimate(part.get(k))), None)
+        if key is None:
             continue
+        g2, without = part[key], ", no background" if key == "g2_0_corrected" else ""
         interval = interval_95(g2)
         verdict = str(late.get("verdict") or "") if part is late else "of all selected pairs"
         return {
-            "g2-label": f"{label} {interval}" if interval else label,
+            "g2-label": f"{label}{without} {interval}" if interval else f"{label}{without}",
             "g2": estimate_text(g2, without_error="no pair"),
             "g2-small": verdict,
         }

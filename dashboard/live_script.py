@@ -13,7 +13,7 @@ from photonstream.dashboard.live_window import WINDOW_SCRIPT
 _PAGE_SCRIPT = r"""
 "use strict";
 const photonstream = (() => {
-  const NOTICE_MS = 8000, RETRY_MS = 1000, WATCH_MS = 500;
+  const NOTICE_MS = 8000, RETRY_MS = 1000, WATCH_MS = 500, NEXT_MS = 120000;
   // The server owes a word at least every two seconds; this is a silence.
   const SILENCE_MS = 6000;
   const SILENT = "The page's server says nothing: what is shown is old.";
@@ -22,6 +22,7 @@ const photonstream = (() => {
     + "photonstream printed then. What is shown is old.";
   const OVER = "The page's server has ended, too.";
   const NEXT = "The next recording is being started: the page comes back with it.";
+  const NO_NEXT = "The next recording has not begun, see the terminal; once it does, the page comes back.";
   const IN_STRIP = ".strip :is(b, small)", LEAST_PX = 9, NEARLY = 0.9999;
   const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 30, 100];
   const TYPES = {f8: Float64Array, i4: Int32Array};
@@ -119,6 +120,7 @@ const photonstream = (() => {
     fields: of => controls.show(of),
     deeds: of => controls.showDeeds(of),
     notice: showNotice,
+    back: of => controls.giveBack(of),
     tab: () => {},
   };
 
@@ -327,7 +329,8 @@ const photonstream = (() => {
     place("silence").hidden = !silent;
     place("silence").classList.toggle("loud", !on("over"));
     if (!silent) return;
-    const end = on("over") ? (on("followed") ? NEXT : OVER) : null;
+    const late = Date.now() - heard_ms > NEXT_MS;
+    const end = on("over") ? (on("followed") ? (late ? NO_NEXT : NEXT) : OVER) : null;
     fill("silence-words", "textContent", end ?? (on("barred") ? BARRED : on("cut") ? GONE : SILENT));
     fill("silence-time", "textContent", end === OVER ? "" : `Nothing has come for ${spoken(Date.now() - heard_ms)}.`);
   }

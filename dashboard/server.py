@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 
 from photonstream.dashboard.access import ACT, WATCH, Access, GuardedServer, told_in_a_line
-from photonstream.dashboard.app import Tab, Tabs
+from photonstream.dashboard.app import Answer, Tab, Tabs
 from photonstream.dashboard.hosts import in_url, reachable_hosts
 from photonstream.dashboard.latest import RUN, STATUS, Latest, Window
 from photonstream.dashboard.live_page import variables
@@ -63,7 +63,7 @@ class RunLink:
         # Endpoint and name of the command socket of the run.
         self._control: tuple[str, str | None] | None = None
         # Who waits for an answer, in the order of the commands, and which window was asked for.
-        self._waiting: deque[tuple[Callable[[str], None] | None, Window | None]] = deque()
+        self._waiting: deque[tuple[Answer | None, Window | None]] = deque()
         self._confirmed_by: object = None
         self._polled_s: float | None = None
 
@@ -97,7 +97,7 @@ class RunLink:
         """Whether something has come since the last look."""
         return self._reader.pending
 
-    def ask(self, name: object, values: object, tell: Callable[[str], None]) -> None:
+    def ask(self, name: object, values: object, tell: Answer) -> None:
         """Tell the run what somebody wants; ``tell`` is called with what it says of that. Raises WishError."""
         command, window = command_of(name, values)
         if self._client is None:
@@ -134,9 +134,9 @@ class RunLink:
     def _answered(self, ok: bool, words: str) -> None:
         tell, window = self._waiting.popleft() if self._waiting else (None, None)
         if not ok and tell is not None:
-            tell(f"The run refuses: {words}")
+            tell(f"The run refuses: {words}", False)
         elif tell is not None:
-            tell(f"{words[:1].upper()}{words[1:]}." if words else "")
+            tell(f"{words[:1].upper()}{words[1:]}." if words else "", True)
         if window is not None and not any(other is not None for _, other in self._waiting):
             # From the next status on, the run's own word on its window holds.
             self._confirmed_by = self.latest.revisions((RUN, STATUS))
@@ -155,7 +155,7 @@ class RunLink:
             self._client = None
         for tell, _ in self._waiting:
             if tell is not None:
-                tell("The run did not answer any more. Whether that was done is not known.")
+                tell("The run did not answer any more. Whether that was done is not known.", False)
         self._waiting.clear()
         self.updates.wish = None
 

@@ -86,17 +86,19 @@ def _outlines(photons: Floats, value: Floats, low: Floats, high: Floats) -> dict
 def history_ends(columns: Mapping[str, Floats]) -> tuple[float, float] | None:
     """Ends of the axis of a quantity, None without a value.
 
-    Bands of fits with fewer than a share RECENT of the photons are wide and may stick out.
+    Bands of fits with fewer than a share RECENT of the photons are wide and may stick out, and of the 95 % band all but
+    its newest end.
     """
     value = columns["value"]
     known = np.flatnonzero(np.isfinite(value))
     if not known.size:
         return None
     late = known[columns["photons"][known] >= RECENT * columns["photons"][known[-1]]]
-    seen = np.concatenate([columns[name][late] for name in ("value", "low", "high")])
+    recent = [columns[name][late] for name in ("value", "low", "high")]
+    seen = np.concatenate([*recent, *(columns[name][known[-1:]] for name in ("low95", "high95"))])
     seen = seen[np.isfinite(seen)]
     low, high = float(seen.min()), float(seen.max())
-    pad = 0.15 * (high - low)
+    pad = 0.1 * (high - low)
     return linear_ends(low - pad, high + pad)
 
 

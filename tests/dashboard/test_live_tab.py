@@ -26,6 +26,7 @@ class Page:
     def __init__(self, updates):
         self.asked = []
         self.woken = 0
+        self.refuse = False
         self.document = Document()
         desk = Desk()
         self.tab = Tab(self.document, updates, self._ask, self._woken, desk)
@@ -34,12 +35,12 @@ class Page:
         self._count = 0
 
     def _ask(self, name, values, tell):
-        if name == "forbidden":
+        if name == "forbidden" or self.refuse:
             raise WishError("no")
         if name == "broken":
             raise RuntimeError("oh")
         self.asked.append((name, values))
-        tell("heard")
+        tell("heard", True)
 
     def _woken(self):
         self.woken += 1
@@ -139,6 +140,23 @@ def test_wishes_get_through_and_what_is_said_to_them_comes_back(page, updates):
     page.tab.send()
     assert b'"heard": 1' in page.shown
     assert b'"notice": "heard"' in page.shown
+
+
+def test_what_is_refused_goes_back_to_its_field_and_the_page_is_told_again_what_holds(page, updates):
+    page.say("ready", 0)
+    updates.refresh(0.0)
+    page.tab.send()
+    page.say("ready", 1)
+    page.refuse = True
+    page.say("wish", {"name": "note", "values": {"text": 'moved "it"'}, "number": 1})
+    page.tab.send()
+    assert b'"back": ["note", "moved \\"it\\""]' in page.shown
+    assert all(part in page.shown for part in (b'"speed":', b'"fields":', b'"window":'))
+    page.say("ready", 2)
+    # Once.
+    page.tab.tell("something")
+    page.tab.send()
+    assert b"back" not in page.shown
 
 
 def test_a_refusal_is_taken_back_by_what_is_done_of_the_same_and_said_again_if_it_comes_again(page, updates):

@@ -34,14 +34,14 @@ def test_what_the_run_before_did_not_answer_is_not_said_to_the_next_one(hand_run
     poll_until(link, lambda: link.latest.value("run", "status"))
     said = []
     hand_run.deaf = True
-    link.ask("next", {}, said.append)
+    link.ask("next", {}, lambda *answer: said.append(answer))
     poll_until(link, lambda: link._client.waiting == 1)
     # The next run, at the same place.
     hand_run.open(1, control_name="another")
     hand_run.status()
     poll_until(link, lambda: said)
-    assert said == ["The run did not answer any more. Whether that was done is not known."]
+    assert said == [("The run did not answer any more. Whether that was done is not known.", False)]
     hand_run.deaf = False
-    link.ask("pause", {}, said.append)
+    link.ask("pause", {}, lambda *answer: said.append(answer))
     poll_until(link, lambda: said[1:])
-    assert said[1:] == ["The run refuses: it was meant for the run that was here before"]
+    assert said[1:] == [("The run refuses: it was meant for the run that was here before", False)]

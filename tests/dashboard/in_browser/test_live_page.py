@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.dashboard.in_browser.asking import DRAWN, EVIL, FRAME, at_rate, column, drag, wait_for_words, words
+from tests.dashboard.in_browser.asking import DRAWN, EVIL, FRAME, at_rate, column, wait_for_words, words
 
 
 def test_it_opens_without_complaint_and_asks_nobody_else(visit, going_run, serve_page):
