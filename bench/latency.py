@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -28,6 +29,8 @@ from playwright.sync_api import sync_playwright
 from tags import write_tags
 from watch import Watch
 
+CHROMIUM = shutil.which("chromium-headless-shell") or shutil.which("chromium")
+ARGUMENTS = ("--no-sandbox", "--disable-gpu")
 WARM_S = 3.0
 TICKS = os.sysconf("SC_CLK_TCK")
 # Every animation frame: when it was, and how far the trace on the page reaches.
@@ -177,8 +180,7 @@ def main() -> None:
     given.cache.mkdir(exist_ok=True)
     found = {}
     with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for rate_hz in given.rates:
             path = given.cache / f"tags_{rate_hz:.0f}_hz_{given.seconds:.0f}_s.ptu"
             if not path.exists():

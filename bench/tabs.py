@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 from attach_rates import DEVICES
-from latency import READY, cpu_s, descendants
+from latency import ARGUMENTS, CHROMIUM, READY, cpu_s, descendants
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from photonstream.cli.soak import resident_mb
@@ -188,8 +188,7 @@ def main() -> None:
     )
     print("|--:|---|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu"]
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         for rate in given.rates.split(","):
             measure(rate, given.seconds, given.openings, browser, folder)
         browser.close()

@@ -68,7 +68,7 @@ def emitter_words(section: Mapping[str, Any]) -> dict[str, str]:
         key = next((k for k in ("g2_0_corrected", "g2_0") if is_estimate(part.get(k))), None)
         if key is None:
             continue
-        g2, without = part[key], ", no background" if key == "g2_0_corrected" else ""
+        g2, without = part[key], " corr." if key == "g2_0_corrected" else ""
         interval = interval_95(g2)
         verdict = str(late.get("verdict") or "") if part is late else "of all selected pairs"
         return {

@@ -4,7 +4,6 @@ import json
 import math
 import os
 import queue
-import shutil
 import threading
 from pathlib import Path
 
@@ -20,18 +19,7 @@ from photonstream.stream.chunk import Result
 from photonstream.stream.control import CommandServer
 from photonstream.stream.link import LatestWriter, Waiter, new_context
 from photonstream.stream.wire import Close, Open
-
-# The one without windows costs half.
-BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
-CHROMIUM = os.environ.get("PHOTONSTREAM_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
+from tests.browser import ARGUMENTS, CHROMIUM
 
 BIN_S = 0.01
 

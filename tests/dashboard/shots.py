@@ -1,9 +1,9 @@
 """Pictures of a page, for whoever changes it: what a browser shows, and what a printer would get.
 
-    python tests/dashboard/shots.py FOLDER OUT.png     report of a result folder as a picture of the whole page
-    python tests/dashboard/shots.py FOLDER OUT.pdf     the same as it prints on A4
-    python tests/dashboard/shots.py URL OUT.png        the live page at that address, as it is now
-    python tests/dashboard/shots.py URL OUT.png --until Complete --size 1920x1080 --dark
+    python -m tests.dashboard.shots FOLDER OUT.png     report of a result folder as a picture of the whole page
+    python -m tests.dashboard.shots FOLDER OUT.pdf     the same as it prints on A4
+    python -m tests.dashboard.shots URL OUT.png        the live page at that address, as it is now
+    python -m tests.dashboard.shots URL OUT.png --until Complete --size 1920x1080 --dark
 
 FOLDER is that of a finished run; its report.html is written anew first. The picture of a live page is taken once its
 state has the words of --until in it.
@@ -16,16 +16,8 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from photonstream.dashboard.report import write_report
+from tests.browser import ARGUMENTS, CHROMIUM
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-)
 DRAWN = "window.Bokeh && Bokeh.documents.length && Bokeh.documents[0].is_idle"
 LONGEST_WAIT_MS = 600_000
 # Pixels of a picture for one of the page.

@@ -145,7 +145,7 @@ def test_late_pairs_tell_the_emitters_as_the_result_does(latest):
     value = float(text(shown)["g2"].replace("\u2212", "-").split()[0])
     assert value == pytest.approx(late["g2_0_corrected"]["value"], abs=1e-3)
     assert text(shown)["g2-small"] == late["verdict"] == "consistent with one emitter"
-    assert text(shown)["g2-label"].startswith("late g⁽²⁾(0), no background 95 %: ")
+    assert text(shown)["g2-label"].startswith("late g⁽²⁾(0) corr. 95 %: ")
     low, high = shown["ranges"]["between"]
     assert (low, high) == pytest.approx((-2100, 2100), rel=0.01)
 
