@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 from photonstream.nodes.inference import claims, corrections, fit_range, report, search, select
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.decay_fit import FitStart
+from photonstream.nodes.inference.decay_model import Floats
 from photonstream.nodes.inference.detector import Detector
 from photonstream.nodes.inference.goodness import goodness
 from photonstream.nodes.inference.irf import Circumstances, MeasuredIrf, unlike
 from photonstream.nodes.inference.likelihood import LN_TAU_XX, MIX, T0, Likelihood
-from photonstream.nodes.inference.live_bins import live_starts
+from photonstream.nodes.inference.live_bins import fine_at_edges, live_starts
 from photonstream.nodes.inference.means import at, recorded_means
 from photonstream.nodes.inference.scoring import Box, Optimum, covariance, maximise
 
@@ -96,7 +97,39 @@ def search_all(data: DecayData, options: FitOptions) -> tuple[Candidates | None,
     )
     single, double = search.fit_pair(likelihood, box, double_box, single)
     found_of_all = Candidates(tuple(rows), likelihood, single, box, double, double_box, data.photons)
-    return _narrowed(found_of_all), notes
+    return _narrowed(_unjoined(data, options, found_of_all)), notes
+
+
+def _unjoined(data: DecayData, options: FitOptions, fits: Candidates) -> Candidates:
+    """The same models fitted in bins that are not joined at the rising edges, where others are.
+
+    A fit range ends at joined bins, and what detectors do is worked out in equal ones: with either they stay.
+    """
+    if data.fit_group == 1 or options.fit_range_s is not None or options.detector is not None:
+        return fits
+    edges_s, fwhm_s = _edges(options, fits.likelihood, fits.single.theta, fits.double.theta)
+    likelihood = search.likelihood_of(
+        data, options, fits.rows, fine_at_edges(data, data.fit_starts, edges_s, fwhm_s)
+    )
+    box = search.box_of(likelihood, options, fits.single.theta)
+    single = maximise(likelihood, fits.single.theta, box)
+    double_box = search.double_box(
+        likelihood, box, single.theta, report.irf_fwhm_s(options, likelihood, single.theta)
+    )
+    single, double = search.fit_pair(likelihood, box, double_box, single)
+    return replace(
+        fits, likelihood=likelihood, single=single, single_box=box, double=double, double_box=double_box
+    )
+
+
+def _edges(
+    options: FitOptions, likelihood: Likelihood, single: Floats, double: Floats
+) -> tuple[Floats, float]:
+    """Where the decay of each row rises, and the full width of the response with its tail (s)."""
+    edges_s = np.array([single[at(row, T0)] for row in range(likelihood.counts.shape[0])])
+    if likelihood.irf.size:
+        edges_s += np.argmax(likelihood.irf, axis=1) * likelihood.irf_bin_s
+    return edges_s, report.irf_fwhm_s(options, likelihood, single) + report.tail_s(likelihood, double)
 
 
 def from_last(data: DecayData, options: FitOptions, start: FitStart) -> Candidates | None:
@@ -196,17 +229,16 @@ def _live_bins(
         return None
     bin_s, period_s = data.bin_width_s * data.fit_group, data.pulse_period_s
     whole = search.likelihood_of(data, options, rows, np.zeros(1, np.int64))
-    edges_s = np.array([start.single[at(k, T0)] for k in range(len(rows))])
-    if whole.irf.size:
-        edges_s += np.argmax(whole.irf, axis=1) * whole.irf_bin_s
-    fwhm_s = report.irf_fwhm_s(options, whole, start.single) + report.tail_s(whole, start.double)
+    edges_s, fwhm_s = _edges(options, whole, start.single, start.double)
     starts = live_starts(math.ceil(data.bins_in_period / data.fit_group), bin_s, period_s, edges_s, fwhm_s)
     starts *= data.fit_group
     if options.fit_range_s is not None:
         # The range begins and ends where it does in a final fit.
         bins = fit_range.bins_of(data.edges_s(data.fit_starts), options.fit_range_s)
         ends = np.array([bins.start, bins.stop]) * data.fit_group
-        starts = np.union1d(starts, ends[ends < data.bins_in_period])
+        return np.union1d(starts, ends[ends < data.bins_in_period])
+    if data.fit_group > 1:
+        return fine_at_edges(data, starts, edges_s, fwhm_s)
     return starts
 
 

@@ -1,8 +1,9 @@
-"""Bins of a live fit: as fine as the recording's at the rising edge, wider with the distance from it.
+"""Bins as fine as the recording's at the rising edge; those of a live fit are wider with the distance from it.
 
 An exponential looks the same in bins of a sixteenth of the time since its pulse: they keep all but some 1e-3 of the
 information at any lifetime (tests/nodes/inference/test_live_bins.py), and are some hundred instead of thousands. The
-model is integrated over each bin, so nothing is approximated. Final fits take all bins.
+model is integrated over each bin, so nothing is approximated. Final fits take all bins, joined far from the edge where
+a period has more of them than `decay_data.MAX_FIT_BINS`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from photonstream.nodes.inference.decay_data import DecayData
 from photonstream.nodes.inference.decay_model import Floats
 
 # Width of a bin over its distance from the edge.
@@ -44,3 +46,19 @@ def live_starts(
                 break
         b += max(1, int(width))
     return starts[:count].copy()
+
+
+def fine_at_edges(
+    data: DecayData, starts: NDArray[np.int64], edges_s: Floats, fwhm_s: float
+) -> NDArray[np.int64]:
+    """``starts`` of joined bins, and of all those of ``data`` that are near a rising edge.
+
+    Near is within three full widths of the response, and four bins of the fit: a response much narrower than these
+    leaves open where in one the edge stands, and takes part of a fast component for it.
+    """
+    bin_s, period_s = data.bin_width_s, data.pulse_period_s
+    near_s = max(_FINE_BINS * bin_s * data.fit_group, _FINE_WIDTHS * fwhm_s)
+    middle_s = (np.arange(data.bins_in_period) + 0.5) * bin_s
+    apart_s = (middle_s[:, None] - edges_s + 0.5 * period_s) % period_s - 0.5 * period_s
+    near = np.flatnonzero((np.abs(apart_s) <= near_s).any(axis=1))
+    return np.union1d(starts, near)

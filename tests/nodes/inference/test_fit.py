@@ -438,6 +438,20 @@ def test_a_response_far_narrower_than_a_bin_leaves_beta_where_it_is(truth, photo
     assert math.sqrt(np.mean(pulls**2)) < 1.6
 
 
+def test_where_in_a_joined_bin_the_pulse_stands_is_of_no_matter(truth):
+    decays = [
+        truth(photons=10**6, fwhm_s=0.05e-9, bin_s=32e-12, period_s=2e-6, t0_s=t0_s)
+        for t0_s in (10.00e-9, 10.24e-9)
+    ]
+    assert drawn(decays[0], 0).fit_group == 16
+    for seed in range(4):
+        # The same photons, some later.
+        one, other = (
+            fit_decay(drawn(decay, 700 + seed), FitOptions(intervals=False)).beta for decay in decays
+        )
+        assert abs(other.value - one.value) < 0.1 * one.stderr
+
+
 @pytest.mark.parametrize(("beta", "asked"), [(0.257, "mono"), (0.0, "bi"), (0.257, "bi")])
 def test_a_model_that_is_asked_for_is_fitted_whatever_the_data_say(truth, beta, asked):
     data = drawn(truth(photons=30_000, beta=beta), 3)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from photonstream.nodes.inference.candidates import SEARCH_AGAIN
 from photonstream.nodes.inference.decay_data import DecayData, FitOptions
 from photonstream.nodes.inference.fit import fit_decay
-from photonstream.nodes.inference.live_bins import live_starts
+from photonstream.nodes.inference.live_bins import fine_at_edges, live_starts
 
 
 @settings(max_examples=200)
@@ -35,11 +35,36 @@ def test_there_are_few():
     assert len(live_starts(2632, 80e-12, 1 / 4.75e6, np.array([3e-9, 3.2e-9]), 0.1e-9)) < 160
 
 
+def test_where_the_fit_joins_bins_none_are_joined_at_an_edge():
+    # 4.7 bins a joined one: five; edges in the middle, and around the end of the period.
+    data = DecayData(np.ones((2, 20_000), np.int64), 0.1e-9, 1.9373e-6)
+    assert data.fit_group == 5
+    edges_s = np.array([300e-9, -0.4e-9])
+    starts = fine_at_edges(data, data.fit_starts, edges_s, 0.1e-9)
+    assert set(data.fit_starts) <= set(starts.tolist())
+    begin_s, end_s = data.edges_s(starts)[:-1], data.edges_s(starts)[1:]
+    assert data.joined(starts).sum() == data.counts[:, : data.bins_in_period].sum()
+    fine = end_s - begin_s < 0.11e-9
+    for edge_s in edges_s:
+        near = np.abs(
+            (begin_s - edge_s + data.pulse_period_s / 2) % data.pulse_period_s - data.pulse_period_s / 2
+        )
+        assert fine[near < 1.8e-9].all()
+        assert not fine[(near > 3e-9) & (near < 100e-9)].any()
+
+
 @pytest.mark.parametrize(
-    ("tau_x_ns", "tau_xx_ns", "fwhm_ns", "t0_ns"),
-    [(46.8, 3.6, 0.1, 3.0), (46.8, 3.6, 0.5, 205.0), (20.0, 1.5, 0.2, 100.0), (3.5, 0.7, 0.1, 3.0)],
+    ("tau_x_ns", "tau_xx_ns", "fwhm_ns", "t0_ns", "period_ns"),
+    [
+        (46.8, 3.6, 0.1, 3.0, 210.5),
+        (46.8, 3.6, 0.5, 205.0, 210.5),
+        (20.0, 1.5, 0.2, 100.0, 210.5),
+        (3.5, 0.7, 0.1, 3.0, 210.5),
+        # More bins than a final fit takes.
+        (46.8, 3.6, 0.2, 10.2, 1000.0),
+    ],
 )
-def test_they_keep_the_information_and_the_optimum(truth, tau_x_ns, tau_xx_ns, fwhm_ns, t0_ns):
+def test_they_keep_the_information_and_the_optimum(truth, tau_x_ns, tau_xx_ns, fwhm_ns, t0_ns, period_ns):
     decay = truth(
         photons=60_000,
         beta=0.3,
@@ -47,6 +72,7 @@ def test_they_keep_the_information_and_the_optimum(truth, tau_x_ns, tau_xx_ns, f
         tau_xx_s=tau_xx_ns * 1e-9,
         fwhm_s=fwhm_ns * 1e-9,
         t0_s=t0_ns * 1e-9,
+        period_s=period_ns * 1e-9,
     )
     counts = np.array([decay.draw(np.random.default_rng(seed)) for seed in (1, 2)])
     data = DecayData(counts, decay.bin_s, decay.period_s)
