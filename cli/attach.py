@@ -314,9 +314,12 @@ class Attached(Run):
         if self._asked or not self._recording.alive:
             super().stop()
         else:
+            # While the device is armed there is no recording yet.
+            begun = self._recording.path.exists()
             self._recording.stop()
-            with suppress(OSError):
-                os.write(2, b"\nending the recording; Ctrl-C again ends at once\n")
+            if begun:
+                with suppress(OSError):
+                    os.write(2, b"\nending the recording; Ctrl-C again ends at once\n")
         self._asked = True
 
     def stop_on_command(self) -> str:

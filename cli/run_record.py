@@ -56,6 +56,11 @@ class RunRecord:
         self._log: BinaryIO | None = None
         self._failed = False
 
+    @property
+    def begun(self) -> bool:
+        """Whether the log has its first line."""
+        return self._log is not None
+
     def deed(self, what: str, more: Mapping[str, Any], progress: Progress) -> None:
         """Append a line: UTC, the recorded time that the run has reached, and what was done."""
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")

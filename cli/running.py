@@ -12,6 +12,7 @@ import threading
 import time
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from photonstream.stream.keys import Keys, keys_for
 from photonstream.stream.node import ParameterError
 from photonstream.stream.processes import ProcessesRunner
 from photonstream.stream.runner import InlineRunner, Outcome, Progress, Runner
-from photonstream.stream.supervisor import Device, PlacedRunner, Watch
+from photonstream.stream.supervisor import ANYWHERE, Device, PlacedRunner, Watch
 from photonstream.stream.threads import ThreadsRunner
 from photonstream.stream.topology_file import TopologyFile
 
@@ -125,6 +126,8 @@ class Run:
         self._out = out
         self._line = line
         self._written: Outcome | None = None
+        # The writing of what was found first.
+        self._writing: Future[None] | None = None
         # Why what is written could not be; empty where it could.
         self._unwritten = ""
         self._stopped = False
@@ -150,6 +153,11 @@ class Run:
                 )
             check_port(arguments.port)
             self._page = Page(arguments.port, browser=not arguments.no_browser)
+        elif placement == "inline" and (arguments.keys is not None or arguments.address != ANYWHERE):
+            raise ParameterError(
+                "one thread has no address at which it could be watched: without --address and --keys, or take "
+                "--placement threads"
+            )
         self.runner = self._runner(placement, file, arguments)
 
     def _runner(self, placement: str, file: TopologyFile, arguments: argparse.Namespace) -> Runner:
@@ -227,9 +235,9 @@ class Run:
     def run(self) -> int:
         """Run to the end, write and print what was found; returns the exit code."""
         outcome = self.runner.run()
-        if isinstance(self.runner, InlineRunner):
-            # Nobody can have changed anything.
-            self.record.keep()
+        if self._writing is not None:
+            self._writing.result()
+        self._keep_of_one_thread()
         self._line.clear()
         if self._written is not outcome:
             self._write(outcome)
@@ -237,13 +245,27 @@ class Run:
             say(f"photonstream: the ledger does not balance: {sentence}", sys.stderr)
         return BROKEN if outcome.imbalances or self._unwritten else 0
 
+    def _keep_of_one_thread(self) -> None:
+        """A run in one thread tells of no parameters: nobody can change any."""
+        if isinstance(self.runner, InlineRunner) and not self.record.begun:
+            self.record.keep()
+
     def _complete(self, outcome: Outcome) -> None:
-        """With a page, what is found first is written at once; what comes of moving the window, at the end."""
+        """With a page, what is found first is written at once; what comes of moving the window, at the end.
+
+        A report takes seconds to draw, in which the pages go on being answered.
+        """
         if self._page is not None and self._written is None:
             self._line.clear()
-            self._write(outcome)
-            if self._stays and not self._stopped:
-                say(self.stays_until, sys.stdout)
+            self._written = outcome
+            writer = ThreadPoolExecutor(1, "report")
+            self._writing = writer.submit(self._write_first, outcome)
+            writer.shutdown(wait=False)
+
+    def _write_first(self, outcome: Outcome) -> None:
+        self._write(outcome)
+        if self._stays and not self._stopped:
+            say(self.stays_until, sys.stdout)
 
     @property
     def _stays(self) -> bool:
@@ -314,6 +336,7 @@ class Run:
             say(f"page: {url}", sys.stdout)
         if self._written is not None:
             return
+        self._keep_of_one_thread()
         for note in self._news.of(progress):
             self._note(note)
         self._look_for_enough(progress)

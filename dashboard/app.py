@@ -171,6 +171,8 @@ class Tab:
             if name == TAKE_OVER:
                 if not self._desk.take_over(self):
                     raise WishError("this link is read-only")
+                # What was refused because another page acted is refused no more.
+                self.tell("", self._about)
             elif role == "acting":
                 self._ask(name, values, answer)
             else:

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import grid_table
 from photonstream.dashboard.numbers import SECONDS, counted, quantity
-from photonstream.stream.commands import NOTE, TOGETHER
+from photonstream.stream.commands import NOTE, SET, TOGETHER
 
 LOG = "log.jsonl"
 # A line of the log with a note of the run that is done again.
 NOTED = "note"
 # Rows of the table, and characters of a value in it; the log has more.
 MOST_ROWS, MOST_VALUE = 100, 120
+# What follows sooner is part of the same move of a hand.
+DRAGGED_S = 1.0
 
 
 def deeds_table(run: RunFolder) -> str:
     """Every command with its time, who gave it and what became of it; nothing where there were none."""
-    deeds = list(_deeds(run.path))
+    deeds = _settled(list(_deeds(run.path)))
     rows = [
         (
             str(deed.get("utc", "")).partition(".")[0].replace("T", " "),
@@ -36,6 +41,37 @@ def deeds_table(run: RunFolder) -> str:
         f"<p>{counted(len(deeds) - MOST_ROWS)} earlier ones in {LOG}.</p>" if len(deeds) > MOST_ROWS else ""
     )
     return grid_table(("UTC", "recorded", "by", "what", "became"), rows) + more if rows else ""
+
+
+def _settled(deeds: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """``deeds`` without the places through which something was dragged: of the same setting, with less than a second
+    from each to the next, the last.
+    """
+    return [
+        deed
+        for deed, after in zip_longest(deeds, deeds[1:])
+        if after is None or not (_same_setting(deed, after) and _apart_s(deed, after) < DRAGGED_S)
+    ]
+
+
+def _same_setting(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    values = [deed.get("values") for deed in (one, other)]
+    if not all(deed.get("name") == SET and deed.get("done") is True for deed in (one, other)):
+        return False
+    what = [
+        tuple(given.get(key) for key in ("node", "name", "field"))
+        for given in values
+        if isinstance(given, Mapping)
+    ]
+    return one.get("by") == other.get("by") and len(what) == 2 and what[0] == what[1] and any(what[0])
+
+
+def _apart_s(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    try:
+        times = [datetime.fromisoformat(str(deed.get("utc"))) for deed in (one, other)]
+        return (times[1] - times[0]).total_seconds()
+    except (TypeError, ValueError):
+        return math.inf
 
 
 def notes_said(folder: Path) -> list[dict[str, Any]]:

@@ -218,10 +218,13 @@ const photonstream = (() => {
 
   // Zooming
 
+  // A zoom along one axis gives the other one back changed in its last digits.
+  const alike = (a, b) => Math.abs(a - b) <= 1e-9 * Math.max(Math.abs(a), Math.abs(b));
+
   function zoomed(plot) {
     for (const axis of [plot.x_range, plot.y_range]) {
       const name = axis.name.replace("axis ", ""), usual = axes.get(name);
-      if (usual === undefined || axis.start !== usual[0] || axis.end !== usual[1]) held.add(name);
+      if (usual === undefined || !alike(axis.start, usual[0]) || !alike(axis.end, usual[1])) held.add(name);
     }
     const {start, end} = model("axis time");
     if (plot.name === "trace") say("view", [start, end]);
@@ -260,7 +263,10 @@ const photonstream = (() => {
   }
 
   function showSpan() {
-    held.delete("time");
+    for (const name of ["time", "rates"]) {
+      held.delete(name);
+      if (axes.has(name)) setAxis(name);
+    }
     say("view", usual());
   }
 

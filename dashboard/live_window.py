@@ -6,7 +6,7 @@ from __future__ import annotations
 WINDOW_SCRIPT = r"""
 "use strict";
 function onWindow({place, model, put, view, wish, notice}) {
-  const DRAG_MS = 100, NEAR_PX = 7, FAR = 20;
+  const DRAG_MS = 100, NEAR_PX = 7, FAR = 20, MOVED_PX = 4;
   // ``idle``: something else selects at present; the limits are there to be taken hold of.
   let band = null, drag = null, idle = false;
 
@@ -72,15 +72,22 @@ function onWindow({place, model, put, view, wish, notice}) {
     return [round(low < least ? 0 : low), round(high)];
   }
 
+  // What is pressed here may become a move of the window, a zoom along the time, or a click: the first pixels tell.
   function press(name, event) {
-    const part = event.button === 0 ? grip(name, event) : null;
+    const part = event.button === 0 && event.isTrusted ? grip(name, event) : null;
     if (part === null) return;
     event.stopPropagation();
     event.preventDefault();
     const area = frame(name);
-    drag = {part, from: band, rate: area.rate(event), area, sent: 0, id: event.pointerId};
+    drag = {part, from: band, rate: area.rate(event), area, sent: 0, press: event, plot: event.composedPath()[0]};
     document.activeElement?.blur();
-    place(`plot-${name}`).setPointerCapture(event.pointerId);
+  }
+
+  // The plot hears only now of the press.
+  function handBack() {
+    const {press, plot} = drag;
+    drag = null;
+    plot.dispatchEvent(new PointerEvent("pointerdown", press));
   }
 
   function move(name, event) {
@@ -88,6 +95,13 @@ function onWindow({place, model, put, view, wish, notice}) {
       const part = grip(name, event);
       place(`plot-${name}`).style.cursor = part === null ? "" : part === "both" ? "grab" : "ns-resize";
       return;
+    }
+    if (drag.press !== null) {
+      const across = Math.abs(event.clientX - drag.press.clientX), along = Math.abs(event.clientY - drag.press.clientY);
+      if (Math.max(across, along) < MOVED_PX) return event.stopPropagation();
+      if (across > along) return handBack();
+      drag.press = null;
+      place(`plot-${name}`).setPointerCapture(event.pointerId);
     }
     event.stopPropagation();
     idle = false;
@@ -100,6 +114,7 @@ function onWindow({place, model, put, view, wish, notice}) {
 
   function release(event) {
     if (drag === null) return;
+    if (drag.press !== null) return handBack();
     event.stopPropagation();
     const moved = String(drag.from) !== String(band);
     drag = null;

@@ -80,6 +80,8 @@ noscript p { border: 1px solid var(--line); padding: 12px; }
   h2, thead { break-after: avoid; }
   .numbers { margin-left: 10px; padding-left: 20px; }
   .facts section { break-inside: auto; margin-bottom: 14px; }
+  /* A heading does not hold on to a plot by itself. */
+  .facts section:has(> div) { break-inside: avoid; }
 }
 """
 

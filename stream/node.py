@@ -241,7 +241,7 @@ def make_parameters(cls: type[Any], given: Mapping[str, Any], node: str) -> Any:
             names = ", ".join(sorted(hints)) or "none"
             raise ParameterError(f"node {node} has no parameter {key!r} (it has: {names})")
         if not fits(value, hints[key]):
-            raise ParameterError(f"{node}.{key} cannot be {value!r:.80}")
+            raise ParameterError(f"{node}.{key} cannot be {value!r:.80}: it is {wanted(hints[key])}")
     try:
         return cls(**given)
     except (TypeError, ValueError, OverflowError) as error:
@@ -272,3 +272,24 @@ def fits(value: Any, hint: Any) -> bool:
         number = isinstance(value, int if hint is int else int | float) and not isinstance(value, bool)
         return number and abs(value) <= sys.float_info.max
     return value is None if hint is NoneType else isinstance(value, hint)
+
+
+_KINDS: Mapping[Any, str] = {
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "text",
+    NoneType: "nothing",
+}
+
+
+def wanted(hint: Any) -> str:
+    """What `fits` a ``hint``, in words."""
+    if isinstance(hint, UnionType):
+        return " or ".join(wanted(each) for each in get_args(hint))
+    if get_origin(hint) is tuple:
+        first, *others = get_args(hint)
+        if others[-1:] == [Ellipsis]:
+            return f"a list, each {wanted(first)}"
+        return f"a list of {1 + len(others)}: {', '.join(wanted(each) for each in (first, *others))}"
+    return _KINDS.get(hint, "a table" if get_origin(hint) is Mapping else "something else")

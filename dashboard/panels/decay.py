@@ -144,7 +144,8 @@ def counts_figure(
     items: list[tuple[str, GlyphRenderer[Any]]] = []
     grey = plot.scatter("time", "everything", source=source, size=2.5, fill_color=PALE, line_color=None)
     blue = plot.scatter("time", "selected", source=source, size=3, fill_color=SELECTED, line_color=None)
-    items += [("selected photons", blue), ("all states", grey)]
+    # Two columns have no room for more words.
+    items += [("selected" if extras else "selected photons", blue), ("all states", grey)]
     for name, (words, color, dash, line_width) in STYLES.items():
         if name in parts:
             line = plot.line(

@@ -120,7 +120,7 @@ def history_figure(
         minor_ticks=[m * 10.0**k for k in range(DECADES) for m in range(1, 10)],
     )
     plot.xaxis.formatter = count_ticks()
-    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=16)
     if not last:
         plot.xaxis.major_label_text_font_size = "0px"
         plot.min_border_bottom = 8

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any, get_type_hints
 
-from photonstream.stream.node import ParameterError, fits
+from photonstream.stream.node import ParameterError, fits, wanted
 
 
 def split_device(text: str) -> tuple[str, list[tuple[str, str]]]:
@@ -32,7 +32,9 @@ def make_settings(cls: type[Any], given: Mapping[str, Any], device: str) -> Any:
             known = ", ".join(sorted(names)) or "none"
             raise ParameterError(f"device {device} has no setting {key!r} (it has: {known})")
         if not fits(value, hints[key]):
-            raise ParameterError(f"device {device}: {key} cannot be {value!r:.80}")
+            raise ParameterError(
+                f"device {device}: {key} cannot be {value!r:.80}: it is {wanted(hints[key])}"
+            )
     try:
         return cls(**given)
     except (TypeError, ValueError, OverflowError) as error:

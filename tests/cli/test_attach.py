@@ -127,6 +127,28 @@ def test_kernels_are_compiled_before_the_device_is_armed_and_ctrl_c_ends_that(tm
     assert not (tmp_path / "out").exists()
 
 
+def test_one_thread_is_not_given_an_address(tmp_path, capsys):
+    words = ["attach", "simulated", "--headless", "--placement", "inline", "--out", str(tmp_path / "out")]
+    for more in (["--address", "tcp://127.0.0.1:5710"], ["--keys", str(tmp_path)]):
+        assert main([*words, *more]) == 2
+        assert "one thread has no address" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_ctrl_c_while_the_device_is_armed_is_answered_once(tmp_path, monkeypatch, capfd):
+    def interrupt(_wait_s):
+        monkeypatch.undo()
+        signal.raise_signal(signal.SIGINT)
+
+    # It is slept only until the recording is there.
+    monkeypatch.setattr("photonstream.cli.attach.time", SimpleNamespace(sleep=interrupt))
+    assert main(["attach", "simulated", "--headless", "--out", str(tmp_path / "out")]) == 130
+    err = capfd.readouterr().err
+    assert "ended at once" in err
+    assert "ending the recording" not in err
+    assert not list(tmp_path.rglob("*.ptu"))
+
+
 def test_ctrl_c_ends_the_recording_and_then_the_run(attach):
     run = attach()
     run.wait_for(lambda: run.records() > 20_000)

@@ -107,6 +107,30 @@ def test_what_was_done_to_the_run_is_told(write_run, result):
     assert "<script>window.hacked" not in whole
 
 
+def test_what_was_dragged_is_told_once(write_run, result):
+    folder = write_run(result)
+    on, s = ({"node": node, "name": name} for node, name in (("states", "on"), ("lifetime", "s")))
+    seconds = [(10.0, on), (10.1, on), (10.9, on), (12.0, on), (12.1, s), (12.2, on)]
+    deeds = [
+        {
+            "what": "command",
+            "name": "set",
+            "by": "page",
+            "done": True,
+            "answer": "",
+            "utc": f"2026-05-04T10:00:{second:06.3f}+00:00",
+            "values": {**of, "value": 1000 + k},
+        }
+        for k, (second, of) in enumerate(seconds)
+    ]
+    # Of another hand, and one that was refused: that stays.
+    deeds += [deeds[-1] | {"by": "ctl"}, deeds[-1] | {"by": "ctl", "done": False, "answer": "no"}]
+    (folder / "log.jsonl").write_text("\n".join(map(json.dumps, deeds)), encoding="utf-8")
+    page = visible(write_report(folder).read_text(encoding="utf-8"))
+    told = re.findall(r"(?:states.on|lifetime.s) = (\d+)", page)
+    assert told == ["1002", "1003", "1004", "1005", "1005", "1005"]
+
+
 def test_text_on_a_plot_is_escaped(write_run, result):
     result["fit"] = {"model": "none", "reason": EVIL}
     result["beta"] = None

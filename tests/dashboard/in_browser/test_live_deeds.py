@@ -52,13 +52,34 @@ def test_dragging_the_window_asks_for_the_rates_under_the_mouse(visit, going_run
 
 def test_the_upper_edge_and_the_whole_band_can_be_dragged(page, going_run):
     top = page.evaluate(FRAME, "trace")
-    ceiling = (top["left"] + 50, top["top"] + 2)
+    ceiling = (top["left"] + 0.5 * top["width"], top["top"] + 2)
     drag(page, ceiling, at_rate(page, 14), at_rate(page, 12))
     wait_for_window(page, going_run, 8000, 12000)
     page.wait_for_function("document.querySelector('#high').value !== ''")
     # On the histogram, in the middle of the band.
     drag(page, at_rate(page, 10, "histogram"), at_rate(page, 7, "histogram"), at_rate(page, 6, "histogram"))
     wait_for_window(page, going_run, 4000, 8000)
+
+
+def test_a_drag_along_the_time_zooms_and_a_double_click_shows_all_wherever_the_window_is(page, going_run):
+    ends = "() => ['start', 'end'].map(k => Bokeh.documents[0].get_model_by_name('axis time')[k]).join()"
+    rates = "() => ['start', 'end'].map(k => Bokeh.documents[0].get_model_by_name('axis rates')[k]).join()"
+    page.fill("#high", "12")
+    page.press("#high", "Enter")
+    wait_for_window(page, going_run, 8000, 12000)
+    whole, kcps = page.evaluate(ends), page.evaluate(rates)
+    # In the middle of the window, and on its lower limit.
+    for rate in (10, 8):
+        x, y = at_rate(page, rate)
+        drag(page, (x, y), (x + 30, y + 2), (x + 60, y + 2))
+        page.wait_for_function(f"({ends})() !== '{whole}'")
+        page.mouse.dblclick(x, y)
+        page.wait_for_function(f"({ends})() === '{whole}'")
+        assert page.evaluate(rates) == kcps
+    assert [page.input_value(field) for field in ("#low", "#high")] == ["8", "12"]
+    # The window is where it was, and no zoom was taken for a change of its rates.
+    drag(page, at_rate(page, 10), at_rate(page, 9), at_rate(page, 7))
+    wait_for_window(page, going_run, 5000, 9000)
 
 
 def test_the_window_can_be_typed_and_given_back_to_the_rule(page, going_run):

@@ -138,6 +138,11 @@ def test_a_zoomed_trace_is_drawn_anew_and_a_double_click_shows_all(
         "[0, 1].map(k => Bokeh.documents[0].get_model_by_name('axis time')[['start', 'end'][k]])"
     )
     assert 0 < shown[0] < shown[1] < 100
+    # Only the time was zoomed: the rates show what comes in.
+    for node, key, value in results_of_run(2 * 16384 + 500):
+        brighter = {"counts": 3 * value["counts"]} if key.startswith("trace/") else {}
+        hand_run.put(node, key, {**value, **brighter})
+    page.wait_for_function("Bokeh.documents[0].get_model_by_name('axis rates').end > 45")
     page.mouse.dblclick(frame["left"] + 100, y)
     page.wait_for_function(
         "() => { const x = Bokeh.documents[0].get_model_by_name('source trace_values').data.left;"

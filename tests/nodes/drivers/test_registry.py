@@ -98,7 +98,7 @@ def test_settings_are_made_and_checked():
     assert made == Settings(3, 0.1, (1e-9, 0))
     for given, words in [
         ({"bins": 1}, r"device harp has no setting 'bins' \(it has: binning, level_v, offsets_s\)"),
-        ({"binning": "x"}, "device harp: binning cannot be 'x'"),
+        ({"binning": "x"}, "device harp: binning cannot be 'x': it is a whole number"),
         ({"binning": 1.5}, "device harp: binning cannot be 1.5"),
         ({"binning": 25}, "device harp: binning is at most 24, not 25"),
     ]:
