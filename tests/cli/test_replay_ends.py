@@ -17,6 +17,7 @@ import pytest
 from photonstream.cli.folders import CLAIM, claimed
 from photonstream.cli.main import main
 from photonstream.cli.progress import ProgressLine
+from photonstream.cli.run_record import RunRecord
 from photonstream.nodes.intensity import Intensity
 from photonstream.nodes.sources import Replay
 from photonstream.nodes.warm_up import warm_up
@@ -368,3 +369,28 @@ def test_a_bad_meta_file_is_one_sentence_and_code_2(tmp_path, capsys, content):
     assert str(meta) in err
     assert len(err.splitlines()) == 1
     assert not out.exists()
+
+
+def test_what_a_run_in_one_thread_was_told_is_kept_while_it_goes_on(tmp_path, monkeypatch):
+    out, kept = tmp_path / "out", []
+    keep = RunRecord.keep
+    monkeypatch.setattr(
+        RunRecord, "keep", lambda record: (kept.append((out / "result.json").exists()), keep(record))
+    )
+    words = ["replay", str(NC_355), "--headless", "--placement", "inline", "--out", str(out)]
+    assert main(words) == 0
+    assert kept == [False]
+    assert (out / "run.toml").exists()
+
+
+def test_a_run_with_a_page_is_answered_while_its_report_is_drawn(tmp_path, monkeypatch, capsys):
+    out, told = tmp_path / "out", []
+
+    def draw(folder):
+        told.extend(main(["ctl", str(folder), *words]) for words in (["note", "meanwhile"], ["stop"]))
+        return folder / "report.html"
+
+    monkeypatch.setattr("photonstream.dashboard.report.write_report", draw)
+    assert main(["replay", str(NC_355), "--no-browser", "--out", str(out)]) == 0
+    assert told == [0, 0]
+    assert "meanwhile" in (out / "log.jsonl").read_text(encoding="utf-8")
