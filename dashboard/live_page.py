@@ -225,7 +225,9 @@ window <input id="low" inputmode="decimal" aria-label="lower rate in kcps"> to
 <p id="reason" tabindex="0"></p>
 <div id="numbers"></div></div>
 </div>
-<footer><span id="ledger"></span><span id="lag"></span><span id="restarts"></span><span id="refused"></span>
+<footer><span id="ledger"></span><span id="lag"></span><span id="restarts"></span><span id="refused"
+title="connections and messages that were not let in: keys that do not fit, another program at these ports (such as an
+old page that looks for its run), a node's result that is none. They change nothing of the results."></span>
 <span id="epoch"></span><span id="link"></span><span id="latency"></span><span id="shares"></span></footer>
 </main>
 {# What the session has is not drawn, but Bokeh wants a place for it. #}
