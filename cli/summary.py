@@ -6,7 +6,7 @@ import shutil
 import textwrap
 
 from photonstream.dashboard import calibration, coincidence
-from photonstream.dashboard.facts import discarded, file_name, mean_rate, notes, selection_text
+from photonstream.dashboard.facts import discarded, file_name, mean_rate, measured_s, notes, selection_text
 from photonstream.dashboard.findings import Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
@@ -41,8 +41,8 @@ def _recording(run: RunFolder) -> list[Row]:
     recording, states = run.section("recording"), run.section("states")
     levels = states.get("levels")
     count = len(levels) if isinstance(levels, list) else 0
-    duration_s, on_time_s = number(recording.get("duration_s")), number(states.get("on_time_s"))
-    share = on_time_s / duration_s if duration_s and on_time_s is not None else None
+    time_s, on_time_s = measured_s(run), number(states.get("on_time_s"))
+    share = on_time_s / time_s if time_s and on_time_s is not None else None
     return [
         Row("recording", f"{file_name(run)}, {recording.get('record_type')}"),
         Row(

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass
 from hmac import compare_digest
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from bokeh.server.tornado import BokehTornado
 from tornado.httputil import HTTPServerRequest
@@ -54,15 +57,24 @@ class Access:
 
 
 class GuardedServer(BokehTornado):
-    """A Bokeh server that gives nothing to whoever has no access; ``port`` tells its cookies from other pages'."""
+    """A Bokeh server that gives nothing to whoever has no access; ``port`` tells its cookies from other pages'.
 
-    def __init__(self, applications: Any, access: Access, port: int, **options: Any) -> None:
+    ``names``: by which this machine may be called where no token is asked for. A page of somewhere else can have its
+    own name lead here (DNS rebinding), and its browser then takes this page for a part of it.
+    """
+
+    def __init__(
+        self, applications: Any, access: Access, port: int, names: Collection[str], **options: Any
+    ) -> None:
         self._access = access
+        self._names = frozenset(name.lower() for name in names)
         self._cookies = {ACT: f"photonstream-{port}", WATCH: f"photonstream-{port}-watch"}
         super().__init__(applications, log_function=lambda _handler: None, **options)
 
     def find_handler(self, request: HTTPServerRequest, **options: Any) -> Any:
         """The handler of a request, or one that refuses it, or that turns the token of a link into a cookie."""
+        if self._access.act is None and not self._is_called(request.host):
+            return self.get_handler_delegate(request, _Refuse)
         in_link = request.query_arguments.get(TOKEN)
         # Without tokens there is nothing to keep; and a link is one to a page of ours, nothing that looks like a host.
         if in_link and self._access.act is not None and request.path in (ACT, WATCH):
@@ -75,6 +87,17 @@ class GuardedServer(BokehTornado):
         if not any(self._access.allows(request.path, token) for token in kept or [None]):
             return self.get_handler_delegate(request, _Refuse)
         return super().find_handler(request, **options)
+
+    def _is_called(self, host: str) -> bool:
+        """Whether ``host`` (with its port, which a tunnel may change) is an address, which nobody can have led here, or
+        a name of this machine.
+        """
+        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            ip_address(name)
+        except ValueError:
+            return name in self._names
+        return True
 
 
 def told_in_a_line(record: logging.LogRecord) -> bool:

@@ -98,11 +98,10 @@ def states_table(run: RunFolder) -> str:
     if not levels:
         return "<p>no states: the recording has no bins</p>"
     levels = sorted(levels, key=lambda level: number(level.get("rate_hz")) or 0.0, reverse=True)
-    duration_s = number(run.section("recording").get("duration_s"))
     rows = [
         (
             _state_name(level) + ("selected" if level.get("on") is True else "not selected"),
-            _level_rate(level, duration_s),
+            with_error(level, "rate_hz", KCPS),
             quantity(level.get("time_share"), PERCENT, 3),
             with_error(level, "mean_dtime_s", NS),
             dwell_text(level),
@@ -143,8 +142,9 @@ def _why_no_dwell(states: Mapping[str, Any]) -> str:
 
 
 def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:
-    """The figure ``key`` (ending in ``_s``) of a level with its error, where it has one."""
-    error = level.get(f"{key.removesuffix('_s')}_stderr_s")
+    """The figure ``key`` (ending in its unit, as in ``dwell_s``) of a level with its error, where it has one."""
+    name, _, ending = key.rpartition("_")
+    error = level.get(f"{name}_stderr_{ending}")
     if number(error) is None:
         return quantity(level.get(key), unit, 3)
     return estimate_text({"value": level.get(key), "stderr": error}, unit)
@@ -152,15 +152,6 @@ def with_error(level: Mapping[str, Any], key: str, unit: Unit) -> str:
 
 def _state_name(level: Mapping[str, Any]) -> str:
     return f"{level['state']}: " if number(level.get("state")) else ""
-
-
-def _level_rate(level: Mapping[str, Any], duration_s: float | None) -> str:
-    """Rate of a level with the Poisson error of its mean, sqrt(rate/time)."""
-    rate_hz, share = number(level.get("rate_hz")), number(level.get("time_share"))
-    if rate_hz is None or not share or not duration_s:
-        return quantity(rate_hz, KCPS)
-    estimate = {"value": rate_hz, "stderr": math.sqrt(rate_hz / (share * duration_s))}
-    return estimate_text(estimate, KCPS, without_error="no photons")
 
 
 def _selection_rows(run: RunFolder) -> Iterator[Row]:
@@ -249,7 +240,15 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
     kind = [str(recording[key]) for key in ("format", "record_type", "mode") if recording.get(key)]
     yield Row("device and format", ", ".join(kind) or "unknown")
     yield Row("measured", str(recording.get("created") or "unknown"))
-    yield Row("duration", quantity(recording.get("duration_s"), SECONDS, 6))
+    duration_s, time_s = number(recording.get("duration_s")), measured_s(run)
+    gaps = "" if duration_s is None or time_s is None or time_s >= duration_s else "with gaps"
+    yield Row("duration", quantity(duration_s, SECONDS, 6), remark=gaps)
+    if gaps:
+        yield Row(
+            "measured time",
+            quantity(time_s, SECONDS, 6),
+            remark="without the gaps: rates and shares are of it",
+        )
     sync = pulse_rate(recording.get("sync_rate_hz"), 6)
     divider = number(recording.get("sync_divider"))
     yield Row("sync rate", f"{sync}, divider {counted(divider)}" if divider and divider > 1 else sync)
@@ -270,11 +269,17 @@ def recording_rows(run: RunFolder) -> Iterator[Row]:
         yield Row("comment in the file", str(recording["comment"]))
 
 
+def measured_s(run: RunFolder) -> float | None:
+    """Recorded time without the gaps; an older result does not tell it apart."""
+    recording = run.section("recording")
+    return number(recording.get("measured_s", recording.get("duration_s")))
+
+
 def mean_rate(run: RunFolder) -> str:
     """Mean rate with its counting error."""
     rate_hz = number(run.section("intensity").get("mean_rate_hz"))
-    duration_s = number(run.section("recording").get("duration_s"))
-    error_hz = math.sqrt(rate_hz / duration_s) if rate_hz and duration_s else None
+    time_s = measured_s(run)
+    error_hz = math.sqrt(rate_hz / time_s) if rate_hz and time_s else None
     return estimate_text({"value": rate_hz, "stderr": error_hz}, KCPS, without_error="no photons")
 
 

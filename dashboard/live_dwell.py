@@ -22,7 +22,8 @@ def dwell_view(latest: Latest) -> Update:
     if selection.get("method") == HIDDEN_MARKOV:
         times = latest.value("states", "dwell").get("times")
     else:
-        times = dwells_of_bins(tiles.on(MOST_BINS), tiles.bin_s) if tiles.bins else None
+        bins = tiles.on(MOST_BINS), tiles.unseen(MOST_BINS)
+        times = dwells_of_bins(*bins, tiles.bin_s) if tiles.bins else None
     table = dwell_table(times).get("dwell", [])
     sides = dwell_sides(Curve({column.name: np.asarray(column.values, float) for column in table}))
     ends = dwell_ends(sides)

@@ -9,6 +9,7 @@ from typing import Any
 
 from photonstream.dashboard import facts
 from photonstream.dashboard.delays import delay_words, delays_of, health_phrase
+from photonstream.dashboard.facts import measured_s
 from photonstream.dashboard.findings import DASH, Findings
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row, items, rows_table
@@ -27,6 +28,7 @@ from photonstream.dashboard.numbers import (
 )
 from photonstream.nodes.experiment import as_fitted
 from photonstream.nodes.pipeline import PHOTON_PATH
+from photonstream.nodes.recording import cut_short
 from photonstream.nodes.recording_events import STOP
 from photonstream.nodes.tag_source import EVENTS
 from photonstream.stream.ledger import imbalances
@@ -52,6 +54,8 @@ def live_run(latest: Latest) -> RunFolder:
         recording.setdefault(key, info.get(key))
     recording.setdefault("path", _section(parameters, "source").get("path"))
     recording |= {key: counts.get(key) for key in ("photons", "duration_s")}
+    if counts:
+        recording["measured_s"] = counts["duration_s"] - counts.get("gap_s", 0.0)
     summary = {
         "parameters": parameters,
         "experiment": experiment_of(latest),
@@ -101,7 +105,7 @@ def _light_rows(run: RunFolder) -> list[Row]:
     """How bright it is, and how long it is in the selected state."""
     states, recording = run.section("states"), run.section("recording")
     on_s, photons = number(states.get("on_time_s")), number(states.get("on_photons"))
-    all_s, everything = number(recording.get("duration_s")), number(recording.get("photons"))
+    all_s, everything = measured_s(run), number(recording.get("photons"))
     return [
         Row("rate in the selected state", _rate(photons, on_s)),
         Row("rate of the whole recording", _rate(everything, all_s)),
@@ -172,7 +176,9 @@ def status_view(latest: Latest, now_s: float, address: str, page: Mapping[str, A
             **_health(latest, status, link),
             "latency": health_phrase(delays, running=state in AT_WORK),
         },
-        "html": {"problems": items([*facts.discarded(run), *_strings(status.get("problems"))])},
+        "html": {
+            "problems": items([*facts.discarded(run), *_strings(status.get("problems")), *_of_device(latest)])
+        },
         "title": {"title": title, "restarts": _restarts(status), "latency": delay_words(delays)},
         "classes": {
             "catching-up": catching_up,
@@ -228,6 +234,23 @@ def _state_words(latest: Latest, status: Mapping[str, Any], link: str, address: 
         return f"Live: {says}." if says else "Live."
     words = {"running": "Running.", "paused": "Paused.", "complete": "Complete: these are the final results."}
     return words.get(state, state)
+
+
+def being_recorded(latest: Latest) -> bool:
+    """Whether a recorder is at work on what is followed, as far as anybody has said."""
+    return latest.value(RUN, STATUS).get("clocked") is False and not recording_ended(latest)
+
+
+def device_warnings(latest: Latest) -> list[str]:
+    """What the recorder said last of device and disk that somebody should see to."""
+    told = latest.value("source", EVENTS).get("status")
+    return _strings(told.get("warnings")) if isinstance(told, Mapping) and being_recorded(latest) else []
+
+
+def _of_device(latest: Latest) -> list[str]:
+    events = latest.value("source", EVENTS).get("events")
+    ends = cut_short(event for event in events or () if isinstance(event, Mapping))
+    return [*device_warnings(latest), *(f"The recording was cut short: {why}." for why in ends)]
 
 
 def recording_ended(latest: Latest) -> bool:

@@ -208,6 +208,7 @@ async def _serve(
         {ACT: acting, WATCH: watching},
         access,
         port,
+        {*LOCAL, *(origin.rpartition(":")[0] for origin in origins)},
         extra_websocket_origins=[f"{in_url(name)}:{port}" for name in {*LOCAL, *hosts}] + [*origins],
         check_unused_sessions_milliseconds=CHECK_MS,
         unused_session_lifetime_milliseconds=UNUSED_MS,

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from photonstream.dashboard.detail import fitted_row
+from photonstream.dashboard.facts import measured_s
 from photonstream.dashboard.findings import DASH, Findings, is_dark
 from photonstream.dashboard.folder import RunFolder
 from photonstream.dashboard.html import Row
 from photonstream.dashboard.latest import RUN, STATUS, Latest
 from photonstream.dashboard.live_panels import Update
-from photonstream.dashboard.live_words import live_run, recording_ended
+from photonstream.dashboard.live_words import being_recorded, device_warnings, live_run, recording_ended
 from photonstream.dashboard.numbers import NS, PERCENT, SECONDS, counted, number, plain, quantity
 from photonstream.dashboard.safe_rates import RECENT_S, laser_rate_hz, rate_words
 from photonstream.nodes.inference.decay_fit import TOO_FEW
@@ -80,7 +81,7 @@ def _fitted(run: RunFolder) -> str:
 def _share(run: RunFolder) -> str:
     """How much of the time is selected."""
     on_s = number(run.section("states").get("on_time_s"))
-    all_s = number(run.section("recording").get("duration_s"))
+    all_s = measured_s(run)
     if on_s is None or not all_s:
         return ""
     return f"{quantity(min(1.0, on_s / all_s), PERCENT, 3)} of {quantity(round(all_s, 1), SECONDS)} selected"
@@ -115,9 +116,10 @@ def _recording(latest: Latest) -> str:
 def _disk(latest: Latest) -> tuple[str, bool]:
     """What the recorder said last of its disk and its device, and whether that is a warning."""
     told: Any = latest.value("source", EVENTS).get("status")
-    if not isinstance(told, Mapping):
+    # What was said of a recording of then is nothing about now.
+    if not isinstance(told, Mapping) or not being_recorded(latest):
         return "", False
-    warnings = [str(each) for each in told.get("warnings") or ()]
+    warnings = device_warnings(latest)
     free, left_s = number(told.get("disk_free_bytes")), number(told.get("disk_left_s"))
     if warnings:
         return "; ".join(warnings), True

@@ -18,7 +18,7 @@ from photonstream.nodes.inference.levels import first_count
 from photonstream.nodes.inference.rows import STATES
 
 BLOCK = 64
-# A bin that has not come yet; no detector counts so far.
+# A bin that has not come yet, or lies in a gap of the recording; no detector counts so far.
 UNKNOWN = np.uint32(0xFFFFFFFF)
 # More bins than this are not taken: as many as the trace itself may have.
 MOST_BINS = 100_000_000
@@ -86,6 +86,8 @@ class TraceTiles:
             raise ValueError("a tile has counts by bin and channel, a place and a width")
         stop = _end(first, len(counts))
         total = np.minimum(counts.sum(axis=1, dtype=np.int64), _MOST_COUNT).astype(np.uint32)
+        for begin, end in np.asarray(tile.get("unseen", ()), np.int64).reshape(-1, 2).tolist():
+            total[max(0, begin - first) : max(0, end - first)] = UNKNOWN
         if len(total) and float(tile["end_s"]) < (stop - 1e-6) * bin_s:
             total, stop = total[:-1], stop - 1
         self.bin_s = bin_s
@@ -115,6 +117,11 @@ class TraceTiles:
     def on(self, most: int) -> NDArray[np.bool_]:
         """Which of the last ``most`` bins are selected."""
         return self._on[max(0, self.bins - most) : self.bins].copy()
+
+    def unseen(self, most: int) -> NDArray[np.bool_]:
+        """Which of the last ``most`` bins lie in gaps."""
+        found: NDArray[np.bool_] = self._counts[max(0, self.bins - most) : self.bins] == UNKNOWN
+        return found
 
     def take_states(self, tile: Mapping[str, Any]) -> None:
         """Take the states of the bins of a tile. Raises ValueError, KeyError or TypeError for what is none."""

@@ -22,7 +22,7 @@ EXTRAS = ("response", "detector_1", "detector_2")
 
 @dataclass(frozen=True)
 class Trace:
-    """Rate of every bin in kcps; ``edges_s`` has one more; ``on`` marks the bins whose photons are selected.
+    """Rate of every bin in kcps, NaN in a gap; ``edges_s`` has one more; ``on`` marks bins whose photons are selected.
 
     ``state`` of each bin, 0 where nobody knows.
     """
@@ -69,8 +69,10 @@ def view_trace(curve: Curve) -> Trace:
     if not np.isfinite(edges_s).all():
         edges_s = np.arange(curve.rows + 1, dtype=np.float64)
     on = curve["on"] > 0
+    # In a gap nobody looked.
+    rate, counts = (np.where(curve["gap"] > 0, np.nan, curve[name]) for name in ("rate", "counts"))
     state = np.nan_to_num(curve["state"]).astype(np.int64)
-    return Trace(edges_s, curve["rate"] / 1e3, curve["counts"], on, state)
+    return Trace(edges_s, rate / 1e3, counts, on, state)
 
 
 @dataclass(frozen=True)

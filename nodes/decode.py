@@ -64,6 +64,8 @@ class Decode(PhotonNode[DecodeParameters]):
         self._without_pulse = 0
         # Photons among the records that are said to stand for gaps.
         self._not_blind = 0
+        # The time of gaps, in ticks.
+        self._gap_ticks = 0
         self._sequence = 0
         self._start = 0
         self._stamp: int | None = None
@@ -111,7 +113,9 @@ class Decode(PhotonNode[DecodeParameters]):
             done = edge
             if place % 2:
                 self._not_blind += n - before
-        return n, np.array(times[:-1], np.int64).reshape(-1, 2)
+        gaps = np.array(times[:-1], np.int64).reshape(-1, 2)
+        self._gap_ticks += int(np.diff(gaps, axis=1).sum())
+        return n, gaps
 
     def close(self) -> Iterable[Chunk]:
         if self._held and len(self._held["macrotime"]):
@@ -131,7 +135,7 @@ class Decode(PhotonNode[DecodeParameters]):
                 self._without_pulse += int(np.count_nonzero(dtime == NO_DTIME))
 
     def snapshot(self, *, final: bool) -> Iterable[Result]:
-        """``counts``: the records by kind, photons per channel, and the time reached."""
+        """``counts``: the records by kind, photons per channel, the time reached, and the time of gaps in it."""
         total = counts(self._carry)
         notes = []
         if total.backwards:
@@ -165,6 +169,7 @@ class Decode(PhotonNode[DecodeParameters]):
             "photons_without_pulse": self._without_pulse,
             "photons_per_channel": {str(c): int(n) for c, n in enumerate(self._per_channel) if n},
             "duration_s": watermark_ticks(self._carry) * self._info.macrotime_unit_s,
+            "gap_s": self._gap_ticks * self._info.macrotime_unit_s,
             "notes": notes,
         }
         yield self.result("counts", value, final=final)

@@ -137,10 +137,10 @@ class Dwells:
         return {"bin_s": bin_s, **sides}
 
 
-def dwells_of_bins(on: NDArray[np.bool_], bin_s: float) -> dict[str, Any] | None:
-    """Dwell times of bins that are selected or not, as `Dwells.describe` gives them."""
+def dwells_of_bins(on: NDArray[np.bool_], unseen: NDArray[np.bool_], bin_s: float) -> dict[str, Any] | None:
+    """Dwell times of bins that are selected or not, or lie in a gap, as `Dwells.describe` gives them."""
     dwells = Dwells()
-    dwells.add(on.astype(np.int64))
+    dwells.add(on.astype(np.int64), unseen)
     return dwells.describe([1], bin_s)
 
 

@@ -57,6 +57,8 @@ class Intensity(PhotonNode[IntensityParameters]):
         self._held: list[Chunk] = []
         # Gaps that do not lie wholly before the bins that are open, in ticks.
         self._gaps: list[tuple[int, int]] = []
+        # Bins that lie in gaps: from and to which.
+        self._unseen: list[tuple[int, int]] = []
         self._bins_done = 0
         self._sequence = 0
         self._stop = 0
@@ -68,7 +70,7 @@ class Intensity(PhotonNode[IntensityParameters]):
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
         columns = dict(chunk.columns)
         if (gaps := columns.pop("blind", None)) is not None:
-            self._note_gaps(gaps)
+            _append_joined(self._gaps, gaps)
         self._held.append(Chunk(chunk.sequence, chunk.start, chunk.stop, chunk.events, columns))
         self._stop = chunk.stop
         complete = chunk.stop // self._width
@@ -107,20 +109,15 @@ class Intensity(PhotonNode[IntensityParameters]):
         columns = {name: array[:ready] for name, array in photons.items()}
         columns |= {"offsets": offsets, "counts": counts, "timed": timed}
         # Photons tell that somebody looked, whatever is said of a gap.
-        columns["blind"] = self._blind(first, bins_done) & ~counts.any(axis=1)
+        columns["blind"] = blind = self._blind(first, bins_done) & ~counts.any(axis=1)
+        turns = np.flatnonzero(np.diff(blind, prepend=False, append=False)).astype(np.int64)
+        _append_joined(self._unseen, first + turns.reshape(-1, 2))
         out = Chunk(self._sequence, first * self._width, stop, ready, columns)
         self._sequence += 1
         self._bins_done = bins_done
         rest = {name: array[ready:].copy() for name, array in photons.items()}
         self._held = [Chunk(0, stop, self._stop, len(rest["channel"]), rest)]
         return out
-
-    def _note_gaps(self, gaps: NDArray[np.int64]) -> None:
-        """A gap that came in pieces is one."""
-        for begin, end in gaps.tolist():
-            if self._gaps and self._gaps[-1][1] == begin:
-                begin = self._gaps.pop()[0]
-            self._gaps.append((begin, end))
 
     def _blind(self, first: int, stop: int) -> NDArray[np.bool_]:
         """Which of the bins ``first`` to ``stop`` lie in gaps as a whole; gaps before ``stop`` are forgotten."""
@@ -143,11 +140,19 @@ class Intensity(PhotonNode[IntensityParameters]):
         """``trace/K``: tile K of the trace, where it changed since somebody last looked; ``trace``: how many there are.
 
         A tile has the ``counts`` (bins, channels), a read-only view, the number of its ``first`` bin, how many
-        ``bins`` it has, ``bin_s`` their width, and ``end_s``, where the last one ends. At the end all tiles are given.
+        ``bins`` it has, ``bin_s`` their width, ``end_s``, where the last one ends, and ``unseen`` (n, 2): from and to
+        which number bins lie in gaps. At the end all tiles are given.
         """
         for tile in self._tiles.touched(0 if final else self._shown):
             first, counts = self._tiles.tile(tile)
-            value = {"first": first, "counts": counts, **self._extent(len(counts), first + len(counts))}
+            stop = first + len(counts)
+            unseen = [(max(first, a), min(stop, b)) for a, b in self._unseen if a < stop and b > first]
+            value = {
+                "first": first,
+                "counts": counts,
+                "unseen": np.array(unseen, np.int64).reshape(-1, 2),
+                **self._extent(len(counts), stop),
+            }
             yield self.result(tile_key(tile), value, final=final)
         self._shown = self._bins_done
         value = {"tiles": len(self._tiles), **self._extent(self._bins_done, self._bins_done)}
@@ -157,3 +162,11 @@ class Intensity(PhotonNode[IntensityParameters]):
         """Number and width of some bins and where they end; the recording may end within its last bin."""
         end_s = min(stop_bin * self._width, self._stop) * self._unit_s
         return {"bin_s": self._width * self._unit_s, "bins": bins, "end_s": end_s}
+
+
+def _append_joined(stretches: list[tuple[int, int]], more: NDArray[np.int64]) -> None:
+    """Append ``more`` stretches, (n, 2); one that came in pieces is one."""
+    for begin, end in more.tolist():
+        if stretches and stretches[-1][1] == begin:
+            begin = stretches.pop()[0]
+        stretches.append((begin, end))

@@ -117,8 +117,8 @@ def _from_tags(path: Path) -> MeasuredIrf:
     if rows["pulse_period_s"] is None or not rows["counts"].any():
         raise ParameterError(f"{path}: this recording holds no delays after laser pulses, so no IRF")
     measured = _measured(path, rows["counts"].sum(axis=0), rows["resolution_s"], rows["channels"].tolist())
-    photons, duration_s = recording["photons_per_channel"], recording["duration_s"]
-    rates_hz = {int(channel): count / duration_s for channel, count in photons.items() if duration_s}
+    photons, measured_s = recording["photons_per_channel"], recording["measured_s"]
+    rates_hz = {int(channel): count / measured_s for channel, count in photons.items() if measured_s}
     taken = Circumstances(rows["pulse_period_s"], rows["resolution_s"], rates_hz=rates_hz)
     return dataclasses.replace(measured, taken=taken)
 

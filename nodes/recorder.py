@@ -306,7 +306,7 @@ class Recorder:
         reason, failed = self._end or ("the program was broken off", True)
         self._show(now, Status())
         self._write_notes()
-        self._file.say(STOP, reason, reason=reason)
+        self._file.say(STOP, reason, reason=reason, failed=failed)
         try:
             self._file.close(now - self._began)
         except OSError as error:

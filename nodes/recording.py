@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from photonstream.nodes.recording_events import GAP
+from photonstream.nodes.recording_events import GAP, STOP
 
 # A laser whose rate differs by this share from what the recording itself shows is another one.
 _SAME_RATE = 0.002
@@ -15,16 +15,18 @@ _ENOUGH_SYNCS = 1000
 
 
 def describe_recording(
-    header: Mapping[str, Any], counts: Mapping[str, Any], events: Iterable[Mapping[str, Any]] = ()
+    header: Mapping[str, Any], counts: Mapping[str, Any], events: Sequence[Mapping[str, Any]] = ()
 ) -> dict[str, Any]:
     """The ``recording`` object of result.json, from the source's ``recording`` and ``events`` and the decode node's
     ``counts``.
 
-    ``duration_s`` is the time of the last record of any kind; numbers of channels count from 0.
+    ``duration_s`` is the time of the last record of any kind, ``measured_s`` that without the gaps, in which nobody
+    looked: rates and shares are of it. Numbers of channels count from 0.
     """
     notes = [*header["notes"], *counts["notes"]]
     gaps = [event for event in events if event["kind"] == GAP]
     notes.extend(_gap_note(gaps))
+    notes.extend(f"the recording was cut short: {why}" for why in cut_short(events))
     notes.extend(_laser_note(header, counts, gaps))
     if header["records_read"] < header["records_in_file"]:
         notes.append(
@@ -46,6 +48,7 @@ def describe_recording(
         "other": counts["other"],
         "photons_per_channel": dict(counts["photons_per_channel"]),
         "duration_s": counts["duration_s"],
+        "measured_s": counts["duration_s"] - counts["gap_s"],
         "sync_rate_hz": header["sync_rate_hz"],
         "sync_divider": header["sync_divider"],
         "dtime_resolution_s": header["dtime_resolution_s"],
@@ -54,6 +57,12 @@ def describe_recording(
         "comment": header["comment"],
         "notes": notes,
     }
+
+
+def cut_short(events: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Why the recording ended before anybody wanted it to, from its events; nothing where it did not."""
+    ends = [event for event in events if event.get("kind") == STOP]
+    return [str(end.get("text")) for end in ends if end.get("failed") is True or end.get("died") is True]
 
 
 def _gap_note(gaps: list[Mapping[str, Any]]) -> Iterator[str]:

@@ -149,14 +149,14 @@ def summarise(
     lifetime = latest["lifetime", "fit"]
     events = latest.get(("source", EVENTS), {}).get("events", [])
     recording = describe_recording(latest["source", "recording"], latest["decode", "counts"], events)
-    duration_s = recording["duration_s"]
+    measured_s = recording["measured_s"]
     antibunching = _antibunching(latest, lifetime["summary"]["fit"], experiment, recording)
     levels = with_delays(latest["decay", "rows"], selection, pulses_of(lifetime["summary"]["fit"]))
     intensity = {
         "bin_s": trace["bin_s"],
         "bins": trace["bins"],
-        "mean_rate_hz": recording["photons"] / duration_s if duration_s > 0 else None,
-        "mean_rate_stderr_hz": math.sqrt(recording["photons"]) / duration_s if duration_s > 0 else None,
+        "mean_rate_hz": recording["photons"] / measured_s if measured_s > 0 else None,
+        "mean_rate_stderr_hz": math.sqrt(recording["photons"]) / measured_s if measured_s > 0 else None,
     }
     states = {
         "method": selection["method"],
@@ -275,7 +275,7 @@ def _dwell(latest: Latest) -> Mapping[str, Any] | None:
         return None if found is None else found["times"]
     trace = _assembled(latest)
     on = _on(selection, trace["counts"].sum(axis=1, dtype=np.int64))
-    return dwells_of_bins(on, trace["bin_s"])
+    return dwells_of_bins(on, trace["unseen"], trace["bin_s"])
 
 
 def _assembled(latest: Latest) -> dict[str, Any]:
@@ -292,6 +292,7 @@ def _trace(latest: Latest) -> list[Column]:
     width_s = np.maximum(stop_s - start_s, np.finfo(float).tiny)
     states = _states(latest) if selection["method"] == HIDDEN_MARKOV else None
     on = _on(selection, total) if states is None else selection["on_states"][states]
+    on &= ~trace["unseen"]
     return [
         Column("time_start", "s", start_s),
         Column("time_stop", "s", stop_s),
@@ -301,6 +302,7 @@ def _trace(latest: Latest) -> list[Column]:
         *(Column(f"counts_ch{c}", "counts", counts[:, c]) for c in range(counts.shape[1])),
         Column("on", "", on.astype(np.int64)),
         *([] if states is None else [Column("state", "", states)]),
+        *([Column("gap", "", trace["unseen"].astype(np.int64))] if trace["unseen"].any() else []),
     ]
 
 

@@ -118,9 +118,9 @@ class Tiles:
 def assemble(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The trace as one piece, from the values of the trace's results by their keys.
 
-    ``bin_s``, ``bins``, ``end_s`` (recorded time where the last bin ends) and ``counts``, uint32 (bins, channels). The
-    tiles may be of different times, as they are while a run goes on: the trace ends with the first one that is
-    missing or not full.
+    ``bin_s``, ``bins``, ``end_s`` (recorded time where the last bin ends), ``counts``, uint32 (bins, channels), and
+    ``unseen`` (bins): whether it lies in a gap of the recording. The tiles may be of different times, as they are while
+    a run goes on: the trace ends with the first one that is missing or not full.
     """
     tiles: list[Mapping[str, Any]] = []
     while (tile := results.get(tile_key(len(tiles)))) is not None:
@@ -129,7 +129,10 @@ def assemble(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
             break
     channels = max((tile["counts"].shape[1] for tile in tiles), default=1)
     counts = np.zeros((sum(tile["bins"] for tile in tiles), channels), np.uint32)
+    unseen = np.zeros(len(counts), bool)
     for tile in tiles:
+        for begin, end in tile["unseen"].tolist():
+            unseen[begin:end] = True
         here = tile["counts"]
         counts[tile["first"] : tile["first"] + len(here), : here.shape[1]] = here
     return {
@@ -137,4 +140,5 @@ def assemble(results: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "bins": len(counts),
         "end_s": tiles[-1]["end_s"] if tiles else 0.0,
         "counts": counts,
+        "unseen": unseen,
     }

@@ -299,7 +299,7 @@ def _by_time(pairs: Mapping[str, Any], on: NDArray[np.bool_], recording: Mapping
     middle_s = start_s + (np.arange(delays.shape[1]) + 0.5) * bin_s
     window_s = -start_s
     rates = [_rate(recording, channel) for channel in pairs["channels"]]
-    duration_s = recording["duration_s"]
+    measured_s = recording["measured_s"]
     result: Summary = {
         "reason": "",
         "window_s": window_s,
@@ -310,7 +310,7 @@ def _by_time(pairs: Mapping[str, Any], on: NDArray[np.bool_], recording: Mapping
             "s": centre_s,
         },
         "rates_hz": rates,
-        "accidental_pairs_per_bin": rates[0] * rates[1] * bin_s * duration_s if duration_s > 0 else None,
+        "accidental_pairs_per_bin": rates[0] * rates[1] * bin_s * measured_s if measured_s > 0 else None,
     }
     inside = np.abs(middle_s - centre_s) < CENTRE_BINS / 2 * bin_s
     outside = np.abs(middle_s - centre_s) > 0.5 * window_s
@@ -333,4 +333,4 @@ def _by_time(pairs: Mapping[str, Any], on: NDArray[np.bool_], recording: Mapping
 def _rate(recording: Mapping[str, Any], channel: int) -> float:
     photons = recording["photons_per_channel"]
     n = photons.get(channel, photons.get(str(channel), 0))
-    return float(n / recording["duration_s"]) if recording["duration_s"] > 0 else 0.0
+    return float(n / recording["measured_s"]) if recording["measured_s"] > 0 else 0.0

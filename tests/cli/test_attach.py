@@ -15,6 +15,7 @@ from argparse import Namespace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from photonstream.cli.attach import Recording, _for_next
@@ -114,6 +115,22 @@ def test_for_a_time_with_faults(attach):
     result = run.result()
     [source] = [line for line in result["ledger"] if line["node"] == "source"]
     assert source["gaps"]["count"] == 2
+    # What the device did not see is in no rate, and no dark bin.
+    recording, states = result["recording"], result["states"]
+    assert recording["duration_s"] - recording["measured_s"] == pytest.approx(
+        source["gaps"]["lost_s"], abs=0.02
+    )
+    assert recording["measured_s"] < recording["duration_s"] - 0.2
+    assert result["intensity"]["mean_rate_hz"] == pytest.approx(
+        recording["photons"] / recording["measured_s"]
+    )
+    shares = [level["time_share"] for level in states["levels"] if level["on"]]
+    assert states["on_time_s"] / recording["measured_s"] == pytest.approx(sum(shares), abs=0.02)
+    trace = np.genfromtxt(run.out / "trace.csv", delimiter=",", names=True, skip_header=0)[1:]
+    assert trace["gap"].sum() * 0.01 == pytest.approx(
+        recording["duration_s"] - recording["measured_s"], abs=0.05
+    )
+    assert not trace["counts"][trace["gap"] > 0].any()
     assert open_tag_file(run.path).header[COMPLETE_TAG] is True
     assert not run.path.with_name(f"{run.path.name}.recorder.log").exists()
 

@@ -112,6 +112,19 @@ def open_websocket(url, path, *, to_the_end=False, **headers):
     return int(answer.split()[1])
 
 
+def test_a_name_that_somebody_else_has_lead_here_gets_nothing(going_run, serve_page):
+    url, _ = serve_page(going_run.address, origins=["lab.example:8080"])
+    port = urlsplit(url).port
+    names = {
+        **dict.fromkeys((f"evil.example:{port}", "evil.example", "127.0.0.1.evil.example", ""), 403),
+        **dict.fromkeys((f"localhost:{port}", "LOCALHOST:99", f"127.0.0.1:{port}", f"[::1]:{port}"), 101),
+        "lab.example:8080": 101,
+    }
+    for name, status in names.items():
+        given = {"Host": name, "Origin": f"http://{name}", "Sec_WebSocket_Protocol": "bokeh"}
+        assert open_websocket(url, "/ws", **given) == status, name
+
+
 @pytest.mark.parametrize(
     "protocol", ["bokeh", "bokeh, garbage", "bokeh, {}", "bokeh, e30", "other, x", "\xff, \xfe"]
 )

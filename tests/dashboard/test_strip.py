@@ -74,11 +74,28 @@ def test_a_recording_says_what_its_disk_has_left(latest, status):
         {"counts": {"start": 1, "stop": 1}, "status": told | {"warnings": ["the disk has room for 60 s"]}},
     )
     shown = strip_view(latest)
+    # What was said while it was recorded is not about now.
     assert text(shown)["recording"] == "ended"
+    assert (text(shown)["recording-small"], shown["loud"]["recording-small"]) == ("", False)
+
+
+def test_warnings_of_a_recording_and_its_early_end_are_told_in_full(latest, status):
+    said = {"start": 1}, {"warnings": ["the disk has room for 60 s"], "disk_free_bytes": 1e9}
+    say(latest, "run", "status", status(clocked=False))
+    say(latest, "source", "events", {"counts": said[0], "status": said[1], "events": []})
+    shown = strip_view(latest)
     assert (text(shown)["recording-small"], shown["loud"]["recording-small"]) == (
-        "the disk has room for 60 s",
+        said[1]["warnings"][0],
         True,
     )
+    assert "the disk has room for 60 s" in status_view(latest, 0.0, "tcp://a")["html"]["problems"]
+    stop = {"kind": "stop", "text": "the disk is nearly full"}
+    for ended in ({}, {"failed": True}):
+        events = {"counts": {"start": 1, "stop": 1}, "status": said[1], "events": [stop | ended]}
+        say(latest, "source", "events", events)
+        problems = status_view(latest, 0.0, "tcp://a")["html"]["problems"]
+        assert "60 s" not in problems
+        assert ("The recording was cut short: the disk is nearly full." in problems) == bool(ended)
 
 
 @pytest.mark.parametrize(

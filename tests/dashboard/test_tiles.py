@@ -117,6 +117,17 @@ def test_a_last_bin_that_is_cut_short_is_left_out():
     assert tiles.columns(0, 3, 1).low.tolist() == [5, 5]
 
 
+def test_bins_in_a_gap_are_neither_dark_nor_drawn():
+    tiles = TraceTiles()
+    tiles.select([(0, 100)])
+    tiles.take(tile(0, [5, 0, 0, 7, 0]) | {"unseen": np.array([[1, 3]])})
+    every, selected, _ = tiles.histogram()
+    assert every.tolist() == selected.tolist() == [1, 0, 0, 0, 0, 1, 0, 1]
+    np.testing.assert_array_equal(tiles.columns(0, 5, 1).low, [5, np.nan, np.nan, 7, 0])
+    assert tiles.on(5).tolist() == [True, False, False, True, True]
+    assert tiles.unseen(4).tolist() == [True, True, False, False]
+
+
 def test_very_bright_bins_share_classes_of_the_histogram():
     tiles = TraceTiles()
     tiles.select([(4_000_000_000, 5_000_000_000)])

@@ -51,6 +51,13 @@ def test_envelope_tells_states_that_are_not_selected():
     assert "state" not in trace_key([1], [])
 
 
+def test_bins_in_a_gap_are_not_dark():
+    trace = trace_of([10, 0, 0, 0, 20], [1, 0, 0, 0, 1], gap=np.array([0, 1, 1, 0, 0]))
+    np.testing.assert_allclose(trace.rate_kcps, [1, np.nan, np.nan, 0, 2])
+    assert rate_histogram(trace).bins.sum() == 3
+    np.testing.assert_allclose(envelope(trace, 5).low, [1, np.nan, np.nan, 0, 2])
+
+
 def test_histogram_counts_every_whole_bin_once():
     counts = np.random.default_rng(1).poisson(150, 2000)
     on = counts > 150

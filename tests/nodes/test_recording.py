@@ -14,7 +14,14 @@ def header():
     return {**dict.fromkeys(names.split()), "notes": [], "records_read": 9, "records_in_file": 9}
 
 
-COUNTS = {"photons": 9, "overflows": 0, "photons_per_channel": {}, "duration_s": 1.0, "notes": []}
+COUNTS = {
+    "photons": 9,
+    "overflows": 0,
+    "photons_per_channel": {},
+    "duration_s": 1.0,
+    "gap_s": 0.25,
+    "notes": [],
+}
 COUNTS |= {
     "markers": 0,
     "syncs": 0,
@@ -29,6 +36,11 @@ def gap(**more):
     return {"kind": "gap", "record": 3, "text": "", "utc": "", "cause": "FIFO overrun", **more}
 
 
+def test_the_time_of_gaps_is_not_measured_time(header):
+    found = describe_recording(header, COUNTS)
+    assert (found["duration_s"], found["measured_s"]) == (1.0, 0.75)
+
+
 def test_gaps_are_summed_up_in_a_sentence(header):
     gaps = [gap(lost_s=0.25, lost_records=100, inserted_records=7), gap(lost_s=None, lost_records=None)]
     assert describe_recording(header, COUNTS, gaps)["notes"] == [
@@ -39,6 +51,15 @@ def test_gaps_are_summed_up_in_a_sentence(header):
 def test_a_loss_of_which_nobody_knows_how_much(header):
     (note,) = describe_recording(header, COUNTS, [gap(lost_s=None, lost_records=None)])["notes"]
     assert note == "the device lost data, 1 gap (FIFO overrun); how much is not known"
+
+
+def test_why_a_recording_was_cut_short_is_told(header):
+    stop = {"kind": "stop", "text": "the disk is nearly full", "reason": "the disk is nearly full"}
+    assert describe_recording(header, COUNTS, [stop | {"failed": False}])["notes"] == []
+    for why in ({"failed": True}, {"died": True}):
+        assert describe_recording(header, COUNTS, [stop | why])["notes"] == [
+            "the recording was cut short: the disk is nearly full"
+        ]
 
 
 T3 = {"mode": "T3", "macrotime_unit_s": 2e-7, "sync_divider": 1}

@@ -1,5 +1,7 @@
 """The trace in tiles: what is published of it, when, and that it is the same trace however it came about."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -97,10 +99,29 @@ def test_a_tile_is_handed_out_by_reference_and_stays_as_it_was():
     assert tiles.tile(1)[1].tolist() == [[5, 9, 0], [0, 0, 8]]
 
 
+@given(cuts=st.sets(st.integers(1, 129)))
+def test_bins_in_gaps_are_told_however_the_gaps_come(cuts):
+    intensity = node()
+    # A gap within bins, one over several tiles, and one with a photon in it, which tells that somebody looked.
+    gaps, photons = [(3, 7), (15, 60), (75, 100)], np.array([5, 12, 83])
+    edges = sorted({0, *cuts, 130})
+    for start, stop in pairwise(edges):
+        times = photons[(photons >= start) & (photons < stop)]
+        part = chunk(start, stop, times, np.zeros(len(times)))
+        pieces = [(max(a, start), min(b, stop)) for a, b in gaps if a < stop and b > start]
+        blind = np.array(pieces, np.int64).reshape(-1, 2)
+        intensity.fold(Chunk(0, start, stop, part.events, {**part.columns, "blind": blind}))
+    list(intensity.close())
+    found = assemble(look(intensity, final=True))
+    assert np.flatnonzero(found["unseen"]).tolist() == [2, 3, 4, 5, 9]
+
+
 def test_a_trace_of_tiles_from_different_times_ends_where_one_is_missing_or_not_full():
     def tile(first, bins):
         counts = np.arange(first, first + bins, dtype=np.uint32)[:, None]
-        return {"bin_s": 1.0, "first": first, "bins": bins, "counts": counts, "end_s": float(first + bins)}
+        unseen = np.empty((0, 2), np.int64)
+        extent = {"bin_s": 1.0, "first": first, "bins": bins, "end_s": float(first + bins)}
+        return {**extent, "counts": counts, "unseen": unseen}
 
     index = {"bin_s": 1.0, "bins": 99, "end_s": 99.0, "tiles": 25}
     assert assemble({"trace": index})["counts"].shape == (0, 1)
