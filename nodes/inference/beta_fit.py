@@ -88,7 +88,8 @@ def within_domain(likelihood: Likelihood, box: Box) -> tuple[Likelihood, Box]:
     lower[MIX], upper[MIX] = -0.999 / (s - 1.0), _LARGEST
     free = box.free.copy()
     free[MIX] = True
-    return replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / s)), Box(lower, upper, free)
+    bounded = replace(box, lower=lower, upper=upper, free=free)
+    return replace(likelihood, max_ratio=_DOMAIN_MARGIN * (1.0 - 1.0 / s)), bounded
 
 
 def with_biexciton(

@@ -101,16 +101,11 @@ def search_all(data: DecayData, options: FitOptions) -> tuple[Candidates | None,
 
 
 def _unjoined(data: DecayData, options: FitOptions, fits: Candidates) -> Candidates:
-    """The same models fitted in bins that are not joined at the rising edges, where others are.
-
-    A fit range ends at joined bins, and what detectors do is worked out in equal ones: with either they stay.
-    """
-    if data.fit_group == 1 or options.fit_range_s is not None or options.detector is not None:
+    """The same models fitted in bins that are not joined at the rising edges, where others are."""
+    starts = bins_of_fit(data, options, fits.rows, fits.single.theta, fits.double.theta)
+    if starts.size == data.fit_starts.size:
         return fits
-    edges_s, fwhm_s = _edges(options, fits.likelihood, fits.single.theta, fits.double.theta)
-    likelihood = search.likelihood_of(
-        data, options, fits.rows, fine_at_edges(data, data.fit_starts, edges_s, fwhm_s)
-    )
+    likelihood = search.likelihood_of(data, options, fits.rows, starts)
     box = search.box_of(likelihood, options, fits.single.theta)
     single = maximise(likelihood, fits.single.theta, box)
     double_box = search.double_box(
@@ -120,6 +115,19 @@ def _unjoined(data: DecayData, options: FitOptions, fits: Candidates) -> Candida
     return replace(
         fits, likelihood=likelihood, single=single, single_box=box, double=double, double_box=double_box
     )
+
+
+def bins_of_fit(
+    data: DecayData, options: FitOptions, rows: tuple[int, ...], single: Floats, double: Floats
+) -> NDArray[np.int64]:
+    """Where the bins of a final fit begin, given what is known of both models of these ``rows``.
+
+    Afterpulses are worked out in equal bins, so with them joined ones stay.
+    """
+    if data.fit_group == 1 or options.afterpulsing:
+        return data.fit_starts
+    whole = search.likelihood_of(data, options, rows, np.zeros(1, np.int64))
+    return fine_at_edges(data, data.fit_starts, *_edges(options, whole, single, double))
 
 
 def _edges(
@@ -140,7 +148,7 @@ def from_last(data: DecayData, options: FitOptions, start: FitStart) -> Candidat
     """
     rows = tuple(data.numbers.index(c) for c in start.channels)
     likelihood = search.likelihood_of(data, options, rows, _live_bins(data, options, rows, start))
-    if np.any(fit_range.cut(likelihood, options).counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
+    if np.any(fit_range.cut(likelihood, data, options).counts.sum(axis=1) < _MIN_CHANNEL_PHOTONS):
         return None
     begin = search.rescaled(start.single, likelihood)
     box = search.box_of(likelihood, options, begin)
@@ -158,19 +166,20 @@ def from_last(data: DecayData, options: FitOptions, start: FitStart) -> Candidat
         double = search.add_fast(likelihood, box, double_box, single)
     if not math.isfinite(double.half_deviance):
         return None
-    return _narrowed(Candidates(rows, likelihood, single, box, double, double_box, start.searched))
+    fits = Candidates(rows, likelihood, single, box, double, double_box, start.searched)
+    return _narrowed(fits, anew=False)
 
 
-def _narrowed(fits: Candidates) -> Candidates:
+def _narrowed(fits: Candidates, *, anew: bool = True) -> Candidates:
     """Both models with a response as narrow as the data want it."""
-    single, single_box = search.narrowed(fits.likelihood, fits.single, fits.single_box)
-    double, double_box = search.narrowed(fits.likelihood, fits.double, fits.double_box)
+    single, single_box = search.narrowed(fits.likelihood, fits.single, fits.single_box, anew=anew)
+    double, double_box = search.narrowed(fits.likelihood, fits.double, fits.double_box, anew=anew)
     return replace(fits, single=single, single_box=single_box, double=double, double_box=double_box)
 
 
 def within_range(data: DecayData, options: FitOptions, fits: Candidates) -> tuple[Candidates, list[str]]:
     """Refit the bins of the fit range, from the fit of all of them; notes say what that cannot tell."""
-    likelihood = fit_range.cut(fits.likelihood, options)
+    likelihood = fit_range.cut(fits.likelihood, data, options)
     single_box, held = fit_range.hold(likelihood, fits.double.theta, fits.single_box)
     double_box, _ = fit_range.hold(likelihood, fits.double.theta, fits.double_box)
     # What is held is the same for both, so that one of them holds the other.
@@ -223,10 +232,10 @@ def _again(fits: Candidates) -> Candidates:
 
 def _live_bins(
     data: DecayData, options: FitOptions, rows: tuple[int, ...], start: FitStart
-) -> NDArray[np.int64] | None:
-    """Where the bins of a live fit begin; None for all of them, which what the detectors do is worked out in."""
+) -> NDArray[np.int64]:
+    """Where the bins of a live fit begin: as those of a final one where what the detectors do is to be worked out."""
     if options.detector is not None:
-        return None
+        return bins_of_fit(data, options, rows, start.single, start.double)
     bin_s, period_s = data.bin_width_s * data.fit_group, data.pulse_period_s
     whole = search.likelihood_of(data, options, rows, np.zeros(1, np.int64))
     edges_s, fwhm_s = _edges(options, whole, start.single, start.double)
@@ -236,7 +245,7 @@ def _live_bins(
         # The range begins and ends where it does in a final fit.
         bins = fit_range.bins_of(data.edges_s(data.fit_starts), options.fit_range_s)
         ends = np.array([bins.start, bins.stop]) * data.fit_group
-        return np.union1d(starts, ends[ends < data.bins_in_period])
+        starts = np.union1d(starts, ends[ends < data.bins_in_period])
     if data.fit_group > 1:
         return fine_at_edges(data, starts, edges_s, fwhm_s)
     return starts

@@ -32,9 +32,9 @@ def bins_of(edges_s: Floats, span_s: Span | None) -> slice:
     return slice(first, stop)
 
 
-def cut(likelihood: Likelihood, options: FitOptions) -> Likelihood:
-    """``likelihood`` of the bins in the range of ``options`` alone."""
-    bins = bins_of(likelihood.edges_s, options.fit_range_s)
+def cut(likelihood: Likelihood, data: DecayData, options: FitOptions) -> Likelihood:
+    """``likelihood`` of the bins in the range of ``options`` alone, which ends where joined bins of ``data`` do."""
+    bins = bins_of(likelihood.edges_s, fitted_span(data, options))
     counts, efficiency, extra = (
         np.ascontiguousarray(each[:, bins])
         for each in (likelihood.counts, likelihood.efficiency, likelihood.extra)

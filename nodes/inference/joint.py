@@ -38,7 +38,7 @@ from photonstream.nodes.inference.likelihood import (
     photon_share,
 )
 from photonstream.nodes.inference.refit import Refit
-from photonstream.nodes.inference.scoring import Box, Optimum
+from photonstream.nodes.inference.scoring import Box, Optimum, with_known
 
 S, SCALES = 2, 3
 LEAST_S, MOST_S = 1.2, 50.0
@@ -127,13 +127,16 @@ class Joint:
             largest = max(w for w, group in zip(self.weights, self.groups, strict=True) if group == k)
             upper[SCALES + k] = math.log(MEAN_N_MOST / largest)
         free[SCALES : SCALES + self.scales] = [error != 0.0 for error in self.errors]
+        known = np.zeros(self.size)
         for run, offset in zip(self.runs, self._offsets, strict=False):
             _copy(run.box, slice(SHARED, None), lower, upper, free, offset)
+            if run.box.known is not None:
+                known[offset : offset + run.box.known.size - SHARED] = run.box.known[SHARED:]
         if self.sample is not None:
             lower[self.beta], upper[self.beta] = _BETA_RANGE
             _copy(self.sample.box, slice(0, MIX), lower, upper, free, self.beta + 1)
             _copy(self.sample.box, slice(SHARED, None), lower, upper, free, self.beta + SHARED)
-        return Box(lower, upper, free)
+        return Box(lower, upper, free, known)
 
     def evaluate(self, phi: Floats) -> tuple[float, Floats, Floats]:
         """Half the deviance, with the constraint; its gradient and the expected information."""
@@ -218,7 +221,8 @@ class Joint:
 
     def covariance(self, optimum: Optimum, box: Box) -> Floats:
         """Inverse information of what is free and not at a bound, zero elsewhere; no background is too small for it."""
-        phi, diagonal = optimum.theta, optimum.information.diagonal()
+        phi, information = optimum.theta, with_known(optimum.information, box)
+        diagonal = information.diagonal()
         inside = (phi > box.lower) & (phi < box.upper)
         for offset, run in zip(self._offsets, self.runs, strict=False):
             inside[offset + BACKGROUND : offset + PER_CHANNEL * len(run.rows) : PER_CHANNEL] = True
@@ -226,7 +230,7 @@ class Joint:
             inside[self.beta + SHARED + BACKGROUND :: PER_CHANNEL] = True
         index = np.flatnonzero(inside & box.free & (diagonal > 0.0))
         scale = 1.0 / np.sqrt(diagonal[index])
-        unit = optimum.information[np.ix_(index, index)] * np.outer(scale, scale)
+        unit = information[np.ix_(index, index)] * np.outer(scale, scale)
         out = np.zeros_like(optimum.information)
         out[np.ix_(index, index)] = np.linalg.pinv(unit, rcond=1e-13, hermitian=True) * np.outer(scale, scale)
         return out

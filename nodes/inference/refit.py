@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from photonstream.nodes.inference import corrections, fit_range, search
+import numpy as np
+from numpy.typing import NDArray
+
+from photonstream.nodes.inference import candidates, corrections, fit_range, search
 from photonstream.nodes.inference.beta import beta_from_photon_share
 from photonstream.nodes.inference.beta_fit import estimate_beta, within_domain
 from photonstream.nodes.inference.cascade_eta import Behind, Reading
@@ -22,9 +25,10 @@ from photonstream.nodes.inference.scoring import Box, Optimum, maximise
 @dataclass(frozen=True, eq=False)
 class Refit:
     """The best double (or single) exponential of a fit: its likelihood over the fitted ``rows`` of the data, optimum
-    and bounds."""
+    and bounds. ``starts``: where its bins begin, before a fit range is cut out."""
 
     rows: tuple[int, ...]
+    starts: NDArray[np.int64]
     likelihood: Likelihood
     optimum: Optimum
     box: Box
@@ -40,17 +44,21 @@ def refit_of(data: DecayData, options: FitOptions, fit: DecayFit, *, double: boo
     if fit.start is None:
         raise ValueError(fit.reason)
     rows = tuple(data.numbers.index(c) for c in fit.start.channels)
-    likelihood = search.likelihood_of(data, options, rows)
     one, two = fit.start.single, fit.start.double
+    starts = candidates.bins_of_fit(data, options, rows, one, two)
+    likelihood = search.likelihood_of(data, options, rows, starts)
     if options.detector is not None:
         likelihood = corrections.corrected(likelihood, two, data, options, options.detector)
     box = search.box_of(likelihood, options, two)
     if double:
         box = search.double_box(likelihood, box, one, irf_fwhm_s(options, likelihood, one))
     if options.fit_range_s is not None:
-        likelihood = fit_range.cut(likelihood, options)
+        likelihood = fit_range.cut(likelihood, data, options)
         box, _ = fit_range.hold(likelihood, two, box)
-    return Refit(rows, likelihood, maximise(likelihood, two if double else one, box), box)
+    optimum, box = search.narrowed(
+        likelihood, maximise(likelihood, two if double else one, box), box, anew=False
+    )
+    return Refit(rows, starts, likelihood, optimum, box)
 
 
 def beta_of(refit: Refit, s: float, *, intervals: bool = True) -> Estimate:

@@ -140,7 +140,15 @@ def _fwhm(
         return Estimate(value, reason=RECORDED)
     if not box.free[index]:
         return Estimate(value, reason=HELD)
-    return from_variance(value, value * value * float(errors[index, index]))
+    if box.untold(index):
+        return Estimate(value, reason=NARROW)
+    found = from_variance(value, value * value * float(errors[index, index]))
+    if found.stderr is None:
+        return found
+    # Its logarithm is what the curvature tells of.
+    spread = found.stderr / value
+    ends = [(value * math.exp(-z * spread), value * math.exp(z * spread)) for z in (1.0, Z95)]
+    return replace(found, ci68=ends[0], ci95=ends[1])
 
 
 def _widest(options: FitOptions, likelihood: Likelihood, theta: Floats) -> int:
@@ -221,7 +229,7 @@ def _t0(t0_s: float, options: FitOptions, errors: Floats, box: Box, channel: int
     index, width = at(channel, T0), at(channel, LN_SIGMA)
     if not box.free[index]:
         return Estimate(t0_s, reason=HELD)
-    if options.irf_fitted and box.free[width] and not errors[width, width] > 0.0:
+    if options.irf_fitted and box.free[width] and (box.untold(width) or not errors[width, width] > 0.0):
         # The curvature does not know of the widths that the data allow beside it: simulated, it is a third too small.
         return Estimate(t0_s, reason=NARROW)
     return from_variance(t0_s, float(errors[index, index]))

@@ -41,11 +41,20 @@ _PATIENT_GAIN = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Bounds of each parameter and which of them the fit may move; the others stay where they start."""
+    """Bounds of each parameter and which of them the fit may move; the others stay where they start.
+
+    ``known``: information on single parameters that their bounds are and the data are not (None: of none). It has its
+    part in errors, and none in where the optimum is.
+    """
 
     lower: Floats
     upper: Floats
     free: NDArray[np.bool_]
+    known: Floats | None = None
+
+    def untold(self, index: int) -> bool:
+        """Whether only the bounds of this parameter tell of it."""
+        return self.known is not None and bool(self.known[index] > 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +286,12 @@ def covariance(optimum: Optimum, box: Box) -> Floats:
     """
     inside = (optimum.theta > box.lower) & (optimum.theta < box.upper)
     inside[SHARED + BACKGROUND :: PER_CHANNEL] = True
-    return inverse(optimum.information, inside & box.free)
+    return inverse(with_known(optimum.information, box), inside & box.free)
+
+
+def with_known(information: Floats, box: Box) -> Floats:
+    """The ``information`` with that of the bounds."""
+    return information if box.known is None else information + np.diag(box.known)
 
 
 def inverse(information: Floats, chosen: NDArray[np.bool_]) -> Floats:

@@ -34,7 +34,7 @@ from photonstream.nodes.inference.likelihood import (
     differentiate,
     tail_at,
 )
-from photonstream.nodes.inference.scoring import Box, Optimum, inverse, maximise
+from photonstream.nodes.inference.scoring import Box, Optimum, covariance, inverse, maximise
 from photonstream.nodes.inference.start import guess, rising_edge
 from photonstream.nodes.inference.tail import (
     LONGEST_TAIL_S,
@@ -57,6 +57,10 @@ _FEW_STEPS = 10
 _IRF_COUNTS = 1e6
 # A width below the least of the search is one that the data want: half the deviance is lower by this.
 _NARROWED = 1.0
+# A width of less than so many bins may be none that the data tell: they do where half the deviance is higher by this
+# without a width (95 %). Else ln sigma is known as by a range from the least to that.
+_NARROW_BINS, _UNTOLD = 1.0, 1.92
+_UNTOLD_VARIANCE = math.log(_NARROW_BINS / LEAST_SIGMA_BINS) ** 2 / 12.0
 # Where t0 of a narrow response is sought, in bins from that of a wider one.
 _BESIDE_BINS = (-0.3, -0.15, 0.15, 0.3)
 # A single exponential found from the double one replaces the first when its half deviance is lower by this.
@@ -153,33 +157,58 @@ def _least_ln_sigma(likelihood: Likelihood, bins: float) -> float:
     return math.log(min(bins * likelihood.bin_s, 0.1 * max_sigma_s(likelihood.period_s)))
 
 
-def narrowed(likelihood: Likelihood, optimum: Optimum, box: Box) -> tuple[Optimum, Box]:
-    """The optimum with those widths free to be narrower that the search had to end with at their least."""
+def narrowed(likelihood: Likelihood, optimum: Optimum, box: Box, *, anew: bool = True) -> tuple[Optimum, Box]:
+    """The optimum with widths of less than half a bin free to be narrower than the search lets them be.
+
+    Those that the data do not tell from none at all are marked so in the box: the curvature there means nothing.
+    ``anew`` false, for a live fit: only widths at the least of the search are let go, and the curvature is asked what
+    it tells.
+    """
     bases = [SHARED + PER_CHANNEL * c for c in range(likelihood.counts.shape[0])]
-    least = _least_ln_sigma(likelihood, LEAST_SIGMA_BINS)
-    # Where it was narrowed before, as in a live fit, it has its room already.
-    held = [
-        base
-        for base in bases
-        if box.free[base + LN_SIGMA] and optimum.theta[base + LN_SIGMA] <= box.lower[base + LN_SIGMA] > least
-    ]
+    least, narrow = _least_ln_sigma(likelihood, LEAST_SIGMA_BINS), math.log(_NARROW_BINS * likelihood.bin_s)
+    held = [base for base in bases if box.free[base + LN_SIGMA] and optimum.theta[base + LN_SIGMA] < narrow]
     if not held:
         return optimum, box
     lower, found = box.lower.copy(), optimum
     lower[[base + LN_SIGMA for base in held]] = least
     wider = replace(box, lower=lower)
-    # One channel after the other: t0 of a narrow response may stand on the other side of an edge of a bin.
     for base in held:
-        starts = [found.theta]
-        for bins in _BESIDE_BINS:
-            theta = found.theta.copy()
-            theta[base + T0] += bins * likelihood.bin_s
-            theta[base + LN_SIGMA] = _least_ln_sigma(likelihood, 0.5 * MIN_SIGMA_BINS)
-            starts.append(theta)
-        found = best_of(likelihood, starts, wider)
-    if found.converged and found.half_deviance < optimum.half_deviance - _NARROWED:
-        return found, wider
-    return optimum, box
+        # Where it was narrowed before, as in a live fit, it has its room already.
+        at_least = optimum.theta[base + LN_SIGMA] <= box.lower[base + LN_SIGMA] > least
+        if anew or at_least:
+            found = best_of(likelihood, [found.theta, *_narrower(likelihood, found.theta, base)], wider)
+    if found.half_deviance < optimum.half_deviance - _NARROWED:
+        optimum, box = found, wider
+    known = np.zeros(optimum.theta.size)
+    for base in held:
+        if not _told(likelihood, optimum, wider, base, anew=anew):
+            known[base + LN_SIGMA] = 1.0 / _UNTOLD_VARIANCE
+    return optimum, replace(box, known=known)
+
+
+def _narrower(likelihood: Likelihood, theta: Floats, base: int) -> list[Floats]:
+    """``theta`` with a narrow response of a channel, whose t0 may stand on the other side of an edge of a bin."""
+    found = []
+    for bins in _BESIDE_BINS:
+        moved = theta.copy()
+        moved[base + T0] += bins * likelihood.bin_s
+        moved[base + LN_SIGMA] = _least_ln_sigma(likelihood, 0.5 * MIN_SIGMA_BINS)
+        found.append(moved)
+    return found
+
+
+def _told(likelihood: Likelihood, optimum: Optimum, box: Box, base: int, *, anew: bool) -> bool:
+    """Whether the data tell the width of a channel's response from none at all."""
+    if not anew:
+        variance = float(covariance(optimum, box)[base + LN_SIGMA, base + LN_SIGMA])
+        return 0.0 < variance < _UNTOLD_VARIANCE
+    free = box.free.copy()
+    free[base + LN_SIGMA] = False
+    starts = [optimum.theta.copy(), *_narrower(likelihood, optimum.theta, base)]
+    for theta in starts:
+        theta[base + LN_SIGMA] = box.lower[base + LN_SIGMA]
+    none = best_of(likelihood, starts, replace(box, free=free))
+    return none.half_deviance > optimum.half_deviance + _UNTOLD
 
 
 def constant_half_deviance(likelihood: Likelihood) -> float:

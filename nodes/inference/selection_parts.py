@@ -37,7 +37,9 @@ def of_contamination(
     counts = likelihood.counts.copy()
     for other in others:
         whole = replace(data, counts=other.counts)
-        counts += other.part * cut(likelihood_of(whole, options, refit.rows), options).counts
+        counts += (
+            other.part * cut(likelihood_of(whole, options, refit.rows, refit.starts), data, options).counts
+        )
     likelihood = replace(likelihood, counts=counts)
     more = replace(refit, likelihood=likelihood, optimum=maximise(likelihood, refit.optimum.theta, refit.box))
     how = (

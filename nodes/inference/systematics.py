@@ -34,7 +34,7 @@ from photonstream.nodes.inference.likelihood import (
 from photonstream.nodes.inference.means import at
 from photonstream.nodes.inference.own_delays import LeftOut
 from photonstream.nodes.inference.refit import Refit, beta_at, beta_of_refit, emitter_of, refit_of
-from photonstream.nodes.inference.scoring import Box, covariance, maximise
+from photonstream.nodes.inference.scoring import covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
 from photonstream.nodes.inference.selection_parts import of_contamination, of_own_delays
 from photonstream.nodes.inference.systematic import Systematic
@@ -350,14 +350,15 @@ def _moved(refit: Refit, period_s: float, move: Floats, mask: Floats) -> Refit:
     theta[widths] = np.minimum(theta[widths], math.log(max_sigma_s(period_s)))
     if (tail := tail_at(theta, len(refit.rows))) is not None and held[tail + TAIL_SHARE]:
         theta[tail + TAIL_SHARE] = np.clip(theta[tail + TAIL_SHARE], 0.0, MOST_TAIL_SHARE)
-    box = Box(refit.box.lower, refit.box.upper, refit.box.free & ~held)
+    box = replace(refit.box, free=refit.box.free & ~held)
     return replace(refit, optimum=maximise(refit.likelihood, theta, box), box=box)
 
 
 def _stretched(data: DecayData, options: FitOptions, irf: MeasuredIrf, refit: Refit, factor: float) -> Refit:
     """The fit with a measured response stretched by ``factor`` about its middle; t0 begins where that leaves it."""
     wide = replace(irf, bin_width_s=factor * irf.bin_width_s)
-    likelihood = cut(likelihood_of(data, replace(options, irf=wide), refit.rows), options)
+    whole = likelihood_of(data, replace(options, irf=wide), refit.rows, refit.starts)
+    likelihood = cut(whole, data, options)
     likelihood = replace(likelihood, efficiency=refit.likelihood.efficiency, extra=refit.likelihood.extra)
     theta = refit.optimum.theta.copy()
     for k in range(len(refit.rows)):

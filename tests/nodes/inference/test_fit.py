@@ -463,3 +463,47 @@ def test_a_model_that_is_asked_for_is_fitted_whatever_the_data_say(truth, beta, 
     assert fit.likelihood_ratio == pytest.approx(free.likelihood_ratio, rel=1e-6, abs=1e-6)
     with pytest.raises(ValueError, match="one of auto, mono, bi"):
         FitOptions(model="tri")
+
+
+@pytest.mark.parametrize(
+    ("bin_s", "fwhm_s", "photons"), [(80e-12, 20e-12, 300_000), (512e-12, 100e-12, 10**6)], ids=str
+)
+def test_a_width_that_the_bins_do_not_show_has_no_error_and_leaves_that_of_beta_alone(
+    truth, bin_s, fwhm_s, photons
+):
+    pulls, errors, told = [], [], []
+    for seed in range(16):
+        rng = np.random.default_rng(900 + seed)
+        t0_s = 3e-9 + rng.random() * bin_s
+        # The pulses of two detectors, each somewhere in a bin.
+        decays = [
+            truth(photons=photons / 2, t0_s=t0_s + late_s, bin_s=bin_s, fwhm_s=fwhm_s)
+            for late_s in (0.0, 0.37e-9)
+        ]
+        counts = np.array([decay.draw(rng) for decay in decays])
+        fit = fit_decay(DecayData(counts, bin_s, decays[0].period_s), FitOptions())
+        pulls.append((fit.beta.value - decays[0].beta) / fit.beta.stderr)
+        errors.append(fit.beta.stderr)
+        assert None not in fit.beta.ci68
+        for channel in fit.channels:
+            width = channel.irf_fwhm_s
+            told.append(width.stderr is not None)
+            assert told[-1] or (width.ci95 is None and "narrower than the bins" in width.reason)
+            assert width.ci95 is None or width.ci95[0] > 0.0
+    assert abs(np.mean(pulls)) < 3.0 / math.sqrt(len(pulls))
+    assert math.sqrt(np.mean(np.square(pulls))) < 1.6
+    assert max(errors) < 1.15 * np.median(errors)
+    # A width of 5 % of the channels is told though there is none to be seen.
+    assert np.mean(told) < 0.25
+
+
+def test_a_fit_range_and_detector_figures_leave_long_periods_their_bins(truth):
+    # One with more bins than a fit takes, and a fast component that is two of the joined ones.
+    decay = truth(photons=10**6, tau_xx_s=1.2e-9, bin_s=32e-12, period_s=2e-6)
+    data = replace(drawn(decay, 5), pulses=1e9)
+    plain = fit_decay(data, FitOptions(intervals=False))
+    asked = [{"fit_range_s": (0.0, 1.9e-6)}, {"dead_time_s": 1e-12}]
+    for more in asked:
+        fit = fit_decay(data, FitOptions(intervals=False, **more))
+        assert abs(fit.beta.value - plain.beta.value) < 0.15 * plain.beta.stderr
+        assert fit.beta.stderr == pytest.approx(plain.beta.stderr, rel=0.02)
