@@ -48,15 +48,20 @@ MOST_MISFIT = 0.2
 LARGEST_BETA = 1.0
 
 
-def tail_reason(tau_xx_s: float, width_s: float, shape: Shape) -> str:
+def tail_reason(tau_xx_s: float, width_s: float, shape: Shape, *, in_bins: bool = False) -> str:
     """Why a fast component may come from the instrument; empty where it cannot.
 
-    ``width_s``: full width of the response, or a bin or the time of its tail where that is more; ``shape``: what is
-    known of it.
+    ``width_s``: full width of the response, or a bin (``in_bins``) or the time of its tail where that is more;
+    ``shape``: what is known of it.
     """
     limit = TAIL_WIDTHS if shape == GAUSSIAN else SHAPED_TAIL_WIDTHS
     if tau_xx_s > limit * width_s:
         return ""
+    if in_bins:
+        return (
+            f"the fast component ({1e9 * tau_xx_s:.3g} ns) is shorter than {limit:g} bins of {1e9 * width_s:.3g} ns, "
+            "in which scattered light or the response's tail cannot be told from it: record with a finer resolution"
+        )
     fast = f"the fast component ({1e9 * tau_xx_s:.3g} ns) is shorter than {limit:g} widths of the"
     if shape == MEASURED:
         return f"{fast} measured instrument response ({1e9 * width_s:.3g} ns), whose own errors can make it"
@@ -83,10 +88,15 @@ def tail_alike(tau_xx: Estimate, longest_tail_s: float) -> bool:
     return low_s is None or low_s <= longest_tail_s
 
 
-def tail_warning(tau_xx_s: float, width_s: float, shape: Shape) -> str:
+def tail_warning(tau_xx_s: float, width_s: float, shape: Shape, *, in_bins: bool = False) -> str:
     """What to mind where the fast component is not far beyond the width of the response; empty where it is."""
     if tau_xx_s > (DOUBT_WIDTHS if shape == GAUSSIAN else SHAPED_DOUBT_WIDTHS) * width_s:
         return ""
+    if in_bins:
+        return (
+            f"the fast component is only {tau_xx_s / width_s:.1f} bins of {1e9 * width_s:.3g} ns long, in which the "
+            "response's tail could pass for it: a finer resolution would tell"
+        )
     fast = f"the fast component is only {tau_xx_s / width_s:.1f} widths of the"
     if shape == MEASURED:
         return f"{fast} measured instrument response, whose own errors could add to it"

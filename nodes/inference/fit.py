@@ -147,10 +147,12 @@ def _choose(
             eta_reason=f"no eta: {refused}",
         )
     # A response narrower than a bin is known to no better than the bin, and no wider than its tail.
-    width_s = max(fwhm_s, likelihood.bin_s, likelihood.irf_bin_s, report.tail_s(likelihood, theta))
+    response_s = max(fwhm_s, report.tail_s(likelihood, theta))
+    width_s = max(response_s, likelihood.bin_s, likelihood.irf_bin_s)
+    in_bins = width_s > response_s
     shape = claims.GAUSSIAN if response_tail is None else claims.TAILED
     shape = claims.MEASURED if isinstance(options.irf, MeasuredIrf) else shape
-    tail = claims.tail_reason(tau_xx_s, width_s, shape) if double else ""
+    tail = claims.tail_reason(tau_xx_s, width_s, shape, in_bins=in_bins) if double else ""
     if alike:
         tail, response_tail = claims.ALIKE_TAIL, report.TailFigures(None, None, claims.ALIKE_TAIL, 0.0)
     elif parts.amplitude_xx is not None and parts.amplitude_xx.stderr is None:
@@ -167,7 +169,7 @@ def _choose(
     refused = tail or missed
     if not doubt:
         warnings = (
-            claims.tail_warning(tau_xx_s, width_s, shape),
+            claims.tail_warning(tau_xx_s, width_s, shape, in_bins=in_bins),
             claims.misfit_warning(misfit),
             fits.caution,
             claims.leftover_warning(tau_x_s, period_s),

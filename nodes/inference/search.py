@@ -161,28 +161,28 @@ def narrowed(likelihood: Likelihood, optimum: Optimum, box: Box, *, anew: bool =
     """The optimum with widths of less than half a bin free to be narrower than the search lets them be.
 
     Those that the data do not tell from none at all are marked so in the box: the curvature there means nothing.
-    ``anew`` false, for a live fit: only widths at the least of the search are let go, and the curvature is asked what
-    it tells.
+    ``anew`` false, for a live fit between two searches: none is let go, and the curvature is asked what it tells.
     """
     bases = [SHARED + PER_CHANNEL * c for c in range(likelihood.counts.shape[0])]
-    least, narrow = _least_ln_sigma(likelihood, LEAST_SIGMA_BINS), math.log(_NARROW_BINS * likelihood.bin_s)
+    narrow = math.log(_NARROW_BINS * likelihood.bin_s)
     held = [base for base in bases if box.free[base + LN_SIGMA] and optimum.theta[base + LN_SIGMA] < narrow]
     if not held:
         return optimum, box
+    known, widths = np.zeros(optimum.theta.size), np.array(held) + LN_SIGMA
+    if not anew:
+        variances = covariance(optimum, box)[widths, widths]
+        told = (variances > 0.0) & (variances < _UNTOLD_VARIANCE)
+        known[widths[~told]] = 1.0 / _UNTOLD_VARIANCE
+        return optimum, replace(box, known=known)
     lower, found = box.lower.copy(), optimum
-    lower[[base + LN_SIGMA for base in held]] = least
+    lower[widths] = _least_ln_sigma(likelihood, LEAST_SIGMA_BINS)
     wider = replace(box, lower=lower)
     for base in held:
-        # Where it was narrowed before, as in a live fit, it has its room already.
-        at_least = optimum.theta[base + LN_SIGMA] <= box.lower[base + LN_SIGMA] > least
-        if anew or at_least:
-            found = best_of(likelihood, [found.theta, *_narrower(likelihood, found.theta, base)], wider)
+        found = best_of(likelihood, [found.theta, *_narrower(likelihood, found.theta, base)], wider)
     if found.half_deviance < optimum.half_deviance - _NARROWED:
         optimum, box = found, wider
-    known = np.zeros(optimum.theta.size)
-    for base in held:
-        if not _told(likelihood, optimum, wider, base, anew=anew):
-            known[base + LN_SIGMA] = 1.0 / _UNTOLD_VARIANCE
+    untold = [base + LN_SIGMA for base in held if not _told(likelihood, optimum, wider, base)]
+    known[untold] = 1.0 / _UNTOLD_VARIANCE
     return optimum, replace(box, known=known)
 
 
@@ -197,11 +197,8 @@ def _narrower(likelihood: Likelihood, theta: Floats, base: int) -> list[Floats]:
     return found
 
 
-def _told(likelihood: Likelihood, optimum: Optimum, box: Box, base: int, *, anew: bool) -> bool:
+def _told(likelihood: Likelihood, optimum: Optimum, box: Box, base: int) -> bool:
     """Whether the data tell the width of a channel's response from none at all."""
-    if not anew:
-        variance = float(covariance(optimum, box)[base + LN_SIGMA, base + LN_SIGMA])
-        return 0.0 < variance < _UNTOLD_VARIANCE
     free = box.free.copy()
     free[base + LN_SIGMA] = False
     starts = [optimum.theta.copy(), *_narrower(likelihood, optimum.theta, base)]

@@ -34,6 +34,7 @@ from photonstream.nodes.inference.likelihood import (
 from photonstream.nodes.inference.means import at
 from photonstream.nodes.inference.own_delays import LeftOut
 from photonstream.nodes.inference.refit import Refit, beta_at, beta_of_refit, emitter_of, refit_of
+from photonstream.nodes.inference.report import irf_fwhm_s
 from photonstream.nodes.inference.scoring import covariance, maximise
 from photonstream.nodes.inference.search import likelihood_of
 from photonstream.nodes.inference.selection_parts import of_contamination, of_own_delays
@@ -281,19 +282,20 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit, whole: Refit) ->
     """The width of the instrument response by its standard error either way, by 10 % where that is not known."""
     name = "width of the instrument response"
     if isinstance(options.irf, MeasuredIrf):
-        return _either_way(
-            name,
-            f"the measured response made {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)",
-            [
-                beta_of_refit(_stretched(data, options, options.irf, refit, 1.0 + e))
-                for e in _both(IRF_WIDTH_ERROR)
-            ],
-        )
+        # Where in one of its bins the peak fell is not known afterwards.
+        bin_part = 0.5 * options.irf.bin_width_s / irf_fwhm_s(options, refit.likelihood, refit.optimum.theta)
+        part, why = max((IRF_WIDTH_ERROR, "it has no error"), (bin_part, "half a bin of its recording"))
+        how = f"the measured response made {100 * part:.0f} % wider and narrower ({why})"
+        betas = [beta_of_refit(_stretched(data, options, options.irf, refit, 1.0 + e)) for e in _both(part)]
+        return _either_way(name, how, betas)
     widths = _of_widths(refit)
     if isinstance(options.irf, GaussianIrf):
         step = np.log1p(-IRF_WIDTH_ERROR) * widths, np.log1p(IRF_WIDTH_ERROR) * widths
         how = f"the given width {100 * IRF_WIDTH_ERROR:.0f} % wider and narrower (it has no error)"
     else:
+        if refit.box.known is not None and refit.box.known.any():
+            words = "the response is narrower than the bins show: what that leaves open is in the statistical error"
+            return Systematic(name, words)
         step = _standard_errors(refit, widths)
         how = "the fitted width by its standard error either way: already in the statistical error"
         if held := _held(refit, LN_SIGMA):

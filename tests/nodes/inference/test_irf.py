@@ -42,10 +42,11 @@ def test_rows_follow_the_channels_and_the_period():
     both = np.stack([gaussian_histogram(1e5, 0.0), gaussian_histogram(1e5, 0.0, 6e-9)])
     irf = measured_irf(both, WIDTH_S, [4, 2])
     cut, width_s = shares_on_period(irf, [2, 4], 8e-9)
-    assert cut.shape == (2, 500)
+    assert cut.shape[0] == 2
+    assert cut.shape[1] <= 500
     assert width_s == WIDTH_S
     np.testing.assert_allclose(cut.sum(axis=1), 1.0)
-    assert (cut @ np.arange(500) * WIDTH_S).round(9).tolist() == [6e-9, 5e-9]
+    assert (cut @ np.arange(cut.shape[1]) * WIDTH_S).round(9).tolist() == [6e-9, 5e-9]
     with pytest.raises(ValueError, match="the IRF has channels 4, 2, not 0, 3"):
         shares_on_period(irf, [0, 2, 3], 1e-6)
     with pytest.raises(ValueError, match="beyond the pulse period"):
@@ -68,7 +69,11 @@ def test_one_row_serves_every_channel():
     text = measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S)
     recorded = measured_irf(gaussian_histogram(1e5, 0.0), WIDTH_S, [1])
     for irf in (text, recorded):
-        assert shares_on_period(irf, [0, 1, 5], 1e-6)[0].shape == (3, 800)
+        shares, _ = shares_on_period(irf, [0, 1, 5], 1e-6)
+        np.testing.assert_array_equal(shares, np.tile(shares[:1], (3, 1)))
+        assert shares.sum() == pytest.approx(3.0)
+        # As far as there is a response.
+        assert shares[:, -1].any()
     assert [irf.borrowed(0) for irf in (text, recorded)] == [False, True]
     assert not recorded.borrowed(1)
 
