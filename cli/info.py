@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _text(recording: dict[str, Any]) -> str:
     """The same for people: one line a fact, with units."""
     rate = recording["sync_rate_hz"]
-    duration_s = recording["duration_s"]
+    duration_s, measured_s = recording["duration_s"], recording["measured_s"]
     lines = [
         ("file", recording["path"]),
         ("format", f"{recording['format']}, {recording['record_type']} ({recording['mode']} mode)"),
@@ -61,9 +61,9 @@ def _text(recording: dict[str, Any]) -> str:
         ("dtime resolution", with_prefix(recording["dtime_resolution_s"], "s", 6)),
         ("duration", f"{duration_s:.4f} s"),
         ("records", f"{recording['records']:,}"),
-        ("photons", f"{recording['photons']:,}" + _mean_rate(recording["photons"], duration_s)),
+        ("photons", f"{recording['photons']:,}" + _mean_rate(recording["photons"], measured_s)),
         *(
-            (f"  channel {channel}", f"{photons:,}" + _mean_rate(photons, duration_s))
+            (f"  channel {channel}", f"{photons:,}" + _mean_rate(photons, measured_s))
             for channel, photons in recording["photons_per_channel"].items()
         ),
         ("overflows", f"{recording['overflows']:,} records, {recording['overflow_wraps']:,} wraps"),
@@ -81,5 +81,5 @@ def _printable(value: object) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
 
 
-def _mean_rate(photons: int, duration_s: float) -> str:
-    return f"  ({with_prefix(photons / duration_s, 'Hz')})" if duration_s > 0 else ""
+def _mean_rate(photons: int, measured_s: float) -> str:
+    return f"  ({with_prefix(photons / measured_s, 'Hz')})" if measured_s > 0 else ""

@@ -263,7 +263,12 @@ class Run:
             writer.shutdown(wait=False)
 
     def _write_first(self, outcome: Outcome) -> None:
-        self._write(outcome)
+        try:
+            self._write(outcome)
+        except Exception as error:
+            # The page stays, whatever cannot be drawn: the person hears of it now.
+            self._unwritten = f"the report could not be written: {type(error).__name__}: {error}"
+            say(f"photonstream: {self._unwritten}", sys.stderr)
         if self._stays and not self._stopped:
             say(self.stays_until, sys.stdout)
 
@@ -347,10 +352,10 @@ class Run:
             self._line.announce(progress.says)
         parts = []
         if counts is not None:
-            photons, duration_s = counts.value["photons"], counts.value["duration_s"]
+            photons, measured_s = counts.value["photons"], counts.value["duration_s"] - counts.value["gap_s"]
             parts.append(f"{photons:,} photons")
-            if duration_s > 0:
-                parts.append(with_prefix(photons / duration_s, "cps"))
+            if measured_s > 0:
+                parts.append(with_prefix(photons / measured_s, "cps"))
         if fit is not None:
             parts.append(fit.value["headline"])
         if progress.says:

@@ -41,7 +41,8 @@ def _progress(latest: Latest, address: str) -> Iterator[str]:
         yield _line("speed", "as fast as it goes" if speed is None else f"{speed:g}")
     counts = latest.value("decode", "counts")
     if counts:
-        rate_hz = counts["photons"] / counts["duration_s"] if counts["duration_s"] else 0.0
+        measured_s = counts["duration_s"] - counts.get("gap_s", 0.0)
+        rate_hz = counts["photons"] / measured_s if measured_s > 0 else 0.0
         yield _line("photons", f"{counts['photons']:,}, {with_prefix(rate_hz, 'cps')}")
     if headline := latest.value("lifetime", "fit").get("headline"):
         yield _line("result so far", headline)

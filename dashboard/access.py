@@ -92,7 +92,10 @@ class GuardedServer(BokehTornado):
         """Whether ``host`` (with its port, which a tunnel may change) is an address, which nobody can have led here, or
         a name of this machine.
         """
-        name = urlsplit(f"//{host}").hostname or ""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
         try:
             ip_address(name)
         except ValueError:

@@ -81,7 +81,9 @@ def _plot(content: Mapping[str, Any], channel: Mapping[str, Any], counts: NDArra
     plot.line([start_ns, stop_ns], [half, half], line_color=BLUE, line_width=3)
     plot.add_layout(Span(location=0.0, dimension="height", line_color=VERMILLION, line_dash="dashed"))
     if channel["background_rate_hz"] is not None:
-        level = channel["background_rate_hz"]["value"] * content["source"]["duration_s"] / bins
+        source = content["source"]
+        measured_s = source.get("measured_s", source["duration_s"])
+        level = channel["background_rate_hz"]["value"] * measured_s / bins
         if level > low:
             plot.add_layout(Span(location=level, dimension="width", line_color=GREY))
     return plot

@@ -91,6 +91,8 @@ function onWindow({place, model, put, view, wish, notice}) {
   }
 
   function move(name, event) {
+    // Let go of outside, before anything had moved.
+    if (drag !== null && event.buttons === 0) drag = null;
     if (drag === null) {
       const part = grip(name, event);
       place(`plot-${name}`).style.cursor = part === null ? "" : part === "both" ? "grab" : "ns-resize";

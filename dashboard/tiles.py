@@ -102,12 +102,13 @@ class TraceTiles:
             del self._newest[min(self._newest)]
 
     def rates_hz(self, time_s: float) -> list[float]:
-        """Mean rate of every channel in the last ``time_s`` seconds of the trace; no rates without bins."""
+        """Mean rate of every channel in the last ``time_s`` seconds of the trace, gaps left out; none without bins."""
         wanted = max(1, round(time_s / self.bin_s)) if self.bin_s else 0
         sums: NDArray[np.int64] = np.zeros(0, np.int64)
         bins = 0
-        for _, counts in sorted(self._newest.items(), reverse=True):
+        for first, counts in sorted(self._newest.items(), reverse=True):
             part = counts[max(0, len(counts) - (wanted - bins)) :]
+            part = part[self._counts[first + len(counts) - len(part) : first + len(counts)] != UNKNOWN]
             here = part.sum(axis=0, dtype=np.int64)
             width = max(len(sums), len(here))
             sums = np.pad(sums, (0, width - len(sums))) + np.pad(here, (0, width - len(here)))

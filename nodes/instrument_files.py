@@ -58,7 +58,7 @@ def source_of_tags(recording: Mapping[str, Any], settings: Mapping[str, Any]) ->
     created = recording["created"]
     time = datetime.datetime.fromtimestamp(path.stat().st_mtime).astimezone().isoformat(timespec="seconds")
     device = settings.get("HW_Type") or settings.get("HardwareIdent")
-    names = ("sha256", "format", "duration_s", "sync_rate_hz", "dtime_resolution_s", "notes")
+    names = ("sha256", "format", "duration_s", "measured_s", "sync_rate_hz", "dtime_resolution_s", "notes")
     return {
         "path": str(path),
         "device": device or recording["record_type"],
@@ -80,7 +80,7 @@ def irf_content(
 
     ``histograms``: raw counts by channel, None for text, whose one row serves every channel.
     """
-    duration_s = source["duration_s"]
+    duration_s = source.get("measured_s", source["duration_s"])
     channels: dict[str, dict[str, Any]] = {}
     for channel, histogram in histograms.items():
         entry: dict[str, Any] = {"photons": int(histogram.sum())}
@@ -139,9 +139,9 @@ def background_content(
 
     ``rows``: those of the node decay; ``trace``: in the bins that steadiness is asked of, the cut last one left out.
     """
-    duration_s = float(source["duration_s"])
-    counts = trace["counts"]
-    whole = counts[: min(len(counts), math.floor(duration_s / trace["bin_s"] + 1e-9))]
+    counts, duration_s = trace["counts"], float(source.get("measured_s", source["duration_s"]))
+    bins = min(len(counts), math.floor(float(source["duration_s"]) / trace["bin_s"] + 1e-9))
+    whole = counts[:bins][~trace["unseen"][:bins]]
     channels: dict[str, dict[str, Any]] = {}
     for channel in np.flatnonzero(counts.any(axis=0)).tolist():
         photons = int(counts[:, channel].sum())

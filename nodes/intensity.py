@@ -78,6 +78,9 @@ class Intensity(PhotonNode[IntensityParameters]):
 
     def close(self) -> Iterable[Chunk]:
         complete = -(-self._stop // self._width)
+        if self._gaps and self._gaps[-1][1] == self._stop:
+            # Nor was the rest of the last bin seen.
+            self._gaps[-1] = self._gaps[-1][0], complete * self._width
         return [self._emit(complete, self._stop)] if complete > self._bins_done else ()
 
     def _emit(self, bins_done: int, stop: int) -> Chunk:

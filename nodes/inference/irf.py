@@ -221,8 +221,9 @@ def shares_on_period(irf: MeasuredIrf, channels: Sequence[int], period_s: float)
     if np.any(total < 0.5):
         raise ValueError("more than half of the measured IRF lies beyond the pulse period")
     group = max(1, min(int(fwhm_s(row, 1.0) / _FINE) for row in shares))
-    # Behind the last photon of the responses there is nothing to add up.
-    end = int(np.flatnonzero(shares.any(axis=0))[-1]) + 1
+    # Behind the last photon of the responses there is nothing to add up; as much again stands between their end and
+    # their beginning, around which a width is looked for.
+    end = min(bins, 2 * int(np.flatnonzero(shares.any(axis=0))[-1]) + 4)
     joined = np.add.reduceat(shares[:, :end] / total, np.arange(0, end, group), axis=1)
     return np.ascontiguousarray(joined), group * irf.bin_width_s
 

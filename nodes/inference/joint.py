@@ -136,6 +136,8 @@ class Joint:
             lower[self.beta], upper[self.beta] = _BETA_RANGE
             _copy(self.sample.box, slice(0, MIX), lower, upper, free, self.beta + 1)
             _copy(self.sample.box, slice(SHARED, None), lower, upper, free, self.beta + SHARED)
+            if self.sample.box.known is not None:
+                known[self.beta + SHARED :] = self.sample.box.known[SHARED:]
         return Box(lower, upper, free, known)
 
     def evaluate(self, phi: Floats) -> tuple[float, Floats, Floats]:
@@ -228,6 +230,8 @@ class Joint:
             inside[offset + BACKGROUND : offset + PER_CHANNEL * len(run.rows) : PER_CHANNEL] = True
         if self.sample is not None:
             inside[self.beta + SHARED + BACKGROUND :: PER_CHANNEL] = True
+        if box.known is not None:
+            inside |= box.known > 0.0
         index = np.flatnonzero(inside & box.free & (diagonal > 0.0))
         scale = 1.0 / np.sqrt(diagonal[index])
         unit = information[np.ix_(index, index)] * np.outer(scale, scale)

@@ -55,9 +55,7 @@ def refit_of(data: DecayData, options: FitOptions, fit: DecayFit, *, double: boo
     if options.fit_range_s is not None:
         likelihood = fit_range.cut(likelihood, data, options)
         box, _ = fit_range.hold(likelihood, two, box)
-    optimum, box = search.narrowed(
-        likelihood, maximise(likelihood, two if double else one, box), box, anew=False
-    )
+    optimum, box = search.narrowed(likelihood, maximise(likelihood, two if double else one, box), box)
     return Refit(rows, starts, likelihood, optimum, box)
 
 

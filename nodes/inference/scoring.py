@@ -283,9 +283,12 @@ def covariance(optimum: Optimum, box: Box) -> Floats:
     """Inverse Fisher information of the parameters that are free and not at a bound; zero elsewhere.
 
     A background at its bound of nothing stays in: it is well determined there, and its error is part of the others.
+    So does what the bounds alone tell of.
     """
     inside = (optimum.theta > box.lower) & (optimum.theta < box.upper)
     inside[SHARED + BACKGROUND :: PER_CHANNEL] = True
+    if box.known is not None:
+        inside |= box.known > 0.0
     return inverse(with_known(optimum.information, box), inside & box.free)
 
 

@@ -158,7 +158,7 @@ def _least_ln_sigma(likelihood: Likelihood, bins: float) -> float:
 
 
 def narrowed(likelihood: Likelihood, optimum: Optimum, box: Box, *, anew: bool = True) -> tuple[Optimum, Box]:
-    """The optimum with widths of less than half a bin free to be narrower than the search lets them be.
+    """The optimum with widths of less than a bin free to be narrower than the search lets them be.
 
     Those that the data do not tell from none at all are marked so in the box: the curvature there means nothing.
     ``anew`` false, for a live fit between two searches: none is let go, and the curvature is asked what it tells.

@@ -300,8 +300,6 @@ def _of_irf(data: DecayData, options: FitOptions, refit: Refit, whole: Refit) ->
         how = "the fitted width by its standard error either way: already in the statistical error"
         if held := _held(refit, LN_SIGMA):
             return _of_held(name, LN_SIGMA, held, refit, whole, data.pulse_period_s)
-        if not step[0].any():
-            return Systematic(name, "the fit found no width: it is narrower than the bins can show")
     moved = [_moved(refit, data.pulse_period_s, move, widths) for move in step]
     return _either_way(name, how, [beta_of_refit(each) for each in moved])
 

@@ -130,7 +130,6 @@ def test_for_a_time_with_faults(attach):
     assert trace["gap"].sum() * 0.01 == pytest.approx(
         recording["duration_s"] - recording["measured_s"], abs=0.05
     )
-    assert not trace["counts"][trace["gap"] > 0].any()
     assert open_tag_file(run.path).header[COMPLETE_TAG] is True
     assert not run.path.with_name(f"{run.path.name}.recorder.log").exists()
 

@@ -116,6 +116,15 @@ def test_bins_in_gaps_are_told_however_the_gaps_come(cuts):
     assert np.flatnonzero(found["unseen"]).tolist() == [2, 3, 4, 5, 9]
 
 
+@pytest.mark.parametrize(("gap_from", "unseen"), [(80, [8, 9, 10]), (85, [9, 10]), (101, [])])
+def test_a_recording_may_end_in_a_gap(gap_from, unseen):
+    intensity = node()
+    gap = {"blind": np.array([[gap_from, 105]], np.int64)}
+    intensity.fold(Chunk(0, 0, 105, 0, {**chunk(0, 105).columns, **gap}))
+    list(intensity.close())
+    assert np.flatnonzero(assemble(look(intensity, final=True))["unseen"]).tolist() == unseen
+
+
 def test_a_trace_of_tiles_from_different_times_ends_where_one_is_missing_or_not_full():
     def tile(first, bins):
         counts = np.arange(first, first + bins, dtype=np.uint32)[:, None]

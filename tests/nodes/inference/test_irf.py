@@ -72,10 +72,17 @@ def test_one_row_serves_every_channel():
         shares, _ = shares_on_period(irf, [0, 1, 5], 1e-6)
         np.testing.assert_array_equal(shares, np.tile(shares[:1], (3, 1)))
         assert shares.sum() == pytest.approx(3.0)
-        # As far as there is a response.
-        assert shares[:, -1].any()
     assert [irf.borrowed(0) for irf in (text, recorded)] == [False, True]
     assert not recorded.borrowed(1)
+
+
+@pytest.mark.parametrize(
+    ("row", "bins"), [([1000], 1.0), ([700, 300], 1.375), ([100, 500, 400], 2.0), ([450, 550], 1.889)]
+)
+def test_a_response_in_the_first_bins_has_its_width(row, bins):
+    irf = measured_irf(np.array([*row, *[0] * (8 - len(row))], float), 1e-9)
+    [shares], width_s = shares_on_period(irf, [0], 8e-9)
+    assert fwhm_s(shares, width_s) == pytest.approx(bins * 1e-9, rel=1e-3)
 
 
 def test_recorded_channels_without_a_response_are_left_out():
