@@ -75,8 +75,20 @@ def summary():
             "chosen": "automatic",
             "window_hz": [8000.0, None],
             "levels": [
-                {"rate_hz": 1000.0, "time_share": 1 / 3, "mean_dtime_s": 2.0e-8, "on": False},
-                {"rate_hz": 15000.0, "time_share": 2 / 3, "mean_dtime_s": 4.5e-8, "on": True},
+                {
+                    "rate_hz": 1000.0,
+                    "rate_stderr_hz": 32.0,
+                    "time_share": 1 / 3,
+                    "mean_dtime_s": 2.0e-8,
+                    "on": False,
+                },
+                {
+                    "rate_hz": 15000.0,
+                    "rate_stderr_hz": 87.0,
+                    "time_share": 2 / 3,
+                    "mean_dtime_s": 4.5e-8,
+                    "on": True,
+                },
             ],
             "on_time_s": 2.0,
             "on_photons": 30000,

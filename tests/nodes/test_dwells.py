@@ -82,7 +82,7 @@ def test_any_split_gives_the_same(sequence, cuts):
 def test_a_table_of_both_sides_with_what_the_models_expect():
     rng = np.random.default_rng(1)
     on = states(*((k % 2, int(n)) for k, n in enumerate(2 + rng.geometric(0.05, 400))))
-    times = dwells_of_bins(on == 1, 0.01)
+    times = dwells_of_bins(on == 1, np.zeros(len(on), bool), 0.01)
     columns = {c.name: c.values for c in dwell_table(times)["dwell"]}
     for side, name in ((1, "selected"), (0, "other")):
         inside = columns["selected"] == side
@@ -124,7 +124,7 @@ def test_gaps_in_pieces_are_the_same(cuts):
 def test_dwells_that_mistakes_have_made_have_no_models():
     rng = np.random.default_rng(1)
     on = states(*((k % 2, int(n)) for k, n in enumerate(2 + rng.geometric(0.05, 400))))
-    times = dwells_of_bins(on == 1, 0.001)
+    times = dwells_of_bins(on == 1, np.zeros(len(on), bool), 0.001)
     assert why_unbelieved(399.0, 200, 150.0, 0.001) == ""
     # Short visits are missed sooner: no more than 3 % of the time may be told wrongly.
     assert why_unbelieved(149.0, 200, 25.0, 0.001) == ""
