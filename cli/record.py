@@ -223,7 +223,7 @@ def _until_nobody_listens(show: Any) -> None:
         return
 
 
-def gaps_words(gaps: int) -> str:
+def _gaps_words(gaps: int) -> str:
     """How many gaps, in words."""
     return "1 gap" if gaps == 1 else f"{gaps:,} gaps"
 
@@ -234,7 +234,7 @@ def _text(state: RecorderState) -> str:
         f"{state.records:,} records",
         with_prefix(state.records_hz, "/s"),
         with_prefix(float(state.bytes), "B"),
-        gaps_words(state.gaps),
+        _gaps_words(state.gaps),
     ]
     if state.status.count_rates_hz is not None:
         parts.insert(3, " + ".join(with_prefix(each, "cps") for each in state.status.count_rates_hz))
@@ -243,7 +243,7 @@ def _text(state: RecorderState) -> str:
 
 def _last_words(path: Path, recorded: Recorded) -> None:
     state = recorded.state
-    gaps = f"{gaps_words(state.gaps)} (events in {events_path(path).name})" if state.gaps else "no gaps"
+    gaps = f"{_gaps_words(state.gaps)} (events in {events_path(path).name})" if state.gaps else "no gaps"
     text = f"{path}: {state.records:,} records in {state.elapsed_s:.1f} s, {gaps}; {recorded.reason}"
     stream = sys.stderr if recorded.failed else sys.stdout
     if recorded.unsaid:

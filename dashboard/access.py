@@ -135,4 +135,6 @@ class _Refuse(RequestHandler):
     def prepare(self) -> None:
         self.set_status(403)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.finish("This page opens with the link that photonstream printed.\n")
+        self.finish(
+            "This page opens with the link that photonstream printed, by that name or one given with --origin.\n"
+        )

@@ -11,8 +11,8 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 )
 
-# Bokeh takes a button that is held for .3 s for a press, of which our plots know
-# nothing, and forgets the drag after it.
+# Bokeh takes a button that is held for .3 s for a press, of which our plots know nothing, and forgets the drag after
+# it.
 HELD_DRAGS = '<script>Bokeh.require("core/ui_gestures").UIGestures.press_threshold = 2 ** 31 - 1;</script>'
 
 # What every page of ours looks like.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -149,7 +151,10 @@ class Intensity(PhotonNode[IntensityParameters]):
         for tile in self._tiles.touched(0 if final else self._shown):
             first, counts = self._tiles.tile(tile)
             stop = first + len(counts)
-            unseen = [(max(first, a), min(stop, b)) for a, b in self._unseen if a < stop and b > first]
+            # They lie in order, and there may be many.
+            ends = bisect_right(self._unseen, first, key=itemgetter(1))
+            begins = bisect_left(self._unseen, stop, key=itemgetter(0))
+            unseen = [(max(first, a), min(stop, b)) for a, b in self._unseen[ends:begins]]
             value = {
                 "first": first,
                 "counts": counts,

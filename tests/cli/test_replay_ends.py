@@ -383,6 +383,22 @@ def test_what_a_run_in_one_thread_was_told_is_kept_while_it_goes_on(tmp_path, mo
     assert (out / "run.toml").exists()
 
 
+def test_a_report_that_cannot_be_drawn_is_told_at_once_and_the_page_stays(tmp_path, monkeypatch, capsys):
+    out = tmp_path / "out"
+
+    def draw(_folder):
+        # Whatever a person does at the page goes on: here they end it, a little later.
+        threading.Thread(target=main, args=(["ctl", str(out), "stop"],)).start()
+        raise RuntimeError("no such font")
+
+    monkeypatch.setattr("photonstream.dashboard.report.write_report", draw)
+    assert main(["replay", str(NC_355), "--no-browser", "--out", str(out)]) == 3
+    said = capsys.readouterr()
+    assert "the report could not be written: RuntimeError: no such font" in said.err
+    assert "the page stays until Ctrl-C" in said.out
+    assert (out / "result.json").exists()
+
+
 def test_a_run_with_a_page_is_answered_while_its_report_is_drawn(tmp_path, monkeypatch, capsys):
     out, told = tmp_path / "out", []
 

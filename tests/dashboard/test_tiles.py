@@ -126,6 +126,8 @@ def test_bins_in_a_gap_are_neither_dark_nor_drawn():
     np.testing.assert_array_equal(tiles.columns(0, 5, 1).low, [5, np.nan, np.nan, 7, 0])
     assert tiles.on(5).tolist() == [True, False, False, True, True]
     assert tiles.unseen(4).tolist() == [True, True, False, False]
+    # Nor were there so few photons a second.
+    assert tiles.rates_hz(0.05) == pytest.approx([12 / 2 / 0.03, 12 / 2 / 0.03], rel=0.2)
 
 
 def test_very_bright_bins_share_classes_of_the_histogram():

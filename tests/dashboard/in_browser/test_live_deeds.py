@@ -82,6 +82,22 @@ def test_a_drag_along_the_time_zooms_and_a_double_click_shows_all_wherever_the_w
     wait_for_window(page, going_run, 5000, 9000)
 
 
+def test_a_press_that_ends_outside_moves_no_window(page, going_run):
+    frame = page.evaluate(FRAME, "trace")
+    x, y = at_rate(page, 8)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    # So fast that nothing is heard of it on the way.
+    page.mouse.move(x, frame["top"] - 200)
+    page.mouse.up()
+    for kcps in (8, 6, 4):
+        page.mouse.move(*at_rate(page, kcps))
+    page.fill("#low", "7")
+    page.press("#low", "Enter")
+    # The first that the run hears of its window.
+    assert going_run.command() == ("set", {"node": "states", "name": "on", "value": [7000.0, float("inf")]})
+
+
 def test_the_window_can_be_typed_and_given_back_to_the_rule(page, going_run):
     page.fill("#low", "5")
     page.press("#low", "Enter")
