@@ -76,7 +76,8 @@ class Brightness:
             if self._bins_seen == self._choice_bin:
                 self._due = self._sums[:, 0].copy()
                 self._choice_bin *= 2
-        if chunk.stop % self._bin_ticks:
+        # In a gap it is none of a level's.
+        if chunk.stop % self._bin_ticks and not chunk["blind"][-1]:
             self._short_level = int(level[-1])
             self._short_s = self._bin_s * (chunk.stop % self._bin_ticks) / self._bin_ticks
         return level

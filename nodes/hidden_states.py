@@ -223,7 +223,7 @@ class HiddenStates:
         self._visits += np.bincount(states[entered], minlength=STATES)
         if len(states):
             self._previous = int(states[-1])
-            self._missing_s = self._previous, missing_s
+            self._missing_s = self._previous, 0.0 if blind[-1] else missing_s
 
     def left_out_s(self, on: NDArray[np.bool_]) -> float:
         """Time of the states ``on`` (STATES,) when bins are judged without their own photons."""
