@@ -61,10 +61,13 @@ class RunRecord:
         """Whether the log has its first line."""
         return self._log is not None
 
-    def deed(self, what: str, more: Mapping[str, Any], progress: Progress) -> None:
-        """Append a line: UTC, the recorded time that the run has reached, and what was done."""
+    def deed(self, what: str, more: Mapping[str, Any], progress: Progress | None) -> None:
+        """Append a line: UTC, the recorded time that the run has reached (0 before there are photons; None where
+        ``progress`` is), and what was done.
+        """
         utc = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"utc": utc, "time_s": reached_s(progress), "what": what, **plain(more)}
+        time_s = None if progress is None else reached_s(progress) or 0.0
+        line = {"utc": utc, "time_s": time_s, "what": what, **plain(more)}
         try:
             self._append(json.dumps(line, allow_nan=False, ensure_ascii=False).encode(errors="replace"))
         except OSError as error:
@@ -90,10 +93,10 @@ class RunRecord:
         """
         if self._log is None:
             about = {"command": self._words, "folder": str(Path.cwd())}
-            self.deed("begin", {"photonstream": version("photonstream"), **about}, Progress({}))
+            self.deed("begin", {"photonstream": version("photonstream"), **about}, None)
             for note in self._notes:
                 at = {"time_s": note["time_s"], "by": "an earlier run", "noted": note["utc"]}
-                self.deed(NOTED, {**at, "text": note["text"]}, Progress({}))
+                self.deed(NOTED, {**at, "text": note["text"]}, None)
         if parameters is None:
             parameters = {spec.name: spec.parameters for spec in self._nodes.topology.nodes}
         specs = []
@@ -148,7 +151,7 @@ class RunRecord:
     def close(self) -> None:
         """The run is over."""
         if self._log is not None:
-            self.deed("end", {}, Progress({}))
+            self.deed("end", {}, None)
             self._log.close()
 
 

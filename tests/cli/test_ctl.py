@@ -1,6 +1,7 @@
 """A run that is told what to do from elsewhere: it obeys or says why not, keeps what was done, and can be repeated."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -57,6 +58,11 @@ def result(folder):
     return json.loads((folder / "result.json").read_text(encoding="utf-8"))
 
 
+def counted(status):
+    """Whether ``status`` knows of photons."""
+    return re.search(r"^photons +[1-9]", status, re.MULTILINE)
+
+
 def comparable(found):
     """All but where it was written, how fast it was read, and what became of the run."""
     parameters = {node: given for node, given in found["parameters"].items() if node != "source"}
@@ -82,6 +88,7 @@ def test_what_a_run_was_told_is_in_its_folder_and_is_done_again_from_that(
         encoding="utf-8",
     )
     run = start("--speed", "2", "--set", "source.chunk_records=4000")
+    run.wait_for(lambda: main(["ctl", str(run.out), "status"]) == 0 and counted(capsys.readouterr().out))
     for words in (
         ["pause"],
         ["set", "lifetime.s=3.5", "lifetime.min_photons=200"],
@@ -111,7 +118,7 @@ def test_what_a_run_was_told_is_in_its_folder_and_is_done_again_from_that(
     nodes = tomllib.loads((run.out / "run.toml").read_text(encoding="utf-8"))["node"]
     [kept] = [node["parameters"]["experiment"] for node in nodes if node["name"] == "results"]
     assert (kept["mean_n"], kept["mean_n_stderr"]) == (0.1, 0.02)
-    assert [line["why"] for line in run.log("epoch")][:2] == ["a command", "a command"]
+    assert [line["why"] for line in run.log("epoch")].count("a command") >= 2
     commands = run.log("command")
     assert all(line["done"] and line["by"] == "ctl" for line in commands)
     assert {"name": "note", "values": {"text": "laser realigned"}} in [
