@@ -17,7 +17,8 @@ from bokeh.server.session import ServerSession
 from photonstream.dashboard.desk import Desk, Role
 from photonstream.dashboard.live_page import PAGE, variables
 from photonstream.dashboard.live_trace import Part, part_of
-from photonstream.dashboard.updates import Updates, pack
+from photonstream.dashboard.pace import Pace
+from photonstream.dashboard.updates import BEAT_S, Updates, pack
 from photonstream.dashboard.wishes import WishError
 from photonstream.stream.latency import stamp_now
 
@@ -30,7 +31,7 @@ Answer = Callable[[str, bool], None]
 Ask = Callable[[object, object, Answer], None]
 
 # A page is sent something at least so often, be there news or not: it takes a longer silence for a lost server.
-BEAT_NS = 2 * 10**9
+LIFE_S = 2.0
 
 # The wish of a page that watches, and wants to act.
 TAKE_OVER = "take over"
@@ -79,6 +80,7 @@ class Tab:
         # A text that is not done goes back to where it was typed: the field, the text.
         self._back: tuple[str, str] | None = None
         self._part_s: Part = None
+        self._pace = Pace(updates)
         # The stamp of the trace that it was sent last; what a new tab is sent first is history.
         self._stamp: int | None = None
         self._sent_at = stamp_now()
@@ -107,15 +109,20 @@ class Tab:
     @property
     def due(self) -> bool:
         """Whether there is something new to send, or a sign of life, and it can be sent."""
+        if not self.ready:
+            return False
         told = self._told == (self._heard, self._notice, self._desk.role(self))
-        nothing = told and self._updates.known(self._seen)
-        return self.ready and not (nothing and stamp_now() - self._sent_at < BEAT_NS)
+        waited_s = 1e-9 * (stamp_now() - self._sent_at)
+        if not told or waited_s >= LIFE_S:
+            return True
+        # Who is given a part each time is not to be given the next one at once.
+        return not self._updates.known(self._seen) and not (self._pace.slow and waited_s < BEAT_S)
 
     def send(self) -> None:
         """Send what is new since the last update, or a sign of life, if it is due; the document must be locked."""
         if not self.due:
             return
-        news = self._updates.news(self._seen, self._part_s)
+        news = self._updates.news(self._seen, self._part_s, self._pace.later(self._seen))
         role = self._desk.role(self)
         head: dict[str, Any] = {"tab": {"number": self.sent + 1, "heard": self._heard, "role": role}}
         if self._notice != self._told[1]:
@@ -152,7 +159,11 @@ class Tab:
         kind, value = said.get("kind"), said.get("value")
         if kind == "ready" and isinstance(value, int):
             if value == self.sent:
-                self._updates.drawn(self._stamp, stamp_now())
+                now = stamp_now()
+                self._updates.drawn(self._stamp, now)
+                # Of the first one the browser had more to do than to draw.
+                if value > 1:
+                    self._pace.drawn(1e-9 * (now - self._sent_at))
             self.drawn = value
         elif kind == "view":
             self._part_s = part_of(value)

@@ -11,7 +11,7 @@ from photonstream.dashboard.live_controls import CONTROLS_CSS, CONTROLS_HTML
 from photonstream.dashboard.live_exports import EXPORTS_CSS
 from photonstream.dashboard.live_figures import embedded_figures
 from photonstream.dashboard.live_script import SCRIPT
-from photonstream.dashboard.page import BASE_CSS, HELD_DRAGS
+from photonstream.dashboard.page import BASE_CSS, HELD_DRAGS, UNASKED_STYLES
 
 # Everything comes from the server of the page itself. Bokeh compiles its small callbacks, hence unsafe-eval.
 POLICY = (
@@ -157,7 +157,7 @@ _TEMPLATE = (
 <title>photonstream</title>
 <style>{{ css }}</style>
 <script src="static/js/bokeh.min.js"></script>
-{{ held_drags }}
+{{ bokeh_settings }}
 <script>{{ script }}</script>
 </head>
 <body>
@@ -262,7 +262,7 @@ def variables() -> dict[str, object]:
     return {
         "policy": POLICY,
         "css": BASE_CSS + CSS + CONTROLS_CSS + EXPORTS_CSS,
-        "held_drags": HELD_DRAGS,
+        "bokeh_settings": HELD_DRAGS + UNASKED_STYLES,
         "script": SCRIPT,
         "fields": FIELDS,
         "experiment_fields": EXPERIMENT_FIELDS,

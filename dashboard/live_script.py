@@ -25,7 +25,7 @@ const photonstream = (() => {
   const NO_NEXT = "The next recording has not begun, see the terminal; once it does, the page comes back.";
   const IN_STRIP = ".strip :is(b, small)", LEAST_PX = 9, NEARLY = 0.9999;
   const SPEEDS = [0.1, 0.5, 1, 2, 5, 10, 30, 100];
-  const TYPES = {f8: Float64Array, i4: Int32Array};
+  const TYPES = {f8: Float64Array, f4: Float32Array, i4: Int32Array};
   const place = id => document.getElementById(id);
   const models = new Map();
   const axes = new Map();
@@ -72,8 +72,12 @@ const photonstream = (() => {
     if (element[key] !== value) element[key] = value;
   }
 
+  // All digits are equally wide: what differs in them alone needs no other size.
+  const shaped = words => words.replace(/\d/g, "0");
+
   // What is too long for its place in the strip is written smaller, not cut, as long as one can read it.
   function fit(element) {
+    element.shape = shaped(element.textContent);
     element.style.fontSize = "";
     // In parts of a pixel: half of one too much, and a browser cuts off a letter.
     const {fontSize, paddingLeft, paddingRight} = getComputedStyle(element), words = document.createRange();
@@ -90,7 +94,7 @@ const photonstream = (() => {
     const element = place(id);
     if (element.textContent === words) return;
     element.textContent = words;
-    if (element.matches(IN_STRIP)) fit(element);
+    if (element.shape !== shaped(words) && element.matches(IN_STRIP)) fit(element);
   }
 
   function alarm(id, on) {

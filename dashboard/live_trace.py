@@ -57,7 +57,11 @@ def trace_view(latest: Latest, part_s: Part = None) -> Update:
     start_s, stop_s = _ends(latest, part_s)
     shown, bin_s = live_envelope(tiles, start_s, stop_s)
     gaps_s = gap_spans(latest.value("source", EVENTS).get("events"))
-    update: Update = {"data": trace_columns(shown, gaps_s), "say": {"trace": ""}}
+    columns = trace_columns(shown, gaps_s)
+    # A tenth of a millionth of a rate is not seen, and this is most of what goes to a page.
+    for name in LINE_COLORS:
+        columns[name]["y"] = columns[name]["y"].astype(np.float32)
+    update: Update = {"data": columns, "say": {"trace": ""}}
     highest = float(np.nanmax(shown.high, initial=0.0)) if bin_s < tiles.bin_s else 0.0
     update["ranges"] = {"rates": rate_ends(tiles, highest)}
     states = [state for state in tiles.states_seen if tiles.is_on(state)], tuple(shown.others)

@@ -251,7 +251,8 @@ async def _turn(link: RunLink, tabs: Tabs, wake: asyncio.Event, stop: Callable[[
             raise
         except Exception:
             log.exception("what the run says cannot be understood")
-        if len(tabs):
+        # For who is still drawing nothing is made that would be old by then.
+        if any(tab.ready for tab in tabs):
             link.updates.refresh(now_s)
         for tab, session in tabs.due():
             # A tab whose connection is stuck waits by itself.

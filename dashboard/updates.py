@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Collection, Hashable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -82,6 +82,18 @@ SECTIONS: Mapping[str, Section] = {
 }
 
 
+# What a browser that is slow takes in turns, beside the trace and what a person acts by.
+TURNS: tuple[tuple[str, ...], ...] = (
+    ("decay",),
+    ("history",),
+    ("numbers", "strip"),
+    ("histogram",),
+    ("flid",),
+    ("pairs",),
+    ("dwell",),
+)
+
+
 @dataclass
 class _Made:
     """A section as it was last made; ``version`` rises when its bytes differ."""
@@ -150,18 +162,29 @@ class Updates:
         if stamp is not None and now - stamp < HIDDEN_S * 1e9:
             self.latency.note(stamp, now)
 
+    @property
+    def epoch(self) -> Hashable:
+        """Of what the sections show."""
+        opening = self.latest.opening
+        return None if opening is None else (opening.run, opening.epoch)
+
     def known(self, seen: Mapping[str, int]) -> bool:
         """Whether a tab that has ``seen`` these versions of the sections has the newest of each."""
-        return all(seen.get(name) == made.version for name, made in self._made.items())
+        return not any(self.newer(seen, name) for name in self._made)
 
-    def news(self, seen: dict[str, int], part_s: Part) -> list[bytes]:
-        """The sections that are newer than what a tab has ``seen``, which is brought up to date.
+    def newer(self, seen: Mapping[str, int], name: str) -> bool:
+        """Whether there is a newer section of this ``name`` than a tab has ``seen``."""
+        return seen.get(name) != self._made[name].version
+
+    def news(self, seen: dict[str, int], part_s: Part, later: Collection[str] = ()) -> list[bytes]:
+        """The sections that are newer than what a tab has ``seen``, which is brought up to date, but for those that it
+        is sent ``later``.
 
         ``part_s``: what the tab shows of the trace.
         """
         found = []
         for name, made in self._made.items():
-            if seen.get(name) != made.version:
+            if name not in later and self.newer(seen, name):
                 seen[name] = made.version
                 zoomed = name == "trace" and part_s is not None
                 found.append(
@@ -181,16 +204,22 @@ def attempt(make: Callable[[], Update], place: str) -> bytes:
 def pack(update: Mapping[str, Any]) -> bytes:
     """One section as bytes. Numbers that are not finite stand in arrays only."""
     arrays: list[bytes] = []
+    references: dict[int, dict[str, list[Any]]] = {}
     offset = 0
 
     def refer(value: Any) -> Any:
         nonlocal offset
         if isinstance(value, np.ndarray):
-            plain = np.ascontiguousarray(value, "<f8" if value.dtype.kind == "f" else "<i4")
-            arrays.append(plain.tobytes())
-            reference = {"array": [offset, plain.size, plain.dtype.str[1:]]}
-            offset += plain.nbytes
-            return reference
+            # One that stands in several places travels once. All are alive meanwhile, so none has another's identity.
+            if id(value) not in references:
+                short = value.dtype == np.float32
+                plain = np.ascontiguousarray(
+                    value, "<f4" if short else "<f8" if value.dtype.kind == "f" else "<i4"
+                )
+                arrays.append(plain.tobytes())
+                references[id(value)] = {"array": [offset, plain.size, plain.dtype.str[1:]]}
+                offset += plain.nbytes
+            return references[id(value)]
         if isinstance(value, np.generic):
             return value.item()
         raise TypeError(f"{type(value).__name__} is not for a page")

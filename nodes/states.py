@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ NO_CONTAMINATION = {
     "contamination_error": None,
     "contamination_reason": "a window of rates does not say how sure it is of its bins",
 }
+# Dwell times are told after so much more recorded time.
+DWELLS_S = 1.0
 # Columns of a chunk that have one entry a bin of the trace.
 _BY_BIN = ("counts", "timed", "blind")
 
@@ -89,6 +92,10 @@ class States(PhotonNode[StatesParameters]):
         per_bin = min(max(1, round(bin_s / STATE_BIN_S)), self._bin_ticks)
         self._fine = FineTiles(per_bin if self._hidden is None else self._hidden.per_bin, bin_s)
         self._fine_shown = 0
+        # The bins of the trace, and the selected states, of which dwell times were told last; and after how many more
+        # they are told again while it goes on: to fit their laws is most of what this node would do otherwise.
+        self._dwells_told: tuple[int, list[int]] = (0, [])
+        self._dwells_every = math.ceil(DWELLS_S / bin_s)
         return opening
 
     def fold(self, chunk: Chunk) -> Iterable[Chunk]:
@@ -211,7 +218,10 @@ class States(PhotonNode[StatesParameters]):
         yield self.result("flid", self._brightness.flid(), final=final)
         if (hidden := self._hidden) is not None:
             on_states = np.flatnonzero(self._on_states(final=final)).tolist()
-            yield self.result("dwell", {"times": hidden.dwell_times(on_states, final=final)}, final=final)
+            told_bins, told_of = self._dwells_told
+            if final or on_states != told_of or self._tiles.bins - told_bins >= self._dwells_every:
+                self._dwells_told = self._tiles.bins, on_states
+                yield self.result("dwell", {"times": hidden.dwell_times(on_states, final=final)}, final=final)
         for tile in self._tiles.touched(0 if final else self._shown):
             first, states = self._tiles.tile(tile)
             yield self.result(state_tile_key(tile), {"first": first, "states": states[:, 0]}, final=final)

@@ -74,12 +74,14 @@ def draw_trace(
 def trace_columns(shown: Envelope, gaps_s: Spans = ()) -> dict[str, dict[str, Floats]]:
     """What `trace_figure` draws: lines of all bins and of the selected ones, gaps, and what pointing at them tells."""
     spans = np.array(gaps_s, np.float64).reshape(-1, 2)
-    nothing = np.full(len(shown.low), np.nan)
-    lines = {"trace": (shown.low, shown.high), "trace_on": (shown.on_low, shown.on_high)}
-    others = [*shown.others.values(), *[(nothing, nothing)] * len(OTHER_STATES)]
-    lines |= {f"trace_other_{k}": others[k] for k in range(len(OTHER_STATES))}
+    x, y = skyline(shown.edges_s, shown.low, shown.high)
+    others = [{"x": x, "y": skyline(shown.edges_s, *ends)[1]} for ends in shown.others.values()]
+    others += [{"x": x[:0], "y": y[:0]}] * len(OTHER_STATES)
     return {
-        **{name: dict(zip("xy", skyline(shown.edges_s, *ends), strict=True)) for name, ends in lines.items()},
+        # All share one x, which goes to a page once.
+        "trace": {"x": x, "y": y},
+        "trace_on": {"x": x, "y": skyline(shown.edges_s, shown.on_low, shown.on_high)[1]},
+        **{f"trace_other_{k}": others[k] for k in range(len(OTHER_STATES))},
         "trace_values": {
             "left": shown.edges_s[:-1],
             "right": shown.edges_s[1:],

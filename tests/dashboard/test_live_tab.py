@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from bokeh.document import Document
 
-from photonstream.dashboard.app import BEAT_NS, Tab
+from photonstream.dashboard.app import LIFE_S, Tab
 from photonstream.dashboard.desk import Desk
 from photonstream.dashboard.latest import Latest
-from photonstream.dashboard.updates import Updates
+from photonstream.dashboard.pace import SLOW_S
+from photonstream.dashboard.updates import BEAT_S, Updates
 from photonstream.dashboard.wishes import WishError
 from photonstream.stream.latency import CLOCK
 from photonstream.stream.wire import Open, ResultSent
@@ -113,7 +114,7 @@ def test_without_news_a_page_that_is_ready_gets_a_sign_of_life_now_and_then(page
     page.say("ready", 0)
     updates.refresh(0.0)
     page.tab.send()
-    now += BEAT_NS
+    now += round(1e9 * LIFE_S)
     page.tab.send()
     # Not before it has drawn the last one, whatever the time.
     assert page.tab.sent == 1
@@ -122,7 +123,7 @@ def test_without_news_a_page_that_is_ready_gets_a_sign_of_life_now_and_then(page
     assert page.tab.sent == 2
     assert page.shown[8:] == b'{"tab": {"number": 2, "heard": 0, "role": "acting"}}'
     page.say("ready", 2)
-    now += BEAT_NS - 1
+    now += round(1e9 * LIFE_S) - 1
     page.tab.send()
     assert page.tab.sent == 2
     now += 1
@@ -256,3 +257,27 @@ def test_a_page_that_nobody_sees_does_not_count(updates):
     assert updates.latency.value(16 * 10**9)["run"] is None
     updates.drawn(7 * 10**9, 16 * 10**9)
     assert updates.latency.value(16 * 10**9)["run"]["count"] == 1
+
+
+def test_a_slow_browser_is_given_its_next_part_at_the_next_beat(page, updates, monkeypatch):
+    now = 50 * 10**9
+    monkeypatch.setattr("photonstream.dashboard.app.stamp_now", lambda: now)
+    updates.refresh(0.0)
+    page.say("ready", 0)
+
+    def given():
+        updates._made["status"].version += 1
+        before = page.tab.sent
+        page.tab.send()
+        return page.tab.sent - before
+
+    for number in range(1, 4):
+        assert given()
+        now += round(1.5e9 * SLOW_S)
+        page.say("ready", number)
+    # It is slow by now, be it that it draws this one at once.
+    assert given()
+    page.say("ready", 4)
+    assert not given()
+    now += round(1e9 * BEAT_S)
+    assert given()

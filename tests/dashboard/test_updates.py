@@ -54,6 +54,19 @@ def test_packed_arrays_come_out_as_they_went_in():
     assert [len(part) for part in unpack(pack({"x": 1}) + pack({"y": "β", "z": 2}))] == [1, 2]
 
 
+def test_an_array_in_several_places_travels_once_and_rates_of_a_trace_in_half_the_bytes():
+    x, y = np.linspace(0, 1, 1000), np.linspace(0, 9, 1000, dtype=np.float32)
+    once = pack({"a": {"x": x, "y": y}})
+    twice = pack({"a": {"x": x, "y": y}, "b": {"x": x, "y": y}})
+    assert len(twice) - len(once) < 100
+    assert 12000 < len(once) < 12200
+    (found,) = unpack(twice)
+    for name in "ab":
+        np.testing.assert_array_equal(found[name]["x"], x)
+        np.testing.assert_array_equal(found[name]["y"], y)
+        assert found[name]["y"].dtype == np.float32
+
+
 def test_every_section_is_sent_once_and_again_only_when_it_changed(latest):
     updates, seen = Updates(latest, "tcp://somewhere"), {}
     updates.refresh(0.0)
