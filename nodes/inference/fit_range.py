@@ -54,6 +54,9 @@ def fitted_span(data: DecayData, options: FitOptions) -> Span | None:
 
 def photons_within(data: DecayData, options: FitOptions) -> NDArray[np.int64]:
     """Photons of each channel in the bins that are fitted."""
+    if options.fit_range_s is None:
+        every: NDArray[np.int64] = data.counts[:, : data.bins_in_period].sum(axis=1, dtype=np.int64)
+        return every
     bins = bins_of(data.edges_s(data.fit_starts), options.fit_range_s)
     photons: NDArray[np.int64] = data.joined(data.fit_starts)[:, bins].sum(axis=1).astype(np.int64)
     return photons

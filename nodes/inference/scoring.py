@@ -36,6 +36,8 @@ _GAIN = 1e-8
 _PATIENCE = 8
 # Eigenvalues of the information below this part of the largest are nothing.
 _SINGULAR = 1e-13
+# A parameter of which the others leave less than this part of its information is left to the eigenvalues.
+_PLAIN = 1e-9
 _PATIENT_GAIN = 1e-5
 
 
@@ -279,6 +281,42 @@ def maximise(
     return Optimum(found, value, gradient, information, converged)
 
 
+@njit(nogil=True, cache=True)
+def _invert(information: Floats, index: NDArray[np.int64], out: Floats) -> bool:
+    """The inverse of the rows and columns ``index``, by Cholesky on the unit-diagonal form; False: nearly singular."""
+    m = index.size
+    lower = np.zeros((m, m))
+    for i in range(m):
+        for k in range(i + 1):
+            a, b = index[i], index[k]
+            value = information[a, b] / math.sqrt(information[a, a] * information[b, b])
+            for j in range(k):
+                value -= lower[i, j] * lower[k, j]
+            if i == k:
+                if not value > _PLAIN:
+                    return False
+                lower[i, i] = math.sqrt(value)
+            else:
+                lower[i, k] = value / lower[k, k]
+    # The inverse of ``lower``, and its product with its own transpose.
+    root = np.zeros((m, m))
+    for k in range(m):
+        root[k, k] = 1.0 / lower[k, k]
+        for i in range(k + 1, m):
+            value = 0.0
+            for j in range(k, i):
+                value -= lower[i, j] * root[j, k]
+            root[i, k] = value / lower[i, i]
+    for i in range(m):
+        for k in range(i + 1):
+            value = 0.0
+            for j in range(i, m):
+                value += root[j, i] * root[j, k]
+            a, b = index[i], index[k]
+            out[a, b] = out[b, a] = value / math.sqrt(information[a, a] * information[b, b])
+    return True
+
+
 def covariance(optimum: Optimum, box: Box) -> Floats:
     """Inverse Fisher information of the parameters that are free and not at a bound; zero elsewhere.
 
@@ -302,7 +340,8 @@ def inverse(information: Floats, chosen: NDArray[np.bool_]) -> Floats:
     diagonal = np.diag(information)
     index = np.flatnonzero(chosen & (diagonal > 0.0))
     out = np.zeros_like(information)
-    if index.size:
+    if index.size and not _invert(information, index, out):
+        out[:] = 0.0
         scale = 1.0 / np.sqrt(diagonal[index])
         unit = information[np.ix_(index, index)] * np.outer(scale, scale)
         # Written out, because numpy's takes three times as long.
