@@ -9,7 +9,7 @@ from typing import Any
 
 from photonstream.cli.folders import address_of, live_runs
 from photonstream.cli.keys import add_keys_option
-from photonstream.cli.parameters import literal, owner
+from photonstream.cli.parameters import literal, owner, value_of
 from photonstream.cli.quantities import (
     address,
     duration,
@@ -202,7 +202,7 @@ def _settings(name: str, values: list[str]) -> Callable[[Parameters], Wish]:
         for node, given in parameters.items():
             for parameter in given:
                 owners.setdefault(parameter, []).append(node)
-        return _together([_setting(*owner(key, owners, "set"), literal(text)) for key, text in pairs])
+        return _together([_setting(*owner(key, owners, "set"), value_of(key, text)) for key, text in pairs])
 
     return wish
 

@@ -8,10 +8,11 @@ import dataclasses
 import math
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from photonstream.cli.quantities import duration, rate
 from photonstream.nodes.pipeline import SOURCES, standard
 from photonstream.stream.node import ParameterError
 from photonstream.stream.topology import Topology, TopologyError, parameter_owners
@@ -75,7 +76,7 @@ def build_nodes(
     owners = parameter_owners({spec.name: spec.kind for spec in nodes})
     for key, text in arguments.set:
         node, name = owner(key, owners)
-        parameters[node][name] = literal(text)
+        parameters[node][name] = value_of(name, text)
     if "lifetime" in parameters:
         for name in ("mean_n", "mean_n_stderr", "excitation_nm"):
             experiment[name] = parameters["lifetime"].get(name)
@@ -138,6 +139,16 @@ def owner(key: str, owners: Mapping[str, list[str]], word: str = "--set") -> tup
         known = sorted(f"{n}.{p}" for p, nodes in owners.items() for n in nodes)
         raise ParameterError(f"{word} {key}: name it as one of {', '.join(known)}")
     return found[0], name
+
+
+def value_of(name: str, text: str) -> Any:
+    """What ``text`` says of the parameter ``name``, whose end is its unit: a time or rate may have another, as 80ns."""
+    value = literal(text)
+    for end, parse in (("_s", duration), ("_hz", rate)):
+        if isinstance(value, str) and name.endswith(end):
+            with suppress(argparse.ArgumentTypeError):
+                return parse(text)
+    return value
 
 
 def literal(text: str) -> Any:

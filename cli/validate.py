@@ -8,6 +8,7 @@ import math
 import multiprocessing.connection
 import os
 import signal
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -16,8 +17,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
+from photonstream.cli.command import ABORTED
 from photonstream.cli.preparation import prepare
-from photonstream.cli.progress import ProgressLine
+from photonstream.cli.progress import ProgressLine, say
 from photonstream.cli.quantities import duration, rate
 from photonstream.nodes.simulate.presets import BLINKING, BLINKING_SUMMARIES
 from photonstream.nodes.tables import write_atomically
@@ -98,7 +100,7 @@ def _listed(kind: Callable[[str], N]) -> Callable[[str], list[N]]:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Validate, print the table, write the folder."""
+    """Validate, print the table, write the folder. Who ends it has what was done so far."""
     if arguments.count < 1 or arguments.jobs < 1:
         raise ParameterError("--count and --jobs are at least 1")
     cells = grid(
@@ -117,20 +119,37 @@ def run(arguments: argparse.Namespace) -> int:
     found = []
     tasks = [(cell, seed) for cell in cells for seed in seeds(arguments.count, arguments.seed)]
     done: dict[Cell, list[tuple[int, Trial]]] = {cell: [] for cell in cells}
-    for k, (cell, seed, trial) in enumerate(_measured(tasks, arguments.jobs)):
-        done[cell].append((seed, trial))
-        if len(done[cell]) == arguments.count:
-            # By seed, so that the figures do not depend on which one was ready first.
-            summary = summarise(cell, [each for _, each in sorted(done[cell], key=lambda pair: pair[0])])
-            found.append(summary)
-            line.clear()
-            print(_row(summary, width), flush=True)
-        line.show((k + 1) / len(tasks), f"nanocrystal {k + 1} of {len(tasks)}")
+
+    def tell(cell: Cell) -> None:
+        # By seed, so that the figures do not depend on which one was ready first.
+        summary = summarise(cell, [each for _, each in sorted(done[cell], key=lambda pair: pair[0])])
+        found.append(summary)
+        line.clear()
+        print(_row(summary, width), flush=True)
+
+    ended = ""
+    try:
+        for k, (cell, seed, trial) in enumerate(_measured(tasks, arguments.jobs)):
+            done[cell].append((seed, trial))
+            if len(done[cell]) == arguments.count:
+                tell(cell)
+            line.show((k + 1) / len(tasks), f"nanocrystal {k + 1} of {len(tasks)}")
+    except KeyboardInterrupt:
+        count = sum(map(len, done.values()))
+        ended = f"ended after {count} of {len(tasks)} nanocrystals"
+        if not count:
+            raise
+        for cell in cells:
+            if 0 < len(done[cell]) < arguments.count:
+                tell(cell)
     line.clear()
     print(_LEGEND)
     if arguments.out is not None:
         _write(arguments.out, sorted(found, key=lambda summary: cells.index(summary.cell)))
         print(f"\n{arguments.out / 'validation.html'}")
+    if ended:
+        say(f"photonstream: {ended}", sys.stderr)
+        return ABORTED
     return 0
 
 

@@ -168,12 +168,18 @@ class Findings:
             ]
         rows += [
             self._row("background share of the photons", "background_share", PERCENT),
-            self._row("instrument response, FWHM", "irf_fwhm_s", NS),
+            self._row(self._response_words, "irf_fwhm_s", NS),
             fitted_row(self._fit),
             self.precision_row(),
             *correction_rows(self._fit),
         ]
         return rows
+
+    @property
+    def _response_words(self) -> str:
+        channels = self._fit.get("channels")
+        several = isinstance(channels, Sequence) and len(channels) > 1
+        return f"instrument response, FWHM{' (widest)' if several else ''}"
 
     def precision_row(self) -> Row:
         """What is missing to the wanted standard error of beta."""
@@ -234,7 +240,7 @@ class Findings:
                 "none" if upper is None else f"{plain(100 * upper, 2)} %",
             ),
             self._row("background share", "background_share", PERCENT),
-            self._row("instrument response, FWHM", "irf_fwhm_s", NS),
+            self._row(self._response_words, "irf_fwhm_s", NS),
         )
 
     @property

@@ -50,8 +50,9 @@ def dwell_table(run: RunFolder) -> str:
     remark = (
         f"Complete dwells + those cut by the ends of the recording, in bins of {quantity(times.get('bin_s'), MS)}; "
         "models of the dwells from the shortest length on from which one of them describes all (two bins at least), by "
-        "maximum likelihood: mean of an exponential (solid), exponent of a "
-        "power law (dashed), and one that ends exponentially (dotted) where that does better than both. Ahead by: "
+        "maximum likelihood (blue dots, black lines: selected; grey ones: not): mean of an exponential (solid), "
+        "exponent of a power law (dashed), and one that ends exponentially (dotted) where that does better than both. "
+        "Ahead by: "
         "difference of the log-likelihoods. Visits too short for a bin are not seen, and "
         "the dwells beside them are joined. Beside the mean as it is seen stands the one if every visit of less than a "
         "bin was missed (corrected): the true one is expected between the two."

@@ -152,6 +152,13 @@ def _decay_words(findings: Findings, decay: Decay) -> str:
     )
 
 
+# Below the pairs of photons.
+_PAIRS = (
+    "Pairs of photons on two detectors by the delay between them: all (grey) and those of which both photons are "
+    "selected (blue); dashed: the centre, where photons of the same pulse are."
+)
+
+
 def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
     parts = list(systematic_rows(run))
     details, about_pairs = list(findings.detail_rows()), list(coincidence.detail_rows(run))
@@ -170,7 +177,10 @@ def _facts(run: RunFolder, findings: Findings, plots: Mapping[str, str]) -> str:
             if details
             else "",
             section(
-                "Antibunching", plots.get("pairs", ""), rows_table(about_pairs, intervals="95 % interval")
+                "Antibunching",
+                plots.get("pairs", ""),
+                f"<p>{text(_PAIRS)}</p>" if "pairs" in plots else "",
+                rows_table(about_pairs, intervals="95 % interval"),
             )
             if about_pairs
             else "",

@@ -30,7 +30,7 @@ _PANELS: tuple[tuple[str, Callable[[Summary], Figure], float], ...] = (
 _CSS = """
 main { width: 1260px; margin: 0 auto; padding: 22px 10px 40px; }
 .plots { display: flex; flex-wrap: wrap; gap: 18px; }
-.grid { margin-top: 20px; } .grid td { white-space: nowrap; }
+.grid { margin-top: 20px; } .grid td:not(:last-child) { white-space: nowrap; }
 """
 
 
@@ -45,7 +45,8 @@ def render(summaries: Sequence[Summary]) -> str:
         f"<title>Validation</title><style>{BASE_CSS}{_CSS}</style>"
         f"{plot_library()}</head><body><main>"
         f"<header><h1>Validation</h1><p>{count:,} simulated nanocrystals in {len(numbered)} cells through the whole "
-        f"pipeline. Dots with their Monte-Carlo errors; dashed: what it should be. σ is the Cramér-Rao bound of β."
+        f"pipeline. Dots with their Monte-Carlo errors; dashed: what it should be (of the share "
+        f"called bi-exponential known at β = 0 alone: none). σ is the Cramér-Rao bound of β."
         f'</p></header><div class="plots">{"".join(plots)}</div>{_table(numbered)}</main>{script}</body></html>\n'
     )
 

@@ -76,7 +76,7 @@ def systematics(
         _of_irf(data, options, refit, whole),
         *_of_tail(options, refit, data.pulse_period_s),
         _of_t0(refit, whole, data.pulse_period_s),
-        _of_detectors(data, options, fit),
+        *_of_detectors(data, options, fit, ("beta", "tau_x_s", "tau_xx_s")),
         *of_contamination(data, options, refit, others, ("beta", "tau_x_s", "tau_xx_s")),
         *of_own_delays(fit, left_out, ("beta", "tau_x_s")),
         *_of_higher_excitons(options, fit, refit),
@@ -100,6 +100,7 @@ def _of_lifetimes(
     refit = refit_of(data, options, fit, double=fit.model == "bi")
     return (
         *(_of_weak_component(refit, fit) if fit.model == "mono" else ()),
+        *_of_detectors(data, options, fit, quantities),
         *of_contamination(data, options, refit, others, quantities),
         *of_own_delays(fit, left_out, quantities),
     )
@@ -161,18 +162,32 @@ def _held(refit: Refit, which: int) -> list[int]:
     return [c for c in range(len(refit.rows)) if not refit.box.free[at(c, which)]]
 
 
-def _of_detectors(data: DecayData, options: FitOptions, fit: DecayFit) -> Systematic:
-    """What detectors do to a decay is known only where their figures are given, and which photons hide which by <N>.
+def _of_detectors(
+    data: DecayData, options: FitOptions, fit: DecayFit, quantities: Sequence[str]
+) -> tuple[Systematic, ...]:
+    """What detectors do to a decay is known only where their figures are given."""
+    if options.detector is None:
+        how = (
+            "figures of the detectors are not given, so nothing is corrected: parts of up to some hundredths (of "
+            "lifetimes too: an afterpulse looks like a late photon), unknown"
+        )
+        return tuple(Systematic(DETECTORS, how, quantity=name) for name in quantities)
+    how = "corrected by the figures that were given, which have no error"
+    blinding = options.detector.blinding
+    return tuple(
+        _of_blinding(data, options, fit)
+        if name == "beta" and blinding
+        else Systematic(DETECTORS, how, quantity=name)
+        for name in quantities
+    )
+
+
+def _of_blinding(data: DecayData, options: FitOptions, fit: DecayFit) -> Systematic:
+    """Which photons hide which depends on <N>.
 
     One emitter's exciton photon is hidden by its own biexciton's: in a pulse that was excited, which of all pulses a
     share of about <N> is. So the part goes as 1/<N>; photons that are independent of each other hide far fewer.
     """
-    detector = options.detector
-    if detector is None:
-        how = "figures of the detectors are not given, so nothing is corrected: parts of up to some hundredths, unknown"
-        return Systematic(DETECTORS, how)
-    if not detector.blinding:
-        return Systematic(DETECTORS, "corrected by the figures that were given, which have no error")
     mean_n, more = options.mean_n, 1.0 + options.mean_n_relative_error
 
     def beta_if(**changed: object) -> float | None:

@@ -5,6 +5,7 @@ import math
 
 import pytest
 
+from photonstream.cli.parameters import value_of
 from photonstream.cli.quantities import (
     address,
     channels,
@@ -177,3 +178,20 @@ def test_an_irf_without_a_unit_is_no_width(tmp_path, monkeypatch):
         irf("0.1")
     (tmp_path / "0.1").touch()
     assert irf("0.1") == "0.1"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("dead_time_s", "80ns", 80e-9),
+        ("lifetime.dead_time_s", "25 ns", 25e-9),
+        ("afterpulse_s", "5e-8", 5e-8),
+        ("dead_time_s", "none", None),
+        ("dead_time_s", "soon", "soon"),
+        ("sync_rate_hz", "5MHz", 5e6),
+        ("afterpulsing", "0.01", 0.01),
+        ("method", "window", "window"),
+    ],
+)
+def test_a_parameter_whose_name_ends_in_its_unit_may_have_another(name, text, value):
+    assert value_of(name, text) == (pytest.approx(value) if isinstance(value, float) else value)

@@ -1,6 +1,11 @@
 """The command that says how true the numbers are."""
 
 import json
+import os
+import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -37,3 +42,33 @@ def test_a_small_validation(tmp_path, capsys):
 def test_what_cannot_be_is_refused(arguments, words, capsys):
     assert main(["validate", *arguments]) == 2
     assert words in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="ends processes by signals")
+def test_who_ends_it_has_what_was_done_so_far(tmp_path):
+    given = ["--beta", "0.257", "--photons", "1e4", "--blinking", "none", "--count", "500", "--jobs", "1"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "photonstream.cli",
+        "validate",
+        *given,
+        "--out",
+        str(tmp_path / "v"),
+    ]
+    run = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        assert any("nanocrystal" in line for line in iter(run.stdout.readline, ""))
+        # As a terminal does: to all of its processes.
+        os.killpg(run.pid, signal.SIGINT)
+        said = run.communicate(timeout=120)[0]
+    finally:
+        run.kill()
+    assert run.returncode == 130
+    assert "Traceback" not in said
+    count = int(re.search(r"ended after (\d+) of 500 nanocrystals", said)[1])
+    (cell,) = json.loads((tmp_path / "v" / "validation.json").read_text(encoding="utf-8"))["cells"]
+    assert 0 < cell["count"] == count

@@ -311,3 +311,9 @@ def test_figures_of_a_tail_have_an_error_or_say_why_not(result):
     }
     row = by_label(findings(result).detail_rows())["instrument response, share in its tail"]
     assert shown(row.value) == "10 % (the data do not determine it)"
+
+
+@pytest.mark.parametrize(("channels", "words"), [(1, ""), (2, " (widest)")])
+def test_of_several_channels_the_width_is_that_of_the_widest(result, channels, words):
+    result["fit"]["channels"] = [{}] * channels
+    assert f"instrument response, FWHM{words}" in by_label(findings(result).rows())
