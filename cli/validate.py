@@ -139,13 +139,14 @@ def run(arguments: argparse.Namespace) -> int:
         ended = f"ended after {count} of {len(tasks)} nanocrystals"
         if not count:
             raise
+        told = {summary.cell for summary in found}
         for cell in cells:
-            if 0 < len(done[cell]) < arguments.count:
+            if done[cell] and cell not in told:
                 tell(cell)
     line.clear()
     print(_LEGEND)
     if arguments.out is not None:
-        _write(arguments.out, sorted(found, key=lambda summary: cells.index(summary.cell)))
+        _write(arguments.out, sorted(found, key=lambda summary: cells.index(summary.cell)), ended)
         print(f"\n{arguments.out / 'validation.html'}")
     if ended:
         say(f"photonstream: {ended}", sys.stderr)
@@ -204,13 +205,13 @@ def measure(cell: Cell, seed: int) -> Trial:
     raise ParameterError("ended")
 
 
-def _write(folder: Path, summaries: list[Summary]) -> None:
+def _write(folder: Path, summaries: list[Summary], ended: str) -> None:
     from photonstream.dashboard.validation import render
 
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"schema": 1, "cells": [summary.as_dict() for summary in summaries]}
+    content = {"schema": 1, "ended": ended, "cells": [summary.as_dict() for summary in summaries]}
     write_atomically(folder / "validation.json", [json.dumps(content, indent=1, allow_nan=False), "\n"])
-    write_atomically(folder / "validation.html", [render(summaries)])
+    write_atomically(folder / "validation.html", [render(summaries, ended)])
 
 
 _NARROWEST = 40

@@ -161,9 +161,10 @@ class Tab:
             if value == self.sent:
                 now = stamp_now()
                 self._updates.drawn(self._stamp, now)
+                took_s = said.get("took_s")
                 # Of the first one the browser had more to do than to draw.
-                if value > 1:
-                    self._pace.drawn(1e-9 * (now - self._sent_at))
+                if value > 1 and isinstance(took_s, int | float):
+                    self._pace.drawn(took_s)
             self.drawn = value
         elif kind == "view":
             self._part_s = part_of(value)

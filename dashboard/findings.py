@@ -178,7 +178,7 @@ class Findings:
     @property
     def _response_words(self) -> str:
         channels = self._fit.get("channels")
-        several = isinstance(channels, Sequence) and len(channels) > 1
+        several = isinstance(channels, Mapping) and len(channels) > 1
         return f"instrument response, FWHM{' (widest)' if several else ''}"
 
     def precision_row(self) -> Row:

@@ -115,7 +115,7 @@ const photonstream = (() => {
     text: of => each(of, write),
     html: of => each(of, (id, html) => fill(id, "innerHTML", html)),
     title: of => each(of, (id, words) => fill(id, "title", words)),
-    classes: of => each(of, (name, on) => document.body.classList.toggle(name, on)),
+    classes: showClasses,
     loud: of => each(of, alarm),
     bar: showBar,
     speed: showSpeed,
@@ -128,10 +128,19 @@ const photonstream = (() => {
     tab: () => {},
   };
 
+  function showClasses(of) {
+    const superseded = document.body.classList.contains("catching-up");
+    each(of, (name, on) => document.body.classList.toggle(name, on));
+    // What is superseded is in italics, which have another width.
+    if (document.body.classList.contains("catching-up") !== superseded) {
+      document.querySelectorAll(IN_STRIP).forEach(fit);
+    }
+  }
+
   function take(buffer) {
     [heard_ms, owed_ms] = [Date.now(), null];
     showSilence();
-    const found = sections(buffer);
+    const came_ms = performance.now(), found = sections(buffer);
     const {number, heard, role} = found[0].tab;
     document.body.classList.toggle("watching", role !== "acting");
     place("take-over").hidden = role !== "watching";
@@ -146,17 +155,18 @@ const photonstream = (() => {
     }
     document.title = `${place("title").textContent} – photonstream`;
     // The second frame from here comes after this one was drawn; none comes while the page is hidden.
-    requestAnimationFrame(() => requestAnimationFrame(() => ready(number)));
+    requestAnimationFrame(() => requestAnimationFrame(
+      () => ready(number, 1e-3 * (performance.now() - came_ms))));
   }
 
-  function ready(number) {
+  function ready(number, took_s = null) {
     owed_ms = Date.now();
-    say("ready", number);
+    say("ready", number, {took_s});
   }
 
-  function say(kind, value) {
+  function say(kind, value, more = {}) {
     said += 1;
-    exchange.said = {kind, value, number: said};
+    exchange.said = {kind, value, number: said, ...more};
   }
 
   // The bar of recorded time, and how fast it goes

@@ -20,6 +20,8 @@ class Pace:
         self._turns = TURNS
         self._most = len(TURNS)
         self._epoch: object = None
+        # Whether what was sent last had as much as it may have.
+        self._full = False
 
     @property
     def slow(self) -> bool:
@@ -27,21 +29,22 @@ class Pace:
         return self._most < len(TURNS)
 
     def drawn(self, took_s: float) -> None:
-        """The browser has drawn what it was sent, this long after that."""
+        """The browser has drawn what it was sent, in so long."""
         if SLOW_S < took_s < HIDDEN_S:
             self._most = max(1, self._most - 1)
-        elif took_s < FAST_S:
+        elif took_s < FAST_S and self._full:
             self._most = min(len(TURNS), self._most + 1)
 
     def later(self, seen: Mapping[str, int]) -> set[str]:
         """The sections that a tab, which has ``seen`` these versions, is not sent now."""
         updates, epoch = self._updates, self._updates.epoch
-        # Results of two epochs do not stand beside each other; and nothing waits for its turn once the trace stands.
-        whole = epoch != self._epoch or not updates.newer(seen, "trace")
-        self._epoch = epoch
+        # Results of two epochs do not stand beside each other; and nothing waits for its turn once the run stands.
+        whole = epoch != self._epoch or updates.at_rest
+        self._epoch, self._full = epoch, False
         if whole:
             return set()
         waiting = [turn for turn in self._turns if any(updates.newer(seen, name) for name in turn)]
         taken = waiting[: self._most]
+        self._full = len(taken) == self._most and updates.newer(seen, "trace")
         self._turns = (*(turn for turn in self._turns if turn not in taken), *taken)
         return {name for turn in waiting[self._most :] for name in turn}

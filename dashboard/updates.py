@@ -112,6 +112,8 @@ class Updates:
         # The window that a page asked for and the run has not confirmed.
         self.wish: Window | None = None
         self._address = address
+        # Of what the sections show.
+        self.epoch: Hashable = None
         self._made = {name: _Made() for name in (*SECTIONS, "window", "status")}
         self._due_s = float("-inf")
         # How late a trace is when a browser says that it has drawn it, and the stamp of the trace as it was made.
@@ -125,10 +127,15 @@ class Updates:
         self._make("window", "window-note", lambda: window_view(self.latest, self.wish))
         if not self._beats(now_s):
             return
+        opening = self.latest.opening
+        epoch = None if opening is None else (opening.run, opening.epoch)
+        # Results of two epochs do not stand beside each other.
+        anew, self.epoch = epoch != self.epoch, epoch
         for name, section in SECTIONS.items():
             of = self.latest.revisions(*section.of)
             made = self._made[name]
-            if not made.version or (of != made.of and now_s - made.at_s > section.every_s - 0.5 * BEAT_S):
+            late = anew or now_s - made.at_s > section.every_s - 0.5 * BEAT_S
+            if not made.version or (of != made.of and late):
                 made.of, made.at_s = of, now_s
                 if name == "trace":
                     self._stamp = self.latest.stamp
@@ -163,10 +170,9 @@ class Updates:
             self.latency.note(stamp, now)
 
     @property
-    def epoch(self) -> Hashable:
-        """Of what the sections show."""
-        opening = self.latest.opening
-        return None if opening is None else (opening.run, opening.epoch)
+    def at_rest(self) -> bool:
+        """Whether the run stands: paused, or at its end."""
+        return self.latest.value(RUN, STATUS).get("state") not in (None, "running")
 
     def known(self, seen: Mapping[str, int]) -> bool:
         """Whether a tab that has ``seen`` these versions of the sections has the newest of each."""

@@ -34,8 +34,11 @@ main { width: 1260px; margin: 0 auto; padding: 22px 10px 40px; }
 """
 
 
-def render(summaries: Sequence[Summary]) -> str:
-    """The page as HTML that needs nothing from outside itself; at least one summary."""
+def render(summaries: Sequence[Summary], ended: str = "") -> str:
+    """The page as HTML that needs nothing from outside itself; at least one summary.
+
+    ``ended``: how it was cut short.
+    """
     numbered = [(f"{n}", summary) for n, summary in enumerate(summaries, 1)]
     script, plots = components([_plot(numbered, *panel) for panel in _PANELS])
     count = sum(summary.count for summary in summaries)
@@ -47,6 +50,7 @@ def render(summaries: Sequence[Summary]) -> str:
         f"<header><h1>Validation</h1><p>{count:,} simulated nanocrystals in {len(numbered)} cells through the whole "
         f"pipeline. Dots with their Monte-Carlo errors; dashed: what it should be (of the share "
         f"called bi-exponential known at β = 0 alone: none). σ is the Cramér-Rao bound of β."
+        f"{text(f' It was {ended}.') if ended else ''}"
         f'</p></header><div class="plots">{"".join(plots)}</div>{_table(numbered)}</main>{script}</body></html>\n'
     )
 

@@ -331,7 +331,9 @@ class PlacedRunner(Runner):
             return self._watch.device.change(values)
         done, text = self._helm.command(name, values)
         if name == NOTE and done:
-            self._said.append({"time_s": self._helm.reached_s, "text": str(values["text"]).strip()})
+            # Before there are records it stands at the beginning.
+            time_s = self._helm.reached_s if self._hub.events else 0.0
+            self._said.append({"time_s": time_s, "text": str(values["text"]).strip()})
             utc = datetime.now(UTC).isoformat(timespec="milliseconds")
             try:
                 text = self._source.note(str(values["text"]).strip(), utc, self._hub.events)

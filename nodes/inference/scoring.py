@@ -36,7 +36,7 @@ _GAIN = 1e-8
 _PATIENCE = 8
 # Eigenvalues of the information below this part of the largest are nothing.
 _SINGULAR = 1e-13
-# A parameter of which the others leave less than this part of its information is left to the eigenvalues.
+# Where the parameters before it leave less than this part of the information of one, the eigenvalues are asked.
 _PLAIN = 1e-9
 _PATIENT_GAIN = 1e-5
 
@@ -341,7 +341,6 @@ def inverse(information: Floats, chosen: NDArray[np.bool_]) -> Floats:
     index = np.flatnonzero(chosen & (diagonal > 0.0))
     out = np.zeros_like(information)
     if index.size and not _invert(information, index, out):
-        out[:] = 0.0
         scale = 1.0 / np.sqrt(diagonal[index])
         unit = information[np.ix_(index, index)] * np.outer(scale, scale)
         # Written out, because numpy's takes three times as long.

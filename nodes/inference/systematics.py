@@ -172,8 +172,9 @@ def _of_detectors(
             "lifetimes too: an afterpulse looks like a late photon), unknown"
         )
         return tuple(Systematic(DETECTORS, how, quantity=name) for name in quantities)
-    how = "corrected by the figures that were given, which have no error"
     blinding = options.detector.blinding
+    how = "corrected by the figures that were given, which have no error"
+    how += "; how much depends on <N>, as for beta" * blinding
     return tuple(
         _of_blinding(data, options, fit)
         if name == "beta" and blinding

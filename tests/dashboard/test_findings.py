@@ -315,5 +315,5 @@ def test_figures_of_a_tail_have_an_error_or_say_why_not(result):
 
 @pytest.mark.parametrize(("channels", "words"), [(1, ""), (2, " (widest)")])
 def test_of_several_channels_the_width_is_that_of_the_widest(result, channels, words):
-    result["fit"]["channels"] = [{}] * channels
+    result["fit"]["channels"] = {str(n): {} for n in range(channels)}
     assert f"instrument response, FWHM{words}" in by_label(findings(result).rows())

@@ -1,5 +1,6 @@
 """States in flow: what is learned, how photons are labelled, and that neither depends on how they come in."""
 
+import dataclasses
 import itertools
 import math
 
@@ -420,3 +421,22 @@ def test_where_states_are_taken_for_one_nobody_knows_how_much_is_the_other_ones(
     assert "too much alike" in value(run(photons, END_S, joined)[1])["contamination_reason"]
     assert value(run(photons, END_S, joined, state=2)[1])["contamination_reason"] == ""
     assert "too little" in value(run(recording((), 0.15), 0.15)[1])["contamination_reason"]
+
+
+def test_dwell_times_are_told_anew_after_a_second_or_of_another_state_and_at_the_end(photons, model):
+    """To fit their laws at each look would be most of what the node does."""
+
+    def told(final=False):
+        return "dwell" in [result.key for result in states.snapshot(final=final)]
+
+    _, states = run(photons, END_S, model)
+    assert told()
+    assert not told()
+    states.parameters = dataclasses.replace(states.parameters, state=2)
+    assert told()
+    assert not told()
+    assert told(final=True)
+    short = 0.9
+    _, states = run([each[photons[0] < short * SYNC_HZ] for each in photons], short, model)
+    assert states._tiles.bins * BIN_S < 1.0
+    assert [told(), told(), told(final=True)] == [True, False, True]
