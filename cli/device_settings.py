@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, get_type_hints
 
 from photonstream.cli.parameters import literal
-from photonstream.cli.quantities import duration, rate
+from photonstream.cli.quantities import reader_of
 from photonstream.nodes.drivers.settings import make_settings, setting_text
 from photonstream.stream.commands import DEVICE, MOST_TEXT, TOGETHER
 from photonstream.stream.node import ParameterError, fits
@@ -29,7 +29,7 @@ def read_setting(cls: type[Any], key: str, text: str, word: str = "--set") -> An
             return text
         if not text.strip():
             return None
-    parse = {"s": duration, "hz": rate}.get(key.rpartition("_")[2])
+    parse = reader_of(key)
     if not isinstance(value, str) or parse is None:
         return value
     try:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from photonstream.cli.quantities import duration, rate
+from photonstream.cli.quantities import reader_of
 from photonstream.nodes.pipeline import SOURCES, standard
 from photonstream.stream.node import ParameterError
 from photonstream.stream.topology import Topology, TopologyError, parameter_owners
@@ -144,10 +144,10 @@ def owner(key: str, owners: Mapping[str, list[str]], word: str = "--set") -> tup
 def value_of(name: str, text: str) -> Any:
     """What ``text`` says of the parameter ``name``, whose end is its unit: a time or rate may have another, as 80ns."""
     value = literal(text)
-    for end, parse in (("_s", duration), ("_hz", rate)):
-        if isinstance(value, str) and name.endswith(end):
-            with suppress(argparse.ArgumentTypeError):
-                return parse(text)
+    read = reader_of(name)
+    if isinstance(value, str) and read is not None:
+        with suppress(argparse.ArgumentTypeError):
+            return read(text)
     return value
 
 

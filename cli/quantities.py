@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from photonstream.nodes.inference.rows import method_of
@@ -54,6 +55,11 @@ def idle_timeout(text: str) -> float | None:
 def rate(text: str) -> float:
     """A rate in Hz from text such as 20k or 5MHz; a bare number is counts per second."""
     return _parse(text, _RATES, "a rate", "20k")
+
+
+def reader_of(name: str) -> Callable[[str], float] | None:
+    """Reads what has this ``name``, by the unit at its end: a time or a rate, else None."""
+    return next((read for end, read in (("_s", duration), ("_hz", rate)) if name.endswith(end)), None)
 
 
 def standard_error(text: str) -> float:
